@@ -1,0 +1,250 @@
+"""What each column is: its name, units, bounds, kind and role; and the space in which controls are searched."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sciworld import config
+from sciworld.errors import ControlError, SettingsError
+
+KINDS = ("continuous", "angle", "integer", "categorical", "event")
+ROLES = ("commanded", "measured", "inferred")
+HOLDS = ("hold", "impulse", "mean")
+ACTS = ("between", "during", "both")
+AXES = ("", "x", "y", "z")
+FRAMES = ("", "lab", "pixel")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One row of a column table: what a channel, control, state feature, reward or covariate is.
+
+    Parameters
+    ----------
+    name : what the column is called, unique in its table.
+    units : a unit as scientists write it ("A", "s", "rad", "counts"); "1" if it has none, never empty.
+    low, high : bounds in `units`; None where there is none.
+    rate_limit : largest change per second, in `units` per second; None where there is none.
+    kind : continuous | angle | integer | categorical | event.
+    levels : the names of the values 0, 1, ... of a categorical column.
+    role : commanded | measured | inferred.
+    hold : hold | impulse | mean: how the value stands for the time over which it acts.
+    acts : between | during | both: between the exposures t and t+1, during exposure t, or both.
+    group : columns of one vector or position share a group name.
+    axis : the axis ("x", "y", "z") that this component of a position lies along; empty for a scalar.
+    frame : the frame of a position, "lab" or "pixel"; empty for a scalar.
+    """
+
+    name: str
+    units: str
+    low: float | None = None
+    high: float | None = None
+    rate_limit: float | None = None
+    kind: str = "continuous"
+    levels: tuple[str, ...] = ()
+    role: str = "commanded"
+    hold: str = "hold"
+    acts: str = "between"
+    group: str = ""
+    axis: str = ""
+    frame: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ControlError(f"a column has the name {self.name!r}; give it a non-empty string")
+        where = f"column '{self.name}'"
+        if not isinstance(self.units, str) or not self.units:
+            raise ControlError(f"{where} has no units; set them, e.g. 'A', 's', 'rad', or '1' if it has none")
+        for field, allowed in (
+            ("kind", KINDS),
+            ("role", ROLES),
+            ("hold", HOLDS),
+            ("acts", ACTS),
+            ("axis", AXES),
+            ("frame", FRAMES),
+        ):
+            if getattr(self, field) not in allowed:
+                known = ", ".join(repr(value) for value in allowed)
+                raise ControlError(f"{where}: {field} is {getattr(self, field)!r}; use one of {known}")
+        for field in ("low", "high", "rate_limit"):
+            value = getattr(self, field)
+            if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+                raise ControlError(f"{where}: {field} is {value!r}; use a finite number, or None for no bound")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise ControlError(f"{where}: low {self.low} is above high {self.high}; swap them")
+        if self.rate_limit is not None and self.rate_limit <= 0:
+            raise ControlError(f"{where}: rate_limit is {self.rate_limit}; it must be positive, or None")
+        if (self.kind == "categorical") != bool(self.levels):
+            raise ControlError(f"{where}: a categorical column, and no other, names its levels; got {self.levels!r}")
+        if len(set(self.levels)) != len(self.levels):
+            raise ControlError(f"{where}: levels {self.levels!r} repeat a name")
+        if bool(self.axis) != bool(self.frame) or (self.axis and not self.group):
+            raise ControlError(f"{where}: a position component needs axis, frame ('lab' or 'pixel') and group together")
+
+    @property
+    def is_position(self) -> bool:
+        """Whether the column is one coordinate of a position."""
+        return bool(self.axis)
+
+
+@dataclass(frozen=True)
+class ColumnTable:
+    """An ordered set of columns with unique names; the JSON of it is what recordings carry."""
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        names = [column.name for column in self.columns]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ControlError(f"columns {', '.join(repeated)} appear more than once; rename them")
+        for group in {column.group for column in self.columns if column.is_position}:
+            members = [column for column in self.columns if column.group == group]
+            axes = sorted(member.axis for member in members)
+            if axes not in (["x", "y"], ["x", "y", "z"]):
+                raise ControlError(f"position '{group}' has axes {axes}; it needs x and y (and perhaps z), once each")
+            if len({(member.units, member.frame) for member in members}) > 1:
+                raise ControlError(f"position '{group}': its components differ in units or frame; make them the same")
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[self.index(name)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def index(self, name: str) -> int:
+        """Where the column called `name` stands. Raises ControlError if there is none."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise ControlError(f"no column '{name}'; there are {', '.join(self.names) or 'none'}") from None
+
+    def positions(self) -> dict[str, tuple[int, int]]:
+        """Each position's group name, with the indices of its x and y columns."""
+        found: dict[str, dict[str, int]] = {}
+        for index, column in enumerate(self.columns):
+            if column.is_position:
+                found.setdefault(column.group, {})[column.axis] = index
+        return {group: (axes["x"], axes["y"]) for group, axes in found.items()}
+
+    def to_json(self) -> str:
+        """The table as JSON: a list of objects that leave out fields at their defaults."""
+        defaults = {f.name: f.default for f in dataclasses.fields(Column)}
+        rows = []
+        for column in self.columns:
+            fields = dataclasses.asdict(column)
+            rows.append({name: value for name, value in fields.items() if value != defaults[name]})
+        return json.dumps(rows)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "column table") -> ColumnTable:
+        """Read what `to_json` wrote. Raises ControlError, naming `where`, for anything else."""
+        try:
+            rows: Any = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise ControlError(f"{where}: not JSON ({error}); write it with ColumnTable.to_json") from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ControlError(f"{where}: not a list of columns; write it with ColumnTable.to_json")
+        try:
+            return cls(tuple(config.from_dict(Column, row, where) for row in rows))
+        except SettingsError as error:
+            raise ControlError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class ControlSpace:
+    """The bounded space in which controls are recorded, searched and replayed.
+
+    Parameters
+    ----------
+    table : the columns, in the order of the last axis of every `controls` array; each needs low and high
+        (categorical columns have theirs from their levels).
+    """
+
+    table: ColumnTable
+
+    def __post_init__(self) -> None:
+        for column in self.table:
+            if column.kind != "categorical" and (column.low is None or column.high is None):
+                raise ControlError(f"control '{column.name}' has no bounds; a control that is searched needs low and high")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The controls' names in order."""
+        return self.table.names
+
+    @property
+    def low(self) -> np.ndarray:
+        """Lower bounds : (control,) float64."""
+        return np.array([0.0 if c.kind == "categorical" else c.low for c in self.table], dtype=np.float64)
+
+    @property
+    def high(self) -> np.ndarray:
+        """Upper bounds : (control,) float64."""
+        highs = [len(c.levels) - 1.0 if c.kind == "categorical" else c.high for c in self.table]
+        return np.array(highs, dtype=np.float64)
+
+    def clip(self, controls: np.ndarray) -> np.ndarray:
+        """A copy of controls : (..., control) moved into the bounds; NaN stays NaN."""
+        return np.clip(np.asarray(controls), self.low, self.high)
+
+    def check(self, controls: np.ndarray, where: str = "controls") -> np.ndarray:
+        """Return controls : (..., control), or raise ControlError that names the column, the value and the bound."""
+        controls = np.asarray(controls)
+        if controls.ndim == 0 or controls.shape[-1] != len(self):
+            raise ControlError(f"{where}: shape {controls.shape}; the last axis must hold {len(self)}: {', '.join(self.names)}")
+        if not np.issubdtype(controls.dtype, np.number) or np.issubdtype(controls.dtype, np.complexfloating):
+            raise ControlError(f"{where}: dtype {controls.dtype}; use real numbers")
+        for index, column in enumerate(self.table):
+            values = controls[..., index]
+            if np.isnan(values).any():
+                raise ControlError(f"{where}: '{column.name}' is NaN (unknown); an explicit 0 means off")
+            # Half a float32 ulp of slack: a bound that was cast to float32 is still inside.
+            slack = 1e-6 * max(abs(self.low[index]), abs(self.high[index]), 1e-30)
+            bad = (values < self.low[index] - slack) | (values > self.high[index] + slack)
+            if bad.any():
+                worst = values[bad].flat[0]
+                raise ControlError(
+                    f"{where}: '{column.name}' is {worst:g} {column.units}, outside [{self.low[index]:g}, "
+                    f"{self.high[index]:g}] {column.units}; move it inside, or clip it with space.clip"
+                )
+        return controls
+
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Uniform controls : (*shape, control) float64, whole numbers where the kind says so."""
+        values = rng.uniform(self.low, self.high, (*shape, len(self)))
+        for index, column in enumerate(self.table):
+            if column.kind in ("integer", "categorical", "event"):
+                low, high = int(np.ceil(self.low[index])), int(np.floor(self.high[index]))
+                values[..., index] = rng.integers(low, high, shape, endpoint=True)
+        return values
+
+    def require_same(self, other: ControlSpace, where: str = "controls") -> None:
+        """Raise ControlError that names the first difference in names, order, units or kinds."""
+        if self.names != other.names:
+            raise ControlError(f"{where}: controls are {', '.join(other.names)}; expected {', '.join(self.names)}, in this order")
+        for mine, theirs in zip(self.table, other.table, strict=True):
+            for field in ("units", "kind", "levels", "frame", "axis", "acts"):
+                if getattr(mine, field) != getattr(theirs, field):
+                    raise ControlError(
+                        f"{where}: '{mine.name}' has {field} {getattr(theirs, field)!r}; expected {getattr(mine, field)!r}"
+                    )

@@ -1,0 +1,1 @@
+"""One folder a field of science: readers, trusted simulator, objectives, checks."""

@@ -1,0 +1,1 @@
+"""Silicon in graphene under the beam of a scanning transmission electron microscope."""

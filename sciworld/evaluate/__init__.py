@@ -1,0 +1,1 @@
+"""Found controls held against something trusted."""

@@ -1,0 +1,1 @@
+"""Files in many formats become recordings in a store."""

@@ -1,0 +1,1 @@
+"""World models: learned from batches, one file a family."""

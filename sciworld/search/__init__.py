@@ -1,0 +1,1 @@
+"""Controls are searched against a surrogate."""

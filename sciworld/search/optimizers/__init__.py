@@ -1,0 +1,1 @@
+"""Ask/tell optimizers on NumPy arrays, one algorithm a file."""

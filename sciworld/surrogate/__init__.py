@@ -1,0 +1,1 @@
+"""World models that satisfy the Simulator protocol."""

@@ -1,0 +1,1 @@
+"""Weights are fitted, resumable and logged."""

@@ -1,0 +1,102 @@
+"""The contract of a world model: what training, surrogates and search may ask of any family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from sciworld.controls import ColumnTable
+from sciworld.errors import ModelError
+
+if TYPE_CHECKING:
+    from sciworld.windows import Batch
+
+State = Any
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What data a model was made for; part of every checkpoint.
+
+    Parameters
+    ----------
+    shape : (y, x, channel) of a frame.
+    channels, controls, covariates : the column tables, in the order of the arrays' last axes.
+    mean, scale : per channel, in the frames' units: the model sees (frames - mean) / scale.
+    control_mean, control_scale : per control: how scalar controls are normalised.
+    view_step : pixel pitch in the laboratory's units, the natural length of position maps.
+    """
+
+    shape: tuple[int, int, int]
+    channels: ColumnTable
+    controls: ColumnTable
+    covariates: ColumnTable
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    control_mean: tuple[float, ...]
+    control_scale: tuple[float, ...]
+    view_step: float
+
+    def require(self, shape: tuple[int, ...], controls: int, where: str = "batch") -> None:
+        """Raise ModelError unless frames of `shape` (y, x, channel) and that many controls fit."""
+        if tuple(shape) != tuple(self.shape):
+            raise ModelError(f"{where}: frames are {tuple(shape)} (y, x, channel); the model was made for {self.shape}")
+        if controls != len(self.controls):
+            raise ModelError(
+                f"{where}: {controls} controls; the model was made for {len(self.controls)}: {', '.join(self.controls.names)}"
+            )
+
+
+@dataclass
+class Losses:
+    """A scalar to descend, and named parts (detached floats) for the log."""
+
+    total: torch.Tensor
+    parts: dict[str, float]
+
+
+class WorldModel(nn.Module, ABC):
+    """Learned dynamics of frames under controls.
+
+    `context` frames go in, `chunk` controls give `chunk` frames; nothing depends on frames or controls after the
+    chunk. Frames are float32 in the recording's units outside the model; normalising is the model's.
+    """
+
+    family: str
+    context: int
+    chunk: int
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        self.signature = signature
+
+    @property
+    @abstractmethod
+    def settings(self) -> Any:
+        """The flat frozen dataclass from which the model is rebuilt."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """The training loss of a batch of context + chunk frames, on the model's device."""
+
+    @abstractmethod
+    def start(self, frames: torch.Tensor, view: torch.Tensor) -> State:
+        """Encode frames : (b, context, y, x, channel) float32 and view : (b, 6) of the last into a state."""
+
+    @abstractmethod
+    def expand(self, state: State, n: int) -> State:
+        """The state with every row repeated n times in place: row i becomes rows i*n .. i*n+n-1."""
+
+    @abstractmethod
+    def step(
+        self, state: State, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, State]:
+        """Advance by one chunk.
+
+        controls : (b, chunk, control) float32 in their units. One evaluation gives the posterior mean (no
+        generator needed); more draw a sample. Returns frames (b, chunk, y, x, channel) float32 and the new state.
+        """

@@ -1,0 +1,138 @@
+"""The cross-entropy method.
+
+de Boer, Kroese, Mannor and Rubinstein, "A tutorial on the cross-entropy method", Annals of Operations Research
+134 (2005): independent normals whose moments follow the elite, with smoothed updating.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciworld.config import require
+from sciworld.errors import SearchError
+from sciworld.kernels import cem as kernels
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the cross-entropy method samples and learns.
+
+    Parameters
+    ----------
+    population : candidates in a generation.
+    elite : share of them that the next generation learns from (the tutorial's rho).
+    smoothing : weight of the elite's moments against the old ones (the tutorial's alpha).
+    guess_spread : standard deviation around a first guess, as a share of the bounds' width.
+    """
+
+    population: int = 64
+    elite: float = 0.125
+    smoothing: float = 0.9
+    guess_spread: float = 0.25
+
+    def __post_init__(self) -> None:
+        require(self.population >= 2, f"population is {self.population}; use at least 2")
+        require(0 < self.elite <= 1, f"elite is {self.elite}; it is a share, in (0, 1]")
+        require(0 < self.smoothing <= 1, f"smoothing is {self.smoothing}; it is a weight, in (0, 1]")
+        require(self.guess_spread > 0, f"guess_spread is {self.guess_spread}; it must be positive")
+
+    @property
+    def elites(self) -> int:
+        """How many candidates the elite holds when no scores are equal."""
+        return min(self.population, max(2, round(self.elite * self.population)))
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What the search has learned; arrays are (problem, dimension) float64 unless said otherwise.
+
+    low, high : the bounds. mean, std : of the sampling distribution. informed : (problem,) bool, False while a
+    problem is still sampled uniformly, which the first generation is unless a guess was given. best, best_score
+    (problem,) : the best so far.
+    """
+
+    settings: Settings
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    informed: np.ndarray
+    best: np.ndarray
+    best_score: np.ndarray
+
+
+def start(low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None) -> State:
+    """The state before the first generation.
+
+    low, high : (problem, dimension), finite; mean : the same shape, a first guess inside them. Raises SearchError
+    for bounds that are not finite or the wrong way round, and for a guess outside.
+    """
+    low, high = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+    if low.ndim != 2 or low.shape != high.shape or 0 in low.shape:
+        raise SearchError(f"bounds: low {low.shape}, high {high.shape}; both must be (problem, dimension), not empty")
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        raise SearchError("bounds: low must not be above high, and both must be finite; check the region searched")
+    p, _ = low.shape
+    if mean is None:
+        # The moments of the uniform distribution over the bounds.
+        centre, std = (low + high) / 2, (high - low) / math.sqrt(12)
+    else:
+        centre, std = np.array(mean, dtype=np.float64), settings.guess_spread * (high - low)
+        if centre.shape != low.shape or not ((centre >= low) & (centre <= high)).all():
+            raise SearchError(f"mean: shape {centre.shape}; a first guess must be {low.shape} and inside the bounds")
+    return State(
+        settings=settings,
+        low=low,
+        high=high,
+        mean=centre,
+        std=std,
+        informed=np.full(p, mean is not None),
+        best=np.full_like(low, np.nan),
+        best_score=np.full(p, -np.inf),
+    )
+
+
+def ask(state: State, rng: np.random.Generator) -> np.ndarray:
+    """A generation : (problem, candidate, dimension) float64, inside the bounds."""
+    p, d = state.mean.shape
+    normals = rng.standard_normal((p, state.settings.population, d))
+    candidates: np.ndarray = kernels.transform(normals, state.mean, state.std, state.informed, state.low, state.high)
+    return candidates
+
+
+def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:
+    """Learn from scores : (problem, candidate), larger is better, of candidates (problem, candidate, dimension).
+
+    The order of the candidates has no effect. NaN ranks last; a problem whose scores are all NaN stays as it was,
+    and one with a single score keeps its spread. Raises SearchError for shapes that do not fit.
+    """
+    candidates = np.ascontiguousarray(candidates, dtype=np.float64)
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
+    p, d = state.mean.shape
+    if candidates.ndim != 3 or candidates.shape[::2] != (p, d) or scores.shape != candidates.shape[:2]:
+        raise SearchError(
+            f"tell: candidates {candidates.shape}, scores {scores.shape}; "
+            f"expected ({p}, candidate, {d}) and ({p}, candidate)"
+        )
+    mean, std, size, best, best_score = kernels.elite_statistics(candidates, scores, state.settings.elites)
+    weight = state.settings.smoothing
+    scored, several = (size > 0)[:, None], (size > 1)[:, None]
+    better = best_score > state.best_score
+    return dataclasses.replace(
+        state,
+        mean=np.where(scored, weight * mean + (1 - weight) * state.mean, state.mean),
+        std=np.where(several, weight * std + (1 - weight) * state.std, state.std),
+        informed=state.informed | (size > 0),
+        best=np.where(better[:, None], best, state.best),
+        best_score=np.where(better, best_score, state.best_score),
+    )
+
+
+def spread(state: State) -> np.ndarray:
+    """The largest standard deviation of each problem, as a share of its bounds' width : (problem,)."""
+    width = state.high - state.low
+    return np.where(width > 0, state.std / np.where(width > 0, width, 1), 0).max(axis=1)

@@ -23,7 +23,7 @@ ROWS = (
     ("errors",),
     ("config", "kernels", "datasets_catalog"),
     ("controls",),
-    ("recording", "simulator", "measures"),
+    ("recording", "parts", "simulator", "measures"),
     ("store", "catalog", "plots"),
     ("windows", "domains"),
     ("ingest", "envs", "sweep"),

@@ -1,0 +1,144 @@
+"""What is searched for, and what a search asks of a surrogate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sciworld.controls import ControlSpace
+from sciworld.errors import SearchError
+from sciworld.simulator import Objective, Observation
+
+WHOLE_KINDS = ("integer", "categorical", "event")
+
+
+class Forecaster(Protocol):
+    """What a search asks of a surrogate: futures from what was seen, and what they cost."""
+
+    @property
+    def space(self) -> ControlSpace:
+        """The controls that `futures` takes, in its order and units."""
+        ...
+
+    def start(self, history: Sequence[Observation]) -> Any:
+        """Encode what was seen, oldest first; the last observation is the present. One row a problem."""
+        ...
+
+    def futures(self, state: Any, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Imagine what controls : (problem, candidate, step, control) lead to.
+
+        Returns (problem, candidate, sample, time, y, x, channel) float32, in the units of the recording, one time
+        a step. samples = 0 asks for the posterior mean, returned as one sample.
+        """
+        ...
+
+    def evaluations(self, candidates: int, steps: int, samples: int) -> int:
+        """How many model evaluations `futures` needs for that many candidates of one problem."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What to look for, for one problem or for many side by side.
+
+    Parameters
+    ----------
+    objective : one for all problems, or a sequence with one for each.
+    horizon : steps to plan ahead.
+    space : the controls.
+    low, high : bounds of the region searched, (control,) or (problem, control), inside those of `space`, which
+        they default to.
+    active : (problem,) bool, which problems are worth a search; a controller does not spend evaluations on one
+        whose goal is seen to be reached. All by default.
+    """
+
+    objective: Objective | Sequence[Objective]
+    horizon: int
+    space: ControlSpace
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    active: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1:
+            raise SearchError(f"problem: horizon is {self.horizon} steps; use at least 1")
+
+    def objectives(self, n: int) -> list[Objective]:
+        """One objective for each of n problems. Raises SearchError if their number differs."""
+        if not isinstance(self.objective, Sequence):
+            return [self.objective] * n
+        if len(self.objective) != n:
+            raise SearchError(f"problem: {len(self.objective)} objectives for {n} problems; give one, or one for each")
+        return list(self.objective)
+
+    def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The region searched: low and high, (problem, control) float64. Raises SearchError if it is no region."""
+        found = []
+        for name, limit in (("low", self.low), ("high", self.high)):
+            limit = getattr(self.space, name) if limit is None else np.asarray(limit, dtype=np.float64)
+            if limit.shape not in ((len(self.space),), (n, len(self.space))):
+                raise SearchError(
+                    f"problem: {name} is {limit.shape}; use ({len(self.space)},) or ({n}, {len(self.space)}) for "
+                    f"{', '.join(self.space.names)}"
+                )
+            self.space.check(limit, f"problem: {name}")
+            found.append(np.array(np.broadcast_to(limit, (n, len(self.space)))))
+        low, high = found
+        empty = np.argwhere(low > high)
+        if len(empty):
+            i, c = empty[0]
+            raise SearchError(
+                f"problem {i}: '{self.space.names[c]}' has low {low[i, c]:g} above high {high[i, c]:g}; swap them"
+            )
+        return low, high
+
+    def linear(self, n: int) -> bool:
+        """Whether all objectives are linear in the frame; one that does not say so is not."""
+        return all(getattr(objective, "linear", False) for objective in self.objectives(n))
+
+    def score(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """Score futures : (problem, candidate, sample, time, y, x, channel) under controls
+        (problem, candidate, step, control): (problem, candidate, sample) float64, larger is better.
+
+        Raises SearchError if an objective returns another shape.
+        """
+        expected = futures.shape[1:3]
+        scores = np.empty(futures.shape[:3])
+        for i, objective in enumerate(self.objectives(len(futures))):
+            found = np.asarray(objective(futures[i], controls[i]))
+            if found.shape != expected:
+                raise SearchError(
+                    f"problem {i}: the objective returned {found.shape}; it must return (candidate, sample), "
+                    f"here {expected}"
+                )
+            scores[i] = found
+        return scores
+
+    def take(self, index: np.ndarray) -> Problem:
+        """The problem of those that `index` (integers) names."""
+        chosen = {
+            name: limit[index]
+            for name in ("low", "high", "active")
+            if (limit := getattr(self, name)) is not None and (name == "active" or np.ndim(limit) == 2)
+        }
+        if isinstance(self.objective, Sequence):
+            chosen["objective"] = [self.objective[i] for i in index]
+        return dataclasses.replace(self, **chosen)
+
+
+def searched(space: ControlSpace, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (..., control) for an optimizer of real numbers: whole-numbered controls get half a unit more on either
+    side, so that `whole` gives every value the same room."""
+    half = np.where([column.kind in WHOLE_KINDS for column in space.table], 0.5, 0.0)
+    return low - half, high + half
+
+
+def whole(space: ControlSpace, controls: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Controls (..., control) moved between low and high, with whole numbers where a control's kind asks for them."""
+    is_whole = np.array([column.kind in WHOLE_KINDS for column in space.table])
+    rounded = np.clip(np.rint(controls), np.ceil(low), np.floor(high))
+    return np.where(is_whole, rounded, np.clip(controls, low, high))

@@ -1,0 +1,176 @@
+"""Controllers: a fixed plan, chance, and a search that is repeated after every frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sciworld.config import require
+from sciworld.controls import ControlSpace
+from sciworld.errors import SearchError
+from sciworld.search.problem import Forecaster, Problem, searched, whole
+from sciworld.search.search import SearchSettings, search
+from sciworld.simulator import Observation
+
+Region = Callable[[Observation], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Promise:
+    """What a search expected when it chose.
+
+    Parameters
+    ----------
+    step : of the episode, at which it chose.
+    steps : over which it looked ahead.
+    value : (episode,) expected score; NaN where an episode was not searched.
+    """
+
+    step: int
+    steps: int
+    value: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What a controller of this module remembers of n episodes that run side by side.
+
+    Parameters
+    ----------
+    episodes : n.
+    seed : of all its random numbers; each step draws from (seed, step), so that the memory stays a value.
+    step : how often it has acted.
+    history : the last observations, oldest first.
+    promises : what was expected, in the order of choosing.
+    """
+
+    episodes: int
+    seed: int
+    step: int = 0
+    history: tuple[Observation, ...] = ()
+    promises: tuple[Promise, ...] = ()
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The random numbers of this step."""
+        return np.random.default_rng([self.seed, self.step])
+
+
+def _memory(n: int, rng: np.random.Generator) -> Memory:
+    return Memory(n, int(rng.integers(2**63)))
+
+
+class FixedPlan:
+    """Plays controls : (step, control) in every episode, or (episode, step, control), whatever it sees.
+
+    promise : (episode,), what a search expected of the whole plan, to be set beside what came of it.
+    """
+
+    def __init__(self, controls: np.ndarray, promise: np.ndarray | None = None) -> None:
+        self.controls = np.asarray(controls, dtype=np.float64)
+        if self.controls.ndim not in (2, 3):
+            raise SearchError(f"plan: controls {self.controls.shape}; use (step, control) or (episode, step, control)")
+        self.promise = promise
+
+    def start(self, n: int, rng: np.random.Generator) -> Memory:
+        """The memory before the first step of n episodes."""
+        if self.controls.ndim == 3 and len(self.controls) != n:
+            raise SearchError(f"plan: controls for {len(self.controls)} episodes, but {n} run; plan for each of them")
+        memory = _memory(n, rng)
+        if self.promise is None:
+            return memory
+        value = np.array(np.broadcast_to(self.promise, (n,)), dtype=np.float64)
+        return dataclasses.replace(memory, promises=(Promise(0, self.controls.shape[-2], value),))
+
+    def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
+        """The plan's next controls : (episode, control). Raises SearchError after its end."""
+        if state.step >= self.controls.shape[-2]:
+            raise SearchError(f"plan: it has {self.controls.shape[-2]} steps; do not run it for more")
+        chosen = np.broadcast_to(self.controls[..., state.step, :], (state.episodes, self.controls.shape[-1]))
+        return chosen.copy(), dataclasses.replace(state, step=state.step + 1)
+
+
+class RandomController:
+    """Draws controls uniformly from the space, or from a region of it that is read off each observation.
+
+    region : observation -> low, high, each (episode, control), inside the space: the same region as a search gets
+    makes chance its fair rival.
+    """
+
+    def __init__(self, space: ControlSpace, region: Region | None = None) -> None:
+        self.space = space
+        self.region = region
+
+    def start(self, n: int, rng: np.random.Generator) -> Memory:
+        """The memory before the first step of n episodes."""
+        return _memory(n, rng)
+
+    def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
+        """Random controls : (episode, control)."""
+        low, high = (self.space.low, self.space.high) if self.region is None else self.region(observation)
+        wide = searched(self.space, low, high)
+        drawn = state.rng.uniform(*wide, (len(observation), len(self.space)))
+        return whole(self.space, drawn, low, high), dataclasses.replace(state, step=state.step + 1)
+
+
+class RecedingHorizon:
+    """Searches after every frame, from what was measured, and plays the first step of what it found.
+
+    Parameters
+    ----------
+    surrogate : what the search looks at.
+    make_problem : observation -> Problem, with one problem an episode: the domain builds objectives and region
+        from what is located in the frame. Episodes that it marks as not active get the middle of their region.
+    context : observations that the surrogate is started from, fewer at an episode's start.
+    settings, optimizer, optimizer_settings : of the search.
+    """
+
+    def __init__(
+        self,
+        surrogate: Forecaster,
+        make_problem: Callable[[Observation], Problem],
+        context: int = 1,
+        settings: SearchSettings | None = None,
+        optimizer: str = "cem",
+        optimizer_settings: Any = None,
+    ) -> None:
+        require(context >= 1, f"context is {context} observations; use at least 1")
+        self.surrogate = surrogate
+        self.make_problem = make_problem
+        self.context = context
+        self.settings = settings or SearchSettings()
+        self.optimizer = optimizer
+        self.optimizer_settings = optimizer_settings
+
+    def start(self, n: int, rng: np.random.Generator) -> Memory:
+        """The memory before the first step of n episodes."""
+        return _memory(n, rng)
+
+    def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
+        """The first controls : (episode, control) of a plan made now; the memory gains this observation and promise."""
+        n = len(observation)
+        history = (*state.history, observation)[-self.context :]
+        problem = self.make_problem(observation)
+        low, high = problem.bounds(n)
+        chosen = whole(problem.space, (low + high) / 2, low, high)
+        value = np.full(n, np.nan)
+        active = np.arange(n) if problem.active is None else np.flatnonzero(problem.active)
+        if len(active):
+            plan = search(
+                self.surrogate,
+                [seen.take(active) for seen in history],
+                problem.take(active),
+                state.rng,
+                self.optimizer,
+                self.settings,
+                self.optimizer_settings,
+            )
+            chosen[active], value[active] = plan.controls[:, 0], plan.promise
+        promise = Promise(state.step, problem.horizon, value)
+        return chosen, dataclasses.replace(
+            state, step=state.step + 1, history=history, promises=(*state.promises, promise)
+        )

@@ -1,0 +1,84 @@
+"""What a problem accepts, and how it hands each objective its own futures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from blob import SPACE, Brightness, Nearness
+from numpy.testing import assert_array_equal
+
+from sciworld.errors import ControlError, SearchError
+from sciworld.search.problem import Problem, searched, whole
+
+
+def test_bounds_default_to_the_space_and_broadcast_to_every_problem():
+    low, high = Problem(Brightness(0, 0), 1, SPACE).bounds(3)
+    assert_array_equal(low, np.tile(SPACE.low, (3, 1)))
+    assert_array_equal(high, np.tile(SPACE.high, (3, 1)))
+    region = np.array([[-1.0, -1, 0], [0, -0.5, 1]])
+    assert_array_equal(Problem(Brightness(0, 0), 1, SPACE, low=region).bounds(2)[0], region)
+
+
+@pytest.mark.parametrize(
+    ("low", "error", "message"),
+    [
+        ([-3.0, 0, 0], ControlError, "problem: low: 'push_x' is -3 mm"),
+        ([0.0, 0], SearchError, r"low is \(2,\); use \(3,\)"),
+        ([[0.0, 0, 0]] * 3, SearchError, r"or \(2, 3\)"),
+        ([[0.0, 0, 0], [0.0, 0.9, 0]], SearchError, "problem 1: 'push_y' has low 0.9 above high 0.5"),
+    ],
+)
+def test_a_region_that_is_none_is_named(low, error, message):
+    with pytest.raises(error, match=message):
+        Problem(Brightness(0, 0), 1, SPACE, low=np.array(low), high=np.array([1.0, 0.5, 2])).bounds(2)
+
+
+def test_a_horizon_of_nothing_is_refused():
+    with pytest.raises(SearchError, match="horizon is 0"):
+        Problem(Brightness(0, 0), 0, SPACE)
+
+
+def test_each_problem_has_its_own_objective():
+    rng = np.random.default_rng(0)
+    futures = rng.random((2, 3, 4, 11, 5, 7, 1), dtype=np.float32)
+    controls = np.zeros((2, 3, 11, 3))
+    problem = Problem([Brightness(6, 4), Brightness(1, 2)], 11, SPACE)
+    scores = problem.score(futures, controls)
+    assert_array_equal(scores[0], futures[0, :, :, -1, 4, 6, 0])
+    assert_array_equal(scores[1], futures[1, :, :, -1, 2, 1, 0])
+    with pytest.raises(SearchError, match="2 objectives for 3 problems"):
+        problem.bounds(3), problem.score(futures[[0, 0, 1]], controls[[0, 0, 1]])
+
+
+def test_an_objective_of_the_wrong_shape_is_told_the_right_one():
+    problem = Problem(lambda futures, controls: futures[:, 0, 0, 0, 0, 0], 1, SPACE)
+    with pytest.raises(SearchError, match=r"returned \(3,\); it must return \(candidate, sample\), here \(3, 4\)"):
+        problem.score(np.zeros((1, 3, 4, 1, 5, 7, 1)), np.zeros((1, 3, 1, 3)))
+
+
+def test_only_an_objective_that_says_so_is_linear():
+    assert Problem(Brightness(0, 0), 1, SPACE).linear(2)
+    assert not Problem([Brightness(0, 0), Nearness(0, 0)], 1, SPACE).linear(2)
+
+
+def test_take_keeps_what_belongs_to_the_chosen_problems():
+    low = np.arange(9).reshape(3, 3) / 10
+    problem = Problem([Brightness(i, 0) for i in range(3)], 1, SPACE, low, SPACE.high, np.array([True, False, True]))
+    taken = problem.take(np.array([0, 2]))
+    assert [objective.x for objective in taken.objectives(2)] == [0, 2]
+    assert_array_equal(taken.low, low[[0, 2]])
+    assert_array_equal(taken.high, SPACE.high)
+    assert_array_equal(taken.active, [True, True])
+
+
+def test_whole_numbers_get_equal_room_and_stay_inside():
+    low, high = SPACE.low, SPACE.high
+    wide_low, wide_high = searched(SPACE, low, high)
+    drawn = np.random.default_rng(0).uniform(wide_low, wide_high, (9000, 3))
+    controls = whole(SPACE, drawn, low, high)
+    SPACE.check(controls)
+    values, counts = np.unique(controls[:, 2], return_counts=True)
+    assert_array_equal(values, [0, 1, 2])
+    assert (abs(counts - 3000) < 200).all()
+    assert_array_equal(controls[:, :2], drawn[:, :2])
+    assert_array_equal(whole(SPACE, np.stack([wide_low, wide_high]), low, high), np.stack([low, high]))

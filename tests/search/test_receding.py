@@ -1,0 +1,162 @@
+"""Controllers act on what they see, remember as a value, and a search never touches the trusted simulator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from blob import SPACE, Blob, BlobForecaster, Brightness, locate, observation
+from numpy.testing import assert_array_equal
+
+from sciworld.errors import SearchError, SettingsError
+from sciworld.search import receding
+from sciworld.search.problem import Problem
+from sciworld.search.receding import FixedPlan, RandomController, RecedingHorizon
+from sciworld.search.search import SearchSettings
+from sciworld.simulator import rollout
+
+START = np.array([[0.0, 0.0], [5.0, 3.0], [6.0, 0.0]])
+GOALS = np.array([[6, 4], [4, 3], [0, 4]])
+
+
+def make_problem(seen) -> Problem:
+    """As a domain does it: objectives from the goals, active where the located blob is not there yet."""
+    away = np.linalg.norm(locate(seen.frames) - GOALS, axis=1)
+    return Problem([Brightness(x, y) for x, y in GOALS], 1, SPACE, active=away > 0.4)
+
+
+def planner(**settings) -> RecedingHorizon:
+    return RecedingHorizon(BlobForecaster(), make_problem, settings=SearchSettings(budget=512, **settings))
+
+
+def run(controller, steps: int, seed: int = 0, noise: float = 0.0):
+    trusted = Blob(noise)
+    return rollout(trusted, *trusted.start(START), controller, steps, np.random.default_rng(seed), keep_states=True)
+
+
+def test_a_receding_horizon_reaches_goals_that_one_step_does_not():
+    trajectory = run(planner(), 5, noise=0.05)
+    assert np.linalg.norm(trajectory.states[1].position - GOALS, axis=1).max() > 2
+    np.testing.assert_allclose(trajectory.states[-1].position, GOALS, atol=0.6)
+
+
+def test_promises_are_remembered_and_idle_episodes_have_none():
+    controller = planner()
+    memory = controller.start(3, np.random.default_rng(0))
+    seen = observation(np.array([[0.0, 0.0], [4.0, 3.0], [1.0, 4.0]]))
+    chosen, after = controller.act(memory, seen)
+    assert memory.promises == () and memory.step == 0, "the memory is a value"
+    (promise,) = after.promises
+    assert (promise.step, promise.steps) == (0, 1)
+    assert np.isnan(promise.value[1]) and promise.value[2] == pytest.approx(1.0, abs=0.02)
+    assert_array_equal(chosen[1], [0, 0, 1])
+    again, _ = controller.act(memory, seen)
+    assert_array_equal(chosen, again)
+
+
+def test_nothing_is_searched_once_all_goals_are_seen_to_be_reached():
+    controller = planner()
+    chosen, memory = controller.act(controller.start(3, np.random.default_rng(0)), observation(GOALS.astype(float)))
+    assert controller.surrogate.imagined == 0
+    assert np.isnan(memory.promises[0].value).all()
+    SPACE.check(chosen)
+
+
+def test_only_the_last_observations_are_kept_and_the_latest_is_the_present():
+    seen = [observation(START + np.array([0, step * 0.25]), time=step) for step in range(4)]
+    histories = []
+
+    class Remembering(BlobForecaster):
+        def start(self, history):
+            histories.append([float(item.time[0]) for item in history])
+            return super().start(history)
+
+    controller = RecedingHorizon(Remembering(), make_problem, context=3)
+    memory = controller.start(3, np.random.default_rng(0))
+    for item in seen:
+        _, memory = controller.act(memory, item)
+    assert histories == [[0], [0, 1], [0, 1, 2], [1, 2, 3]]
+    assert len(memory.history) == 3
+
+
+def test_a_search_never_touches_the_trusted_simulator(monkeypatch):
+    """The trusted simulator and every part of its state raise for as long as a search runs."""
+    searching = False
+
+    class Guarded:
+        def __init__(self, inside):
+            self.inside = inside
+
+        def __getattr__(self, name):
+            if searching:
+                raise AssertionError(f"a search looked at the trusted simulator's '{name}'")
+            return getattr(self.inside, name)
+
+    class GuardedBlob(Guarded):
+        def step(self, state, controls, rng):
+            assert not searching, "a search stepped the trusted simulator"
+            seen, after = self.inside.step(state.inside, controls, rng)
+            return seen, Guarded(after)
+
+    searches = 0
+    real = receding.search
+
+    def watched(*args):
+        nonlocal searching, searches
+        searching, searches = True, searches + 1
+        with pytest.raises(AssertionError, match="looked at the trusted"):
+            _ = trusted.space
+        with pytest.raises(AssertionError, match="stepped"):
+            trusted.step(None, None, None)
+        try:
+            return real(*args)
+        finally:
+            searching = False
+
+    monkeypatch.setattr(receding, "search", watched)
+    trusted = GuardedBlob(Blob())
+    state, first = Blob().start(START)
+    trajectory = rollout(trusted, Guarded(state), first, planner(), 4, np.random.default_rng(0))
+    assert searches == 4
+    np.testing.assert_allclose(trajectory.states[-1].position, GOALS, atol=0.6)
+
+
+def test_a_fixed_plan_is_played_and_has_an_end():
+    plan = np.tile([[1.0, 0.5, 2.0], [-1.0, -0.5, 2.0]], (3, 1, 1))
+    trajectory = run(FixedPlan(plan), 2)
+    assert_array_equal(trajectory.controls, plan)
+    assert_array_equal(run(FixedPlan(plan[0]), 2).controls, plan)
+    with pytest.raises(SearchError, match="it has 2 steps"):
+        run(FixedPlan(plan), 3)
+    with pytest.raises(SearchError, match="controls for 2 episodes, but 3 run"):
+        run(FixedPlan(plan[:2]), 2)
+    with pytest.raises(SearchError, match="plan: controls"):
+        FixedPlan(np.zeros(3))
+
+
+def test_a_fixed_plan_hands_on_what_was_promised_of_all_of_it():
+    memory = FixedPlan(np.zeros((2, 3)), promise=np.array([0.1, 0.2, 0.3])).start(3, np.random.default_rng(0))
+    (promise,) = memory.promises
+    assert (promise.step, promise.steps) == (0, 2)
+    assert_array_equal(promise.value, [0.1, 0.2, 0.3])
+
+
+def test_chance_stays_in_its_region_and_repeats_with_its_seed():
+    def region(seen):
+        middle = locate(seen.frames) / 10
+        low = np.column_stack([middle - 0.1, np.ones(len(seen))])
+        return low, low + np.array([0.2, 0.2, 0])
+
+    controller = RandomController(SPACE, region)
+    first, second = run(controller, 5, seed=1), run(controller, 5, seed=1)
+    assert_array_equal(first.controls, second.controls)
+    assert (run(controller, 5, seed=2).controls != first.controls).any()
+    assert (first.controls[:, 0, :2] >= START / 10 - 0.1).all() and (first.controls[:, 0, :2] <= START / 10 + 0.1).all()
+    assert (first.controls[..., 2] == 1).all()
+    anywhere = run(RandomController(SPACE), 11).controls
+    assert set(np.unique(anywhere[..., 2])) == {0, 1, 2} and np.ptp(anywhere[..., 0]) > 2
+    assert len(np.unique(anywhere[:, :, 0])) == 33, "every step draws anew"
+
+
+def test_a_context_of_nothing_is_refused():
+    with pytest.raises(SettingsError, match="context is 0"):
+        RecedingHorizon(BlobForecaster(), make_problem, context=0)

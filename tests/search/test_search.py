@@ -1,0 +1,146 @@
+"""A search finds the known best control, counts what it used, and says why it stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from blob import SPACE, BlobForecaster, Brightness, Nearness, move, observation
+from numpy.testing import assert_array_equal
+
+from sciworld.controls import Column, ColumnTable, ControlSpace
+from sciworld.errors import ControlError, SearchError, SettingsError
+from sciworld.search.optimizers import cem
+from sciworld.search.problem import Problem
+from sciworld.search.search import SearchSettings, search
+
+START = np.array([[1.0, 1.0], [5.0, 3.0], [3.0, 2.0]])
+GOALS = [Brightness(2, 2), Brightness(4, 3), Brightness(3, 2)]
+
+
+def found(plan, start=START) -> np.ndarray:
+    """Where the plan really leads : (problem, 2)."""
+    position = start
+    for step in range(plan.controls.shape[1]):
+        position = move(position, plan.controls[:, step])
+    return position
+
+
+def test_every_problem_gets_its_own_best_control():
+    plan = search(
+        BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=1280),
+    )  # fmt: skip
+    SPACE.check(plan.controls)
+    np.testing.assert_allclose(found(plan), [[goal.x, goal.y] for goal in GOALS], atol=0.15)
+    np.testing.assert_allclose(plan.promise, 1.0, atol=0.01)
+    assert np.isnan(plan.uncertainty).all()
+    assert (np.diff(plan.trace, axis=0) >= 0).all() and plan.trace.shape[1] == 3
+
+
+def test_several_steps_reach_what_one_cannot():
+    start, goal = np.array([[0.0, 0.0]]), Nearness(6.0, 3.0)
+    problem = Problem(goal, 3, SPACE)
+    plan = search(
+        BlobForecaster(), observation(start), problem, np.random.default_rng(0),
+        settings=SearchSettings(budget=40_000, samples=0), optimizer_settings=cem.Settings(population=256),
+    )  # fmt: skip
+    assert plan.controls.shape == (1, 3, 3)
+    np.testing.assert_allclose(found(plan, start), [[6.0, 3.0]], atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("objective", "horizon", "samples", "each"),
+    [(Brightness(2, 2), 1, 4, 1), (Brightness(2, 2), 2, 4, 8), (Nearness(2, 2), 1, 3, 3), (Nearness(2, 2), 1, 0, 1)],
+)
+def test_the_budget_counts_every_model_evaluation(objective, horizon, samples, each):
+    surrogate = BlobForecaster(noise=0.1)
+    steps = []
+    plan = search(
+        surrogate, observation(START), Problem(objective, horizon, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=1000, samples=samples, tolerance=0.0),
+        optimizer_settings=cem.Settings(population=20), progress=lambda used, budget: steps.append((used, budget)),
+    )  # fmt: skip
+    assert plan.stopped == "budget"
+    assert plan.evaluations == surrogate.imagined <= 1000 < plan.evaluations + 20 * each
+    assert len(plan.trace) == len(steps) and steps[-1] == (plan.evaluations, 1000)
+
+
+def test_it_stops_early_when_every_problem_has_converged():
+    plan = search(
+        BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=100_000, tolerance=0.05),
+    )  # fmt: skip
+    assert plan.stopped == "converged" and plan.evaluations < 10_000
+
+
+def test_the_promise_of_sampled_futures_is_not_the_score_that_won():
+    """The best of many noisy scores is too good; a fresh look is unbiased."""
+    start = np.tile([[3.0, 2.0]], (40, 1))
+    plan = search(
+        BlobForecaster(noise=0.5), observation(start), Problem(Nearness(3.0, 2.0), 1, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=900, samples=2, final_samples=20),
+    )  # fmt: skip
+    honest = -0.5 * np.sqrt(np.pi / 2)  # mean distance of two normals of 0.5 mm, at best
+    assert plan.trace[-1].mean() > honest + 0.3
+    assert plan.promise.mean() == pytest.approx(honest, abs=0.1)
+    assert plan.uncertainty.mean() == pytest.approx(0.5 * np.sqrt(2 - np.pi / 2), rel=0.2)
+
+
+def test_the_region_of_each_problem_is_kept():
+    low = np.array([[-2.0, -1, 2], [0.5, 0.0, 1], [0, 0, 2]])
+    high = np.array([[-0.5, 1, 2], [1.0, 0.5, 1], [0, 0, 2]])
+    plan = search(
+        BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE, low, high), np.random.default_rng(0)
+    )  # fmt: skip
+    assert ((plan.controls[:, 0] >= low) & (plan.controls[:, 0] <= high)).all()
+    assert plan.controls[0, 0, 0] == -0.5  # the bound nearest to its goal
+    assert_array_equal(plan.controls[:, 0, 2], [2, 1, 2])
+
+
+def test_a_guess_is_where_the_search_begins():
+    best = np.array([[[1.0, 1.0, 2.0]], [[-1.0, 0.0, 2.0]], [[0.0, 0.0, 2.0]]])
+    settings = {"settings": SearchSettings(budget=64), "optimizer_settings": cem.Settings(guess_spread=0.01)}
+    args = BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE)
+    guessed = search(*args, np.random.default_rng(0), **settings, guess=best)
+    np.testing.assert_allclose(guessed.controls, best, atol=0.2)
+    with pytest.raises(
+        SearchError, match=r"guess is \(3, 3\); it must be \(problem, step, control\), here \(3, 1, 3\)"
+    ):
+        search(*args, np.random.default_rng(0), **settings, guess=best[:, 0])
+
+
+def test_memory_is_bounded_and_does_not_change_the_answer():
+    plans = []
+    for chunk in (8192, 7):
+        surrogate = BlobForecaster()
+        problem = Problem(GOALS, 1, SPACE)
+        settings = SearchSettings(chunk=chunk)
+        plans.append(search(surrogate, observation(START), problem, np.random.default_rng(0), settings=settings))
+        assert surrogate.largest <= chunk
+    assert_array_equal(plans[0].controls, plans[1].controls)
+
+
+def test_the_same_seed_gives_the_same_plan():
+    args = observation(START), Problem(Nearness(2.0, 2.0), 1, SPACE)
+    one, two = (search(BlobForecaster(noise=0.2), *args, np.random.default_rng(5)) for _ in range(2))
+    assert_array_equal(one.controls, two.controls)
+    assert_array_equal(one.promise, two.promise)
+
+
+def test_searches_that_cannot_be_done_say_why():
+    def run(objective=Brightness(2, 2), space=SPACE, optimizer="cem", budget=512):  # noqa: B008
+        problem = Problem(objective, 1, space)
+        settings = SearchSettings(budget=budget)
+        return search(BlobForecaster(), observation(START), problem, np.random.default_rng(0), optimizer, settings)
+
+    with pytest.raises(SearchError, match="one generation needs 64 model evaluations, the budget is 63"):
+        run(budget=63)
+    with pytest.raises(SearchError, match="no candidate of problem 0 got a score"):
+        run(lambda futures, controls: np.full(futures.shape[:2], np.nan))
+    with pytest.raises(SearchError, match="no optimizer 'magic'"):
+        run(optimizer="magic")
+    with pytest.raises(ControlError, match="expected"):
+        run(space=ControlSpace(ColumnTable((Column("other", "mm", 0, 1),))))
+    for name, value in {"budget": 0, "samples": -1, "final_samples": 0, "tolerance": -1.0, "chunk": 0}.items():
+        with pytest.raises(SettingsError, match=name):
+            SearchSettings(**{name: value})

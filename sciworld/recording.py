@@ -146,7 +146,7 @@ def table(ds: Recording, variable: str) -> ColumnTable:
     """The column table of a variable; an empty one where the recording has no such variable."""
     if variable not in ds.variables:
         return ColumnTable(())
-    return ColumnTable.from_json(ds[variable].attrs.get("columns", ""), f"'{variable}' attribute 'columns'")
+    return ColumnTable.from_json(ds.variables[variable].attrs.get("columns", ""), f"'{variable}' attribute 'columns'")
 
 
 def channel_table(ds: Recording) -> ColumnTable:
@@ -218,7 +218,7 @@ def _check_attributes(ds: Recording, where: str) -> None:
             raise RecordingError(f"{where}: attribute '{name}' is {ds.attrs.get(name)!r}; set it to a string")
     if not ds.attrs["session"]:
         raise RecordingError(f"{where}: attribute 'session' is empty; name the session, since splits are by session")
-    for owner, attributes in (("", ds.attrs), *((f" of '{name}'", ds[name].attrs) for name in ds.variables)):
+    for owner, attributes in (("", ds.attrs), *((f" of '{name}'", ds.variables[name].attrs) for name in ds.variables)):
         for name, value in attributes.items():
             try:
                 same = isinstance(name, str) and json.loads(json.dumps(value, allow_nan=False)) == value
@@ -261,14 +261,14 @@ def _check_variables(ds: Recording, where: str) -> None:
 def _require(ds: Recording, name: str, dims: tuple[str, ...] | None, where: str, dtype: str = "") -> None:
     if name not in ds.variables:
         raise RecordingError(f"{where}: no variable '{name}'; build the recording with recording.make")
-    if dims is not None and ds[name].dims != dims:
-        raise RecordingError(f"{where}: '{name}' has dimensions {ds[name].dims}; expected {dims}")
-    if dtype and ds[name].dtype != dtype:
-        raise RecordingError(f"{where}: '{name}' is {ds[name].dtype}; expected {dtype}")
+    if dims is not None and ds.variables[name].dims != dims:
+        raise RecordingError(f"{where}: '{name}' has dimensions {ds.variables[name].dims}; expected {dims}")
+    if dtype and ds.variables[name].dtype != dtype:
+        raise RecordingError(f"{where}: '{name}' is {ds.variables[name].dtype}; expected {dtype}")
 
 
 def _check_time(ds: Recording, where: str) -> None:
-    time = ds["time"].values
+    time = ds.variables["time"].values
     if not np.isfinite(time).all():
         raise RecordingError(
             f"{where}: 'time' is not finite at frame {int(np.argmin(np.isfinite(time)))}; mend or drop it"
@@ -279,7 +279,7 @@ def _check_time(ds: Recording, where: str) -> None:
     if "time_bounds" not in ds.variables:
         return
     _require(ds, "time_bounds", ("time", "bound"), where, "float64")
-    bounds = ds["time_bounds"].values
+    bounds = ds.variables["time_bounds"].values
     if bounds.shape[1] != 2:
         raise RecordingError(
             f"{where}: 'time_bounds' has shape {bounds.shape}; expected start and end of each exposure"
@@ -299,7 +299,7 @@ def _check_time(ds: Recording, where: str) -> None:
 
 def _check_camera(ds: Recording, name: str, where: str) -> None:
     camera = name.removeprefix("frames")
-    frames, view = ds[name], f"view{camera}"
+    frames, view = ds.variables[name], f"view{camera}"
     short = tuple(f"{axis}{camera}" for axis in ("y", "x", "channel"))
     if frames.dims not in (("time", *short), ("time", f"z{camera}", *short)):
         raise RecordingError(f"{where}: '{name}' has dimensions {frames.dims}; expected {('time', *short)}")
@@ -316,14 +316,14 @@ def _check_camera(ds: Recording, name: str, where: str) -> None:
 
 def _check_view(ds: Recording, name: str, where: str) -> None:
     _require(ds, name, ("time", "affine"), where, "float64")
-    view = ds[name].values
+    view = ds.variables[name].values
     if view.shape[1] != 6:
         raise RecordingError(f"{where}: '{name}' has {view.shape[1]} numbers a frame; expected 6")
-    if not ds[name].attrs.get("units"):
+    if not ds.variables[name].attrs.get("units"):
         raise RecordingError(f"{where}: '{name}' has no units; set them, e.g. 'A'")
     if name.endswith("_standard_error"):
         return
-    if ds[name].attrs.get("row_direction") not in ("down", "up"):
+    if ds.variables[name].attrs.get("row_direction") not in ("down", "up"):
         raise RecordingError(f"{where}: '{name}' has no row_direction; set it to 'down' or 'up'")
     area = view[:, 0] * view[:, 4] - view[:, 1] * view[:, 3]
     if not (np.isfinite(view).all() and (area != 0).all()):
@@ -347,7 +347,7 @@ def _read_table(ds: Recording, name: str, width: int, where: str) -> ColumnTable
 
 def _check_columned(ds: Recording, name: str, where: str) -> None:
     _require(ds, name, _COLUMNED[name], where, "float64")
-    values = np.atleast_2d(ds[name].values)
+    values = np.atleast_2d(ds.variables[name].values)
     for column, series in zip(_read_table(ds, name, values.shape[-1], where), values.T, strict=True):
         _check_column(column, series, f"{where}: '{name}' column '{column.name}'")
         if name == "controls" and column.acts == "between" and not np.isnan(series[-1]):
@@ -382,7 +382,7 @@ def _check_column(column: Column, series: np.ndarray, where: str) -> None:
 
 def _check_positions(ds: Recording, where: str) -> None:
     """Positions in the laboratory are in the units of the laboratory."""
-    units = ds["view"].attrs["units"]
+    units = ds.variables["view"].attrs["units"]
     for column in control_table(ds):
         if column.frame == "lab" and column.units != units:
             raise RecordingError(
@@ -396,7 +396,10 @@ def _check_logs(ds: Recording, where: str) -> None:
         return
     for name, dtype in (("log_time", "float64"), ("log_column", "int32"), ("log_value", "float64")):
         _require(ds, name, ("log",), where, dtype)
-    columns, rows = _read_table(ds, "log_column", len(table(ds, "log_column")), where), ds["log_column"].values
+    columns, rows = (
+        _read_table(ds, "log_column", len(table(ds, "log_column")), where),
+        ds.variables["log_column"].values,
+    )
     if rows.size and not (rows.min() >= 0 and rows.max() < len(columns)):
         raise RecordingError(
             f"{where}: 'log_column' leaves its table of {len(columns)} rows; describe every logged column"

@@ -1,0 +1,334 @@
+"""A Store: many recordings, in immutable parts, in one Zarr v3 group.
+
+A part is written in a folder beside the store and renamed into it: it exists whole or not at all. Writers lock the
+store's folder together and never wait for each other; whoever finds no other writer removes what a killed one left.
+`xarray.open_zarr(path, group=part, consolidated=False)` reads a part without this library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import html
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; what a killed writer left is then kept, unseen.
+    fcntl = None  # type: ignore[assignment]
+
+from sciworld import parts as parts_
+from sciworld import recording as recording_
+from sciworld.errors import RecordingError, SettingsError, StoreError
+from sciworld.parts import Part
+
+PART = re.compile(r"part-(\d{8})(?:-(\d+))?")
+
+
+class Store:
+    """Recordings by index, in the order of their parts; `store[i]` is what was appended, bit by bit.
+
+    An open store sees the parts that were there when it was opened, and those that it appended itself.
+
+    Parameters
+    ----------
+    path : the folder of an existing store.
+    engine : "tensorstore", or "zarr" to read with zarr-python.
+
+    Raises StoreError.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], engine: str = "tensorstore") -> None:
+        if engine not in parts_.ENGINES:
+            raise SettingsError(f"engine is {engine!r}; use one of {', '.join(parts_.ENGINES)}")
+        self.path, self._engine = Path(path), engine
+        if not (self.path / "zarr.json").is_file():
+            raise StoreError(f"{self.path}: not a store; create one with Store.create, or mend the path")
+        if "sciworld_schema" not in parts_.read_node(self.path)["attributes"]:
+            raise StoreError(f"{self.path}: a Zarr group of something else; create a store at another path")
+        self._parts: dict[str, Part] = {}
+        self._load()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], engine: str = "tensorstore") -> Store:
+        """Open an existing store."""
+        return cls(path, engine)
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], engine: str = "tensorstore") -> Store:
+        """Open the store at `path`, made empty if there is none. Raises StoreError if something else is there."""
+        path = Path(path)
+        if not (path / "zarr.json").is_file():
+            if path.is_file() or (path.is_dir() and any(path.iterdir())):
+                raise StoreError(f"{path}: holds something that is not a store; choose another path")
+            with _as_store_error(path):
+                path.mkdir(parents=True, exist_ok=True)
+                with _stage(path) as stage:
+                    parts_.write_group(stage, {"sciworld_schema": parts_.SCHEMA})
+                    _sync(stage)
+                    os.replace(stage / "zarr.json", path / "zarr.json")
+        return cls(path, engine)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts in order."""
+        return tuple(self._parts.values())
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> xr.Dataset:
+        part, local = self.locate(index)
+        return part.read(local)
+
+    def __iter__(self) -> Iterator[xr.Dataset]:
+        return (part.read(index) for part in self.parts for index in range(len(part)))
+
+    def locate(self, index: int) -> tuple[Part, int]:
+        """The part that holds the recording `index`, and where in it."""
+        ends = np.cumsum([len(part) for part in self.parts], dtype=np.int64)
+        total = len(self)
+        if not -total <= index < total:
+            raise IndexError(f"{self.path}: recording {index} of {total}")
+        index %= total
+        place = int(np.searchsorted(ends, index, side="right"))
+        part = self.parts[place]
+        return part, int(index - (ends[place] - len(part)))
+
+    def append(self, recordings: Sequence[xr.Dataset]) -> list[str]:
+        """Check and write recordings; the names of the new parts.
+
+        Recordings of one kind (shapes, dtypes, column tables) make one part, so a mixed list is regrouped. Each part
+        is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
+        the store held is untouched by either.
+        """
+        groups: dict[str, list[xr.Dataset]] = {}
+        for index, recording in enumerate(recordings):
+            recording_.check(recording, f"recording {index}")
+            taken = {*parts_.RESERVED, "recording"} & {*map(str, recording.variables), *map(str, recording.dims)}
+            if taken:
+                raise RecordingError(f"recording {index}: '{min(taken)}' is a name that stores use; rename it")
+            groups.setdefault(parts_.kind(recording), []).append(recording)
+        names = []
+        for group in groups.values():
+            arrays, attributes = parts_.join_recordings(group)
+            with _as_store_error(self.path), _stage(self.path) as stage:
+                parts_.write(stage, arrays, attributes, replaces=())
+                names.append(self._commit(stage, self._next_name))
+        self._load()
+        return names
+
+    def compact(self, max_bytes: int = 4 << 30) -> list[str]:
+        """Merge neighbouring parts of one kind into parts of at most so many bytes; the names of the new parts.
+
+        Recordings keep their indices. The old parts are dropped after the new one exists; stores that were opened
+        before must be opened anew.
+        """
+        names = []
+        with _locked(self.path / "zarr.json", wait=True):
+            self._load()
+            for run in _runs(self.parts, max_bytes):
+                arrays, attributes = parts_.join_parts(run)
+                known = [name for part in run for name in (part.name, *part.replaces)]
+                replaces = [name for name in known if (self.path / name).is_dir()]
+                number, generation = _number(run[0].name)
+                target = f"part-{number:08d}-{generation + 1}"
+                with _as_store_error(self.path), _stage(self.path) as stage:
+                    parts_.write(stage, arrays, attributes, replaces)
+                    names.append(self._commit(stage, lambda name=target: name))  # type: ignore[misc]
+                for name in replaces:
+                    shutil.rmtree(self.path / name, ignore_errors=True)
+            self._load()
+        return names
+
+    def check(self) -> None:
+        """Read every shard against its checksums. Raises StoreError naming the damaged files."""
+        wrong = [fault for part in self.parts for name in part.names for fault in part.array(name).verify()]
+        if wrong:
+            raise StoreError("\n".join(wrong))
+
+    def sessions(self) -> list[str]:
+        """The session of each recording."""
+        return [attributes["session"] for part in self.parts for attributes in part.attributes]
+
+    def split(self, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
+        """Indices of recordings, (recording,) int64 for each fraction of the sessions; no session is in two of them.
+
+        Raises SettingsError if the fractions are not positive with a sum of at most 1, StoreError if there are fewer
+        sessions than fractions.
+        """
+        if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+            raise SettingsError(f"fractions are {fractions}; use positive numbers with a sum of at most 1")
+        sessions = np.array(self.sessions())
+        names = np.random.default_rng(seed).permutation(np.unique(sessions))
+        if len(names) < len(fractions):
+            raise StoreError(
+                f"{self.path}: {len(names)} sessions for {len(fractions)} splits; record more, or split less"
+            )
+        cuts = np.round(np.cumsum(fractions) * len(names)).astype(int)
+        for index in range(len(cuts)):  # at least one session each
+            cuts[index] = max(cuts[index], (cuts[index - 1] if index else 0) + 1)
+        for index in reversed(range(len(cuts))):
+            cuts[index] = min(cuts[index], len(names) - (len(cuts) - 1 - index))
+        groups = np.split(names, cuts)[: len(fractions)]
+        return [np.flatnonzero(np.isin(sessions, group)) for group in groups]
+
+    def __repr__(self) -> str:
+        frames = sum(int(part.offsets()[-1]) for part in self.parts)
+        return f"Store({str(self.path)!r}): {len(self)} recordings, {frames} frames, {len(self.parts)} parts"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for part in self.parts:
+            frames = part.array("frames")
+            shape = " x ".join(f"{dim} {size}" for dim, size in zip(frames.dims[1:], frames.shape[1:], strict=True))
+            cells = (part.name, len(part), frames.shape[0], shape, frames.dtype.name, f"{part.nbytes / 1e6:.1f}")
+            rows.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
+        titles = ("part", "recordings", "frames", "frame", "dtype", "MB on disk")
+        head = "".join(f"<th>{title}</th>" for title in titles)
+        return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+    def _load(self) -> None:
+        """Look which parts there are. A part that another was merged from is not one any more."""
+        found = {name: self._parts.get(name) or Part(self.path / name, self._engine) for name in self._on_disk()}
+        replaced = {name for part in found.values() for name in part.replaces}
+        self._parts = {name: part for name, part in found.items() if name not in replaced}
+
+    def _on_disk(self) -> list[str]:
+        names = [folder.name for folder in self.path.iterdir() if PART.fullmatch(folder.name)]
+        return sorted((name for name in names if (self.path / name / "zarr.json").is_file()), key=_number)
+
+    def _next_name(self) -> str:
+        """A name after all that are or were there."""
+        names = self._on_disk()
+        replaced = [name for part in names for name in parts_.read_node(self.path / part)["attributes"]["replaces"]]
+        return f"part-{max((_number(name)[0] for name in [*names, *replaced]), default=-1) + 1:08d}"
+
+    def _commit(self, stage: Path, name: Callable[[], str]) -> str:
+        """Rename the finished stage to a free name; another writer may take it between the look and the move."""
+        _sync(stage)
+        while True:
+            chosen = name()
+            try:
+                os.rename(stage, self.path / chosen)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or chosen == name():
+                    raise
+            else:
+                _sync_folder(self.path)
+                return chosen
+
+
+def _number(name: str) -> tuple[int, int]:
+    """The number and generation in a part's name."""
+    match = PART.fullmatch(name)
+    assert match
+    return int(match[1]), int(match[2] or 0)
+
+
+def _runs(parts: Sequence[Part], max_bytes: int) -> list[list[Part]]:
+    """Neighbouring parts of one kind, together at most so many bytes, two or more at a time."""
+    runs: list[list[Part]] = []
+    for part in parts:
+        last = runs[-1] if runs else []
+        if last and last[0].kind == part.kind and sum(p.nbytes for p in last) + part.nbytes <= max_bytes:
+            last.append(part)
+        else:
+            runs.append([part])
+    return [run for run in runs if len(run) > 1]
+
+
+@contextlib.contextmanager
+def _as_store_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error}); free some space or mend the permissions, then append again. "
+            "What it held is untouched"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path, wait: bool) -> Iterator[bool]:
+    """An exclusive lock that ends with the process; yields whether it was got."""
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # held by another, or a file system without locks
+        got = False
+    else:
+        got = True
+    try:
+        yield got
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _stage(path: Path) -> Iterator[Path]:
+    """An empty folder beside the store, on its file system, in which to write; gone afterwards.
+
+    A writer holds the store's folder locked in common with others. Whoever gets it alone knows that nobody writes,
+    and that what stands in the staging folder was left by the killed.
+    """
+    staging = path.absolute().with_name(f".{path.absolute().name}.staging")
+    with _locked(path, wait=False) as alone:
+        if alone:
+            shutil.rmtree(staging, ignore_errors=True)
+    handle = os.open(path, os.O_RDONLY) if fcntl is not None else -1
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # a file system without locks: nobody gets it alone either
+                fcntl.flock(handle, fcntl.LOCK_SH)
+        stage = _make_stage(staging)
+        try:
+            yield stage
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another writer's stage is in it
+                staging.rmdir()
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _make_stage(staging: Path) -> Path:
+    while True:
+        staging.mkdir(exist_ok=True)
+        try:
+            stage = Path(tempfile.mkdtemp(dir=staging))
+        except FileNotFoundError:  # another writer ended just now, and removed the empty folder
+            continue
+        stage.chmod(0o755)
+        return stage
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the files of `folder` are on the disk."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if fcntl is not None:  # Windows cannot open a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

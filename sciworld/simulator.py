@@ -101,7 +101,9 @@ class Trajectory:
     controls : (candidate, step, control) float64; NaN after an episode ended.
     length : (candidate,) int, steps that each episode took.
     done : (candidate,) bool, whether the episode was ended by `stop` rather than by the step limit.
-    states : the simulator's state after every step where `keep_states` asked for it, else the last one alone.
+    states : the simulator's state at the start and after every step where `keep_states` asked for it, else the
+        last one alone.
+    memory : the controller's, after its last act.
     """
 
     observations: list[Observation]
@@ -109,6 +111,7 @@ class Trajectory:
     length: np.ndarray
     done: np.ndarray
     states: list[State]
+    memory: State
 
 
 def rollout(
@@ -149,4 +152,4 @@ def rollout(
         states = [*states, state] if keep_states else [state]
         if progress is not None:
             progress(step + 1, int((~over).sum()))
-    return Trajectory(observations, controls[:, : len(observations) - 1], length, over, states)
+    return Trajectory(observations, controls[:, : len(observations) - 1], length, over, states, memory)

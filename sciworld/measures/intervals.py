@@ -1,0 +1,84 @@
+"""How sure a share, a mean or a ratio is: intervals that every figure is shown with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A value, and the bounds of its interval; all NaN where nothing was measured."""
+
+    value: float
+    low: float
+    high: float
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
+
+
+def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+    """The share successes / trials with Wilson's score interval.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", J. Am. Stat. Assoc. 22 (1927).
+    Stays inside [0, 1] and is not empty at 0 or 1.
+    """
+    if trials == 0:
+        return UNKNOWN
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / trials
+    shrink = 1 + z**2 / trials
+    middle = (share + z**2 / (2 * trials)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    # At 0 and 1 the bound is the share itself; rounding must not put it beyond.
+    return Interval(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
+
+
+def bootstrap(
+    statistic: Callable[..., np.ndarray],
+    *columns: np.ndarray,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """A statistic with the percentile interval of resampled rows.
+
+    columns : arrays (row,) that are resampled together, which keeps pairs together; rows are the independent
+    units (episodes, recordings). statistic : maps columns (..., row) to (...). The same seed gives the same
+    interval. Rows that make the statistic NaN in a resample are left out of the interval.
+
+    Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    """
+    n = len(columns[0])
+    if n == 0:
+        return UNKNOWN
+    value = float(statistic(*columns))
+    chosen = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    found = statistic(*(column[chosen] for column in columns))
+    found = found[np.isfinite(found)]
+    if not len(found):
+        return Interval(value, math.nan, math.nan)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def mean(values: np.ndarray, seed: int = 0) -> Interval:
+    """The mean of values : (row,) with its bootstrap interval; NaN rows are left out."""
+    known = values[~np.isnan(values)]
+    return bootstrap(lambda x: x.mean(axis=-1), known, seed=seed)
+
+
+def ratio_of_sums(above: np.ndarray, below: np.ndarray, seed: int = 0) -> Interval:
+    """sum(above) / sum(below), both (row,), with its bootstrap interval over rows, which stay paired."""
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        total = b.sum(axis=-1)
+        return np.divide(a.sum(axis=-1), total, out=np.full(np.shape(total), np.nan), where=total != 0)
+
+    return bootstrap(statistic, np.asarray(above, dtype=float), np.asarray(below, dtype=float), seed=seed)

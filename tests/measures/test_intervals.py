@@ -1,0 +1,42 @@
+"""Intervals hold the truth as often as they say, and do so for ever the same seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sciworld.measures.intervals import bootstrap, mean, ratio_of_sums, wilson
+
+
+def test_wilson_gives_the_published_values():
+    # Newcombe, Statistics in Medicine 17 (1998) 857, table I, method 3.
+    for successes, trials, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]:
+        interval = wilson(successes, trials)
+        assert interval == pytest.approx((successes / trials, low, high), abs=6e-5)
+    assert wilson(100, 100).high == 1.0 and wilson(100, 100).low == pytest.approx(0.963, abs=1e-3)
+    assert all(math.isnan(value) for value in wilson(0, 0))
+
+
+def test_a_bootstrap_interval_holds_the_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = [low <= 3.0 <= high for _, low, high in (mean(rng.normal(3.0, 2.0, 40)) for _ in range(200))]
+    assert 0.88 <= np.mean(held) <= 0.99
+
+
+def test_the_seed_decides_and_missing_rows_are_left_out():
+    values = np.array([1.0, np.nan, 4.0, 2.0, 7.0])
+    assert mean(values) == mean(values) == mean(values[[0, 2, 3, 4]])
+    assert mean(values).value == 3.5
+    many = np.random.default_rng(0).normal(size=50)
+    assert mean(many) == mean(many) != mean(many, seed=1)
+    assert all(math.isnan(value) for value in mean(np.array([np.nan])))
+
+
+def test_pairs_stay_together():
+    below = np.random.default_rng(0).uniform(1, 100, 30)
+    assert ratio_of_sums(1.5 * below, below) == pytest.approx((1.5, 1.5, 1.5))
+    assert math.isnan(ratio_of_sums(np.ones(3), np.zeros(3)).value)
+    alone = bootstrap(lambda a, b: (a * b).mean(axis=-1), np.array([2.0]), np.array([3.0]))
+    assert alone == (6.0, 6.0, 6.0)

@@ -220,6 +220,13 @@ class StoredArray:
                     self._verify(file, region)
             raise StoreError(f"{self.folder}: cannot be read ({error}); restore it from a copy") from error
 
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """The whole array, read once and held in memory; read-only."""
+        values = self[:]
+        values.setflags(write=False)
+        return values
+
     def verify(self) -> list[str]:
         """Read everything; what is wrong with each damaged shard."""
         wrong = []

@@ -232,7 +232,6 @@ def _check_variables(ds: Recording, where: str) -> None:
     """Every variable is real numbers, with `time` first if it has that dimension; only `time` is a coordinate."""
     _require(ds, "frames", None, where)
     _require(ds, "time", ("time",), where, "float64")
-    _require(ds, "view", ("time", "affine"), where, "float64")
     odd = sorted(str(name) for name in ds.coords if name != "time")
     if odd:
         raise RecordingError(f"{where}: coordinate '{odd[0]}' beside time; drop it, `view` holds the geometry")
@@ -253,9 +252,10 @@ def _check_variables(ds: Recording, where: str) -> None:
                 raise RecordingError(f"{where}: '{name}' has dimensions {variable.dims}; put {dim} first")
         if 0 in variable.shape and "log" not in variable.dims:
             raise RecordingError(f"{where}: '{name}' has shape {variable.shape}; leave out what is empty")
-        for key in ("_FillValue", "scale_factor", "add_offset", "missing_value"):
-            if key in variable.attrs or variable.encoding.get(key) is not None:
-                raise RecordingError(f"{where}: '{name}' has {key}; drop it, values are kept as they were recorded")
+        masks = {"_FillValue", "missing_value", "scale_factor", "add_offset"}
+        masked = masks & {*variable.attrs, *(variable.encoding if str(name) in cameras(ds) else ())}
+        if masked:
+            raise RecordingError(f"{where}: '{name}' has {min(masked)}; drop it, values are kept as they were recorded")
 
 
 def _require(ds: Recording, name: str, dims: tuple[str, ...] | None, where: str, dtype: str = "") -> None:
@@ -269,13 +269,12 @@ def _require(ds: Recording, name: str, dims: tuple[str, ...] | None, where: str,
 
 def _check_time(ds: Recording, where: str) -> None:
     time = ds.variables["time"].values
-    if not np.isfinite(time).all():
+    good = np.isfinite(time) & np.append(True, np.diff(time) > 0)
+    if not good.all():
+        frame = int(np.argmin(good))
         raise RecordingError(
-            f"{where}: 'time' is not finite at frame {int(np.argmin(np.isfinite(time)))}; mend or drop it"
+            f"{where}: 'time' is {time[frame]} s at frame {frame}; sort the frames by time, drop repeats"
         )
-    if len(time) > 1 and not (np.diff(time) > 0).all():
-        frame = int(np.argmax(np.diff(time) <= 0)) + 1
-        raise RecordingError(f"{where}: 'time' does not increase at frame {frame}; sort the frames and drop repeats")
     if "time_bounds" not in ds.variables:
         return
     _require(ds, "time_bounds", ("time", "bound"), where, "float64")
@@ -308,10 +307,9 @@ def _check_camera(ds: Recording, name: str, where: str) -> None:
         cure = f"use .astype('{wider[0]}'), nothing is lost" if wider else "choose one that holds its values"
         raise RecordingError(f"{where}: '{name}' is {frames.dtype}; {cure} (known: {', '.join(FRAME_DTYPES)})")
     _read_table(ds, name, frames.shape[-1], where)
-    _require(ds, view, ("time", "affine"), where, "float64")
-    for geometry in (view, f"{view}_standard_error"):
-        if geometry in ds.variables:
-            _check_view(ds, geometry, where)
+    _check_view(ds, view, where)
+    if f"{view}_standard_error" in ds.variables:
+        _check_view(ds, f"{view}_standard_error", where)
 
 
 def _check_view(ds: Recording, name: str, where: str) -> None:
@@ -352,8 +350,7 @@ def _check_columned(ds: Recording, name: str, where: str) -> None:
         _check_column(column, series, f"{where}: '{name}' column '{column.name}'")
         if name == "controls" and column.acts == "between" and not np.isnan(series[-1]):
             raise RecordingError(
-                f"{where}: control '{column.name}' is {series[-1]:g} in the last row, after which no frame follows; "
-                "set the last row to NaN"
+                f"{where}: control '{column.name}' has a last row, and no frame follows; set it to NaN"
             )
 
 

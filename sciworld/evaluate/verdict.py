@@ -1,0 +1,171 @@
+"""What a controller achieved before a judge: the promise beside the truth, with who judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciworld.errors import FormatError, SettingsError
+from sciworld.evaluate.table import DASH, Table, interval
+from sciworld.measures.intervals import Interval, mean, ratio_of_sums, wilson
+
+_PER_EPISODE = {"success": bool, "actions": np.int64, "seconds": np.float64, "dose": np.float64}
+_PER_DECISION = ("promise", "outcome")
+_PLAIN = ("controller", "judge", "made_training_data", "dose_units")
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The episodes of one controller before one judge.
+
+    Parameters
+    ----------
+    controller : what was judged.
+    judge : who judged: the trusted simulator and its settings, or "not trusted" held-out recordings.
+    made_training_data : whether the judge also made the data that the surrogate was trained on.
+    success : (episode,) bool, whether the goal was reached in time.
+    actions : (episode,) int, steps taken.
+    seconds, dose : (episode,) spent, whether the goal was reached or not; NaN where the judge does not say.
+    promise, outcome : (episode, decision) what the search expected of its choice, and what came of it; NaN where
+        nothing was searched, or the episode was over.
+    dose_units : of the dose.
+    """
+
+    controller: str
+    judge: str
+    made_training_data: bool
+    success: np.ndarray
+    actions: np.ndarray
+    seconds: np.ndarray
+    dose: np.ndarray
+    promise: np.ndarray
+    outcome: np.ndarray
+    dose_units: str = "1"
+
+    def __post_init__(self) -> None:
+        n = len(self.success)
+        for name, kind in _PER_EPISODE.items():
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
+        for name in _PER_DECISION:
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64).reshape(n, -1))
+        shapes = {name: getattr(self, name).shape for name in (*_PER_EPISODE, *_PER_DECISION)}
+        if any(shapes[name] != (n,) for name in _PER_EPISODE) or shapes["promise"] != shapes["outcome"]:
+            raise SettingsError(f"verdict on '{self.controller}': shapes do not fit one set of episodes: {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.success)
+
+    def summary(self, seed: int = 0) -> dict[str, Interval]:
+        """Share of successes (Wilson), and means over episodes (bootstrap), each with its interval.
+
+        Decisions of one episode depend on each other, so promise, outcome and optimism (promise - outcome) are
+        resampled by episodes.
+        """
+        found = {"success": wilson(int(self.success.sum()), len(self))}
+        for name in ("actions", "seconds", "dose"):
+            found[name] = mean(getattr(self, name).astype(np.float64), seed)
+        decisions = {"promise": self.promise, "outcome": self.outcome, "optimism": self.promise - self.outcome}
+        for name, values in decisions.items():
+            found[name] = ratio_of_sums(np.nansum(values, axis=1), (~np.isnan(values)).sum(axis=1), seed)
+        return found
+
+    def warnings(self) -> list[str]:
+        """What a reader must not overlook."""
+        found = []
+        if self.made_training_data:
+            found.append(f"{self.controller}: the judge, {self.judge}, also made the training data")
+        optimism = self.summary()["optimism"]
+        if optimism.low > 0:
+            found.append(f"{self.controller}: promises more than comes true, by {interval(optimism)}")
+        return found
+
+    def to_table(self) -> Table:
+        """The summary, one quantity a row."""
+        units = {"seconds": " (s)", "dose": f" ({self.dose_units})"}
+        rows = tuple((name + units.get(name, ""), interval(value)) for name, value in self.summary().items())
+        return Table((self.controller, f"{len(self)} episodes"), rows, judged(self))
+
+    def _repr_html_(self) -> str:
+        return self.to_table()._repr_html_()
+
+    def to_xarray(self) -> xr.Dataset:
+        """The episodes as a Dataset with units."""
+        units = {"seconds": "s", "dose": self.dose_units}
+        variables: dict[str, Any] = {
+            name: ("episode", getattr(self, name), {"units": units[name]} if name in units else {})
+            for name in _PER_EPISODE
+        }
+        variables |= {name: (("episode", "decision"), getattr(self, name)) for name in _PER_DECISION}
+        attributes = {"controller": self.controller, "judge": self.judge}
+        return xr.Dataset(variables, attrs={**attributes, "made_training_data": int(self.made_training_data)})
+
+    def to_json(self) -> str:
+        """The episodes as JSON; NaN is null."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.dumps({name: _plain(value) for name, value in fields.items()}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "verdict") -> Verdict:
+        """Read what `to_json` wrote. Raises FormatError, naming `where`, for anything else."""
+        try:
+            fields = json.loads(text)
+            arrays: dict[str, Any] = {name: np.array(fields[name], dtype=kind) for name, kind in _PER_EPISODE.items()}
+            arrays |= {name: np.array(fields[name], dtype=np.float64) for name in _PER_DECISION}
+            return cls(**arrays, **{name: fields[name] for name in _PLAIN})
+        except (ValueError, TypeError, KeyError) as error:
+            raise FormatError(f"{where}: not a verdict ({error!r}); write it with Verdict.to_json") from error
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.kind == "f":
+        value = value.astype(object)
+        value[value != value] = None
+    return value.tolist()
+
+
+def judged(verdict: Verdict) -> str:
+    """One line: who judged, and whether the judge made the training data."""
+    also = "which also made the training data" if verdict.made_training_data else "which did not make the training data"
+    return f"judged by {verdict.judge}, {also}"
+
+
+def seconds_ratio(verdict: Verdict, reference: Verdict, seed: int = 0) -> tuple[Interval, int]:
+    """Seconds that `verdict` spent over those that `reference` spent on the same episodes, and how many episodes.
+
+    Episodes are paired by their order; only those in which both reached the goal count, as the seconds of a
+    failure say when patience ended. Raises SettingsError if the numbers of episodes differ.
+    """
+    if len(verdict) != len(reference):
+        raise SettingsError(
+            f"'{verdict.controller}' has {len(verdict)} episodes, '{reference.controller}' {len(reference)}; "
+            "replay both from the same starts"
+        )
+    both = verdict.success & reference.success
+    return ratio_of_sums(verdict.seconds[both], reference.seconds[both], seed), int(both.sum())
+
+
+def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: int = 0) -> Table:
+    """Verdicts side by side, one a row; with `reference`, also the paired ratio of seconds to that one."""
+    if not verdicts:
+        raise SettingsError("compare: no verdicts; replay at least one controller")
+    if reference is not None and reference not in verdicts:
+        raise SettingsError(f"compare: no verdict '{reference}'; there are {', '.join(verdicts)}")
+    units = sorted({verdict.dose_units for verdict in verdicts.values()})
+    headings = ["", "success", "actions", "seconds", f"dose ({', '.join(units)})", "promise", "outcome", "optimism"]
+    ratio = [] if reference is None else [f"seconds / {reference}"]
+    rows = []
+    for name, verdict in verdicts.items():
+        cells = [name, *(interval(value) for value in verdict.summary(seed).values())]
+        if reference is not None:
+            found, pairs = seconds_ratio(verdict, verdicts[reference], seed)
+            cells.append(DASH if name == reference else f"{interval(found)} in {pairs} pairs")
+        rows.append((*cells, verdict.judge, "yes" if verdict.made_training_data else "no"))
+    caption = "Shares with Wilson's 95 % interval, means with a bootstrap over episodes. Optimism is promise - outcome."
+    return Table((*headings, *ratio, "judge", "made the training data"), tuple(rows), caption)

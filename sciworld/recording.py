@@ -90,6 +90,10 @@ def make(
     """
     frames = np.asarray(frames)
     frames = frames.astype(frames.dtype.newbyteorder("="), copy=False)
+    if frames.ndim not in (4, 5):
+        raise RecordingError(
+            f"recording: frames are {frames.shape}; give (time, y, x, channel), e.g. frames[..., None]"
+        )
     dims = ("time", "z", "y", "x", "channel") if frames.ndim == 5 else ("time", "y", "x", "channel")
     if view is None and view_units:
         raise RecordingError(f"recording: view_units is {view_units!r} but there is no view; give both or neither")
@@ -240,13 +244,9 @@ def _check_variables(ds: Recording, where: str) -> None:
         if dtype.kind == "c":
             raise RecordingError(f"{where}: '{name}' is {dtype}; store the real and imaginary parts as two channels")
         if dtype.kind not in "biuf" or dtype.itemsize > 8:
-            raise RecordingError(
-                f"{where}: '{name}' is {dtype}; use real numbers of at most 64 bits, text as attributes"
-            )
+            raise RecordingError(f"{where}: '{name}' is {dtype}; use real numbers of at most 64 bits, no text")
         if not dtype.isnative:
-            raise RecordingError(
-                f"{where}: '{name}' is {dtype}; use .astype('{dtype.newbyteorder('=')}'), nothing is lost"
-            )
+            raise RecordingError(f"{where}: '{name}' is {dtype}; use .astype('{dtype.newbyteorder('=')}')")
         for dim in ("time", "log"):
             if dim in variable.dims[1:]:
                 raise RecordingError(f"{where}: '{name}' has dimensions {variable.dims}; put {dim} first")
@@ -272,24 +272,18 @@ def _check_time(ds: Recording, where: str) -> None:
     good = np.isfinite(time) & np.append(True, np.diff(time) > 0)
     if not good.all():
         frame = int(np.argmin(good))
-        raise RecordingError(
-            f"{where}: 'time' is {time[frame]} s at frame {frame}; sort the frames by time, drop repeats"
-        )
+        raise RecordingError(f"{where}: 'time' is {time[frame]} s at frame {frame}; sort the frames, drop repeats")
     if "time_bounds" not in ds.variables:
         return
     _require(ds, "time_bounds", ("time", "bound"), where, "float64")
     bounds = ds.variables["time_bounds"].values
     if bounds.shape[1] != 2:
-        raise RecordingError(
-            f"{where}: 'time_bounds' has shape {bounds.shape}; expected start and end of each exposure"
-        )
+        raise RecordingError(f"{where}: 'time_bounds' has shape {bounds.shape}; give each exposure's start and end")
     slack = 1e-9 * max(1.0, float(np.abs(time).max()))  # rounding of times that were summed
     inside = (bounds[:, 0] <= time + slack) & (time <= bounds[:, 1] + slack)
     if not inside.all():
         frame = int(np.argmin(inside))
-        raise RecordingError(
-            f"{where}: 'time' of frame {frame} is outside its 'time_bounds' {bounds[frame]}; mend either"
-        )
+        raise RecordingError(f"{where}: 'time' of frame {frame} is outside its 'time_bounds'; mend either")
     apart = bounds[1:, 0] >= bounds[:-1, 1] - slack
     if not apart.all():
         frame = int(np.argmin(apart))
@@ -326,20 +320,16 @@ def _check_view(ds: Recording, name: str, where: str) -> None:
     area = view[:, 0] * view[:, 4] - view[:, 1] * view[:, 3]
     if not (np.isfinite(view).all() and (area != 0).all()):
         frame = int(np.argmin(np.isfinite(view).all(axis=1) & (area != 0)))
-        raise RecordingError(
-            f"{where}: '{name}' of frame {frame} is {view[frame]}; a pixel needs a finite, nonzero area"
-        )
+        raise RecordingError(f"{where}: '{name}' of frame {frame} is {view[frame]}; pixels need a nonzero area")
 
 
-def _read_table(ds: Recording, name: str, width: int, where: str) -> ColumnTable:
+def _read_table(ds: Recording, name: str, width: int | None, where: str) -> ColumnTable:
     try:
         columns = table(ds, name)
     except ControlError as error:
         raise RecordingError(f"{where}: {error}") from error
-    if len(columns) != width:
-        raise RecordingError(
-            f"{where}: '{name}' has {width} columns, its table {len(columns)}; describe each column once"
-        )
+    if width is not None and len(columns) != width:
+        raise RecordingError(f"{where}: '{name}' has {width} columns, its table {len(columns)}; describe each once")
     return columns
 
 
@@ -349,32 +339,24 @@ def _check_columned(ds: Recording, name: str, where: str) -> None:
     for column, series in zip(_read_table(ds, name, values.shape[-1], where), values.T, strict=True):
         _check_column(column, series, f"{where}: '{name}' column '{column.name}'")
         if name == "controls" and column.acts == "between" and not np.isnan(series[-1]):
-            raise RecordingError(
-                f"{where}: control '{column.name}' has a last row, and no frame follows; set it to NaN"
-            )
+            raise RecordingError(f"{where}: control '{column.name}' acts after the last frame; set its last row to NaN")
 
 
 def _check_column(column: Column, series: np.ndarray, where: str) -> None:
     known = series[~np.isnan(series)]
-    low, high = column.low, column.high
-    if column.kind == "categorical":
-        low, high = 0.0, len(column.levels) - 1.0
+    low, high = (0.0, len(column.levels) - 1.0) if column.kind == "categorical" else (column.low, column.high)
+    # A value that was once a float32 may lie half an ulp outside.
+    slack = 1e-6 * max(abs(low or 0.0), abs(high or 0.0))
     if np.isinf(known).any():
         raise RecordingError(f"{where} is infinite; unknown is NaN")
     if column.kind in ("categorical", "integer") and (known != np.round(known)).any():
+        raise RecordingError(f"{where} is {column.kind} but not whole everywhere; round it, or change its kind")
+    outside = (known < (-np.inf if low is None else low - slack)) | (known > (np.inf if high is None else high + slack))
+    if outside.any():
         raise RecordingError(
-            f"{where} is {column.kind} but holds {known[known != np.round(known)][0]:g}; use whole numbers"
+            f"{where} is {known[outside][0]:g} {column.units}, outside [{low}, {high}]; widen the column's bounds, "
+            "or set what is unknown to NaN"
         )
-    for bound, sign in ((low, 1.0), (high, -1.0)):
-        if bound is None:
-            continue
-        # A value that was once a float32 may lie half an ulp outside.
-        outside = sign * (known - bound) < -1e-6 * max(abs(bound), 1e-30)
-        if outside.any():
-            raise RecordingError(
-                f"{where} is {known[outside][0]:g} {column.units}, outside [{low}, {high}]; widen the column's bounds, "
-                "or set what is unknown to NaN"
-            )
 
 
 def _check_positions(ds: Recording, where: str) -> None:
@@ -382,9 +364,7 @@ def _check_positions(ds: Recording, where: str) -> None:
     units = ds.variables["view"].attrs["units"]
     for column in control_table(ds):
         if column.frame == "lab" and column.units != units:
-            raise RecordingError(
-                f"{where}: control '{column.name}' is in {column.units}, 'view' in {units}; convert one"
-            )
+            raise RecordingError(f"{where}: '{column.name}' is in {column.units}, 'view' in {units}; convert one")
 
 
 def _check_logs(ds: Recording, where: str) -> None:
@@ -393,11 +373,6 @@ def _check_logs(ds: Recording, where: str) -> None:
         return
     for name, dtype in (("log_time", "float64"), ("log_column", "int32"), ("log_value", "float64")):
         _require(ds, name, ("log",), where, dtype)
-    columns, rows = (
-        _read_table(ds, "log_column", len(table(ds, "log_column")), where),
-        ds.variables["log_column"].values,
-    )
-    if rows.size and not (rows.min() >= 0 and rows.max() < len(columns)):
-        raise RecordingError(
-            f"{where}: 'log_column' leaves its table of {len(columns)} rows; describe every logged column"
-        )
+    columns, rows = _read_table(ds, "log_column", None, where), ds.variables["log_column"].values
+    if ((rows < 0) | (rows >= len(columns))).any():
+        raise RecordingError(f"{where}: 'log_column' leaves its table of {len(columns)}; describe every logged column")

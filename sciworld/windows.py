@@ -18,7 +18,7 @@ from sciworld.parts import FINITE, Part
 from sciworld.store import Store
 
 MEMORY_BYTES = 1 << 30
-SAMPLE_BYTES = 256 << 20
+SAMPLE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Windows:
         return zlib.crc32(self._start.tobytes(), seen)
 
     def statistics(self) -> Statistics:
-        """Means and scales over all windows, or over evenly spaced ones that take at most 256 MiB to read."""
+        """Means and scales over all windows, or over evenly spaced ones that take at most 64 MiB to read."""
         window = self.length * int(np.prod(self.shape)) * self.dtype.itemsize
         count = max(1, min(len(self), SAMPLE_BYTES // window))
         ids = np.linspace(0, len(self) - 1, count).astype(np.int64)

@@ -1,0 +1,167 @@
+"""Column tables survive JSON; a control space keeps values inside and says what is wrong with others."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import toy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sciworld.controls import HOLDS, ROLES, Column, ColumnTable, ControlSpace
+from sciworld.errors import ControlError
+
+DWELL = Column("dwell", "s", 1.0, 8.0, hold="mean", acts="during")
+SHUTTER = Column("shutter", "1", kind="event", low=0.0, high=1.0)
+
+
+def position(group: str = "beam", units: str = "A", frame: str = "lab") -> tuple[Column, Column]:
+    return tuple(Column(f"{group}_{a}", units, -7.0, 7.0, group=group, axis=a, frame=frame) for a in "xy")  # type: ignore[return-value]
+
+
+@st.composite
+def columns(draw: st.DrawFn, name: str) -> Column:
+    low, high = sorted(draw(st.tuples(*[st.floats(-1e6, 1e6)] * 2)))
+    kind = draw(st.sampled_from(["continuous", "angle", "integer", "categorical", "event"]))
+    return Column(
+        name,
+        draw(st.text(min_size=1, max_size=4)),
+        low,
+        high,
+        draw(st.none() | st.floats(1e-3, 1e3)),
+        kind,
+        ("off", "on", "µ") if kind == "categorical" else (),
+        draw(st.sampled_from(ROLES)),
+        draw(st.sampled_from(HOLDS)),
+    )
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> ColumnTable:
+    names = draw(st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=4))
+    return ColumnTable(tuple(draw(columns(name)) for name in names))
+
+
+@settings(deadline=None, max_examples=50)
+@given(tables())
+def test_a_table_survives_json(table: ColumnTable) -> None:
+    assert ColumnTable.from_json(table.to_json()) == table
+
+
+@settings(deadline=None, max_examples=50)
+@given(tables(), st.integers(0, 2**32 - 1), st.floats(-10, 10))
+def test_samples_are_inside_and_clipping_brings_inside(table: ColumnTable, seed: int, factor: float) -> None:
+    whole = [c for c in table if c.kind in ("integer", "event") and np.floor(c.high or 0) < np.ceil(c.low or 0)]
+    if whole or not len(table):
+        return
+    space = ControlSpace(table)
+    values = space.sample(np.random.default_rng(seed), (3, 4))
+    assert values.shape == (3, 4, len(space))
+    assert space.check(values) is values
+    space.check(space.clip(values * factor))
+    np.testing.assert_array_equal(space.clip(values), values)
+    for index, column in enumerate(table):
+        if column.kind in ("integer", "categorical", "event"):
+            np.testing.assert_array_equal(values[..., index], np.round(values[..., index]))
+
+
+def test_samples_reach_every_level() -> None:
+    values = toy.SPACE.sample(np.random.default_rng(0), (100,))
+    assert set(values[:, 2]) == {0.0, 1.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": ""}, "non-empty"),
+        ({"units": ""}, "no units"),
+        ({"kind": "integr"}, "'continuous'"),
+        ({"role": "x"}, "role"),
+        ({"low": 9.0}, "above high"),
+        ({"low": float("nan")}, "finite"),
+        ({"rate_limit": 0.0}, "positive"),
+        ({"levels": ("a",)}, "categorical"),
+        ({"kind": "categorical"}, "levels"),
+        ({"kind": "categorical", "levels": ("a", "a")}, "repeat"),
+        ({"axis": "x"}, "together"),
+        ({"axis": "x", "frame": "lab"}, "group"),
+    ],
+)
+def test_a_wrong_column_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ControlError, match=message):
+        dataclasses.replace(DWELL, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ((DWELL, DWELL), "more than once"),
+        (position()[:1], "x and y"),
+        ((position()[0], dataclasses.replace(position()[1], units="nm")), "units"),
+        ((position()[0], dataclasses.replace(position()[1], frame="pixel")), "frame"),
+    ],
+)
+def test_a_wrong_table_is_refused(columns: tuple[Column, ...], message: str) -> None:
+    with pytest.raises(ControlError, match=message):
+        ColumnTable(columns)
+
+
+def test_positions_are_found_by_axis_whatever_their_order() -> None:
+    x, y = position()
+    assert ColumnTable((DWELL, y, x)).positions() == {"beam": (2, 1)}
+    assert not DWELL.is_position
+    assert x.is_position
+
+
+def test_columns_are_found_by_name() -> None:
+    table = ColumnTable((DWELL, SHUTTER))
+    assert table["shutter"] is SHUTTER
+    assert table.index("dwell") == 0
+    with pytest.raises(ControlError, match="there are dwell, shutter"):
+        table.index("shuter")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"name": "a", "units": "s", "unit": "s"}]', '[{"name": "a"}]'])
+def test_other_json_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(ControlError, match="run7"):
+        ColumnTable.from_json(text, "run7")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[1.0, 1.0, 3.0]], "'mode' is 3 1, outside"),
+        ([[-0.1, 1.0, 0.0]], "'fan_x' is -0.1 mm"),
+        ([[1.0, np.nan, 0.0]], "unknown"),
+        ([[1.0, 1.0]], "must hold 3"),
+        ([[1j, 0, 0]], "real"),
+        (1.0, "must hold 3"),
+    ],
+)
+def test_wrong_controls_are_refused(values: object, message: str) -> None:
+    with pytest.raises(ControlError, match=message):
+        toy.SPACE.check(np.array(values))
+
+
+def test_a_bound_cast_to_float32_is_inside() -> None:
+    space = ControlSpace(ColumnTable((Column("a", "1", 0.1, 0.7),)))
+    space.check(np.array([[0.1], [0.7]], dtype=np.float32))
+
+
+def test_a_searched_control_needs_bounds() -> None:
+    with pytest.raises(ControlError, match="'free' has no bounds"):
+        ControlSpace(ColumnTable((Column("free", "s", low=0.0),)))
+
+
+def test_spaces_are_compared_by_what_matters() -> None:
+    def changed(**fields: object) -> ControlSpace:
+        return ControlSpace(ColumnTable((dataclasses.replace(DWELL, **fields), SHUTTER)))  # type: ignore[arg-type]
+
+    space = changed()
+    space.require_same(changed(high=9.0))
+    with pytest.raises(ControlError, match="units 'ms'"):
+        space.require_same(changed(units="ms"))
+    with pytest.raises(ControlError, match="in this order"):
+        space.require_same(ControlSpace(ColumnTable((SHUTTER, DWELL))))

@@ -182,7 +182,7 @@ class ControlSpace:
     def __post_init__(self) -> None:
         for column in self.table:
             if column.kind != "categorical" and (column.low is None or column.high is None):
-                raise ControlError(f"control '{column.name}' has no bounds; a control that is searched needs low and high")
+                raise ControlError(f"control '{column.name}' has no bounds; one that is searched needs low and high")
 
     def __len__(self) -> int:
         return len(self.table)
@@ -211,7 +211,8 @@ class ControlSpace:
         """Return controls : (..., control), or raise ControlError that names the column, the value and the bound."""
         controls = np.asarray(controls)
         if controls.ndim == 0 or controls.shape[-1] != len(self):
-            raise ControlError(f"{where}: shape {controls.shape}; the last axis must hold {len(self)}: {', '.join(self.names)}")
+            names = ", ".join(self.names)
+            raise ControlError(f"{where}: shape {controls.shape}; the last axis must hold {len(self)}: {names}")
         if not np.issubdtype(controls.dtype, np.number) or np.issubdtype(controls.dtype, np.complexfloating):
             raise ControlError(f"{where}: dtype {controls.dtype}; use real numbers")
         for index, column in enumerate(self.table):
@@ -241,10 +242,10 @@ class ControlSpace:
     def require_same(self, other: ControlSpace, where: str = "controls") -> None:
         """Raise ControlError that names the first difference in names, order, units or kinds."""
         if self.names != other.names:
-            raise ControlError(f"{where}: controls are {', '.join(other.names)}; expected {', '.join(self.names)}, in this order")
+            expected = ", ".join(self.names)
+            raise ControlError(f"{where}: controls are {', '.join(other.names)}; expected {expected}, in this order")
         for mine, theirs in zip(self.table, other.table, strict=True):
             for field in ("units", "kind", "levels", "frame", "axis", "acts"):
-                if getattr(mine, field) != getattr(theirs, field):
-                    raise ControlError(
-                        f"{where}: '{mine.name}' has {field} {getattr(theirs, field)!r}; expected {getattr(mine, field)!r}"
-                    )
+                expected, got = getattr(mine, field), getattr(theirs, field)
+                if expected != got:
+                    raise ControlError(f"{where}: '{mine.name}' has {field} {got!r}; expected {expected!r}")

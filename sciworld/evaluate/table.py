@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import dataclass
 
 from sciworld.measures.intervals import Interval
@@ -35,13 +36,18 @@ class Table:
 
     def _repr_html_(self) -> str:
         def line(tag: str, cells: tuple[str, ...]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+            return "<tr>" + "".join(f"<{tag}>{_cell(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line("td", row) for row in self.rows)
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
         return (
             f'<table class="sciworld">{caption}<thead>{line("th", self.columns)}</thead><tbody>{body}</tbody></table>'
         )
+
+
+def _cell(text: str) -> str:
+    """A cell as HTML, in which no line breaks within the brackets of an interval."""
+    return re.sub(r"\[[^]]*\]", lambda found: found[0].replace(" ", "&nbsp;"), html.escape(text))
 
 
 def number(value: float) -> str:

@@ -64,7 +64,8 @@ FORBIDDEN = {
 KERNELS_MAY = {"numpy", "numba", "math"}
 
 MAX_FILE_LINES = 400
-MAX_FUNCTION_LINES = 60
+# Without the docstring: what is explained at length is not thereby too long.
+MAX_FUNCTION_LINES = 50
 
 
 def source_files() -> dict[str, Path]:
@@ -237,8 +238,9 @@ def test_files_and_functions_stay_short(path: Path) -> None:
     assert length <= MAX_FILE_LINES, f"{path}: {length} lines; an idea in it wants its own file"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
-            lines = node.end_lineno - node.lineno + 1
-            assert lines <= MAX_FUNCTION_LINES, f"{path}:{node.lineno}: {node.name} has {lines} lines; split it"
+            docstring = ast.get_docstring(node) or ""
+            lines = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
+            assert lines < MAX_FUNCTION_LINES, f"{path}:{node.lineno}: {node.name} has {lines} lines; split it"
 
 
 def test_public_names_exist_and_the_import_stays_light() -> None:

@@ -152,7 +152,7 @@ def curves(
     figure.update_xaxes(title=x, showgrid=False, showline=True, linecolor=QUIET, ticks="outside")
     figure.update_yaxes(title=y_title, type="log" if log else "linear", gridcolor=RULE, zeroline=False)
     if log:
-        figure.update_yaxes(tickformat="~g")
+        figure.update_yaxes(dtick="D2", tickformat="~g")
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
     return _finish(figure, title, 680, 280)
 

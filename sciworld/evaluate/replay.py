@@ -55,10 +55,7 @@ def replay(
     zero_seconds, zero_dose = elapsed(state), delivered(state)
 
     def reached(now: Any, seen: Observation) -> np.ndarray:
-        mask = np.asarray(goal_reached(now, seen))
-        if mask.shape != (n,) or mask.dtype != bool:
-            raise SettingsError(f"goal_reached returned {mask.dtype} {mask.shape}; it must return bool ({n},)")
-        return mask & (elapsed(now) - zero_seconds <= limit)
+        return _mask(goal_reached(now, seen), n) & (elapsed(now) - zero_seconds <= limit)
 
     def over(now: Any, seen: Observation) -> np.ndarray:
         return reached(now, seen) | (elapsed(now) - zero_seconds >= limit)
@@ -77,6 +74,13 @@ def replay(
         outcome=truth,
         dose_units=dose_units,
     )
+
+
+def _mask(found: Any, n: int) -> np.ndarray:
+    mask = np.asarray(found)
+    if mask.shape != (n,) or mask.dtype != bool:
+        raise SettingsError(f"goal_reached returned {mask.dtype} {mask.shape}; it must return bool ({n},)")
+    return mask
 
 
 def _part_of(name: str) -> Truth:

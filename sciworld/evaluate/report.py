@@ -15,6 +15,9 @@ from sciworld.errors import SettingsError
 
 SCRIPT = "plotly.min.js"
 
+# Without these two the toolbar offers to send a figure's data to plotly's server.
+_CONFIG = {"displaylogo": False, "plotlyServerURL": "", "modeBarButtonsToRemove": ["sendChartToCloud"]}
+
 _STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; max-width: 1240px; padding: 2.5rem 1.5rem 5rem; background: #fff; color: #1f2933;

@@ -15,8 +15,8 @@ from sciworld.errors import SettingsError
 
 SCRIPT = "plotly.min.js"
 
-# Without these two the toolbar offers to send a figure's data to plotly's server.
-_CONFIG = {"displaylogo": False, "plotlyServerURL": "", "modeBarButtonsToRemove": ["sendChartToCloud"]}
+# By default the toolbar offers to send a figure's data to plotly's server.
+_CONFIG = {"displaylogo": False, "showSendToCloud": False}
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -84,9 +84,8 @@ def _section(index: int, section: Section) -> str:
 
 def _item(item: Any, name: str, heading: str) -> str:
     if isinstance(item, Figure):
-        config = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
         text: str = item.to_html(
-            full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=config
+            full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=_CONFIG
         )
         return text
     if not hasattr(item, "_repr_html_"):

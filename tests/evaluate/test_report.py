@@ -45,7 +45,7 @@ def test_a_report_fetches_nothing_but_the_script_beside_it(tmp_path):
     assert len(text) < 200_000, "the script is stored beside the report, not in it"
     names = re.findall(r'<div id="(figure-[\d-]+)"', text)
     assert names == ["figure-0-0", "figure-0-1", "figure-1-0"]
-    assert text.count('"plotlyServerURL": ""') == 3, "no button sends the data away"
+    assert text.count('"showSendToCloud": false') == 3, "no button sends the data away"
     assert page.tags.count("h2") == 2 and text.count("<p>") == 2
 
 

@@ -8,7 +8,7 @@ pixel (column, row) or laboratory (x, y); `view` and `inverse` are the affine ma
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 _DEGREE = math.pi / 180.0
 _PERIOD = 2.0 * math.pi / 3.0  # the honeycomb around one of its sites repeats after a third of a turn
@@ -270,3 +270,14 @@ def locate(
         results[f, 4], results[f, 5], results[f, 6], results[f, 7] = silicon[0], silicon[1], quality, intact
         found[f] = count
     return found
+
+
+@njit(cache=True, parallel=True)
+def brightest(frames, weights_x, weights_y, out):
+    """Column and row of the brightest pixel of each blurred frame : (frame, y, x), into out : (frame, 2)."""
+    for f in prange(len(frames)):
+        blurred = np.empty(frames[f].shape)
+        blur(frames[f], weights_x, weights_y, blurred)
+        place = blurred.argmax()
+        out[f, 0] = place % blurred.shape[1]
+        out[f, 1] = place // blurred.shape[1]

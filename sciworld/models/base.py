@@ -80,8 +80,12 @@ class WorldModel(nn.Module, ABC):
         """The flat frozen dataclass from which the model is rebuilt."""
 
     @abstractmethod
-    def loss(self, batch: Batch, generator: torch.Generator) -> Losses:
-        """The training loss of a batch of context + chunk frames, on the model's device."""
+    def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
+        """The training loss of a batch of context + chunk frames, on the model's device.
+
+        weights : (b, y, x) float32, where the error counts more, from what was known before the chunk: never from
+        what happened in it, which would bias the learned distribution toward events.
+        """
 
     @abstractmethod
     def start(self, frames: torch.Tensor, view: torch.Tensor) -> State:

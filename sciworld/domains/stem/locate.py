@@ -59,14 +59,14 @@ def locate(frames: np.ndarray, view: np.ndarray, fit_scale: bool = False) -> Loc
     `fit_scale` also fits the lattice constant, within 10 %, for frames whose calibration is not to be trusted.
     Raises RecordingError for shapes that do not fit, and for a view that is not a usable map.
     """
-    pixels, view = _check(np.asarray(frames), np.asarray(view, dtype=np.float64))
+    pixels, view = check_frames(np.asarray(frames), np.asarray(view, dtype=np.float64))
     inverse = _invert(view)
     steps = np.hypot(view[:, [0, 1]], view[:, [3, 4]]).mean(axis=0) if len(view) else np.ones(2)
     sites, is_atom = _honeycomb(FAR)
     near = int((np.hypot(sites[:, 0], sites[:, 1]) <= NEAR).sum())
     results = np.empty((len(pixels), 8))
     n_silicon = kernel.locate(
-        pixels, view, inverse, _weights(steps[0]), _weights(steps[1]), BLUR, sites, is_atom, near, fit_scale,
+        pixels, view, inverse, blur_weights(steps[0]), blur_weights(steps[1]), BLUR, sites, is_atom, near, fit_scale,
         SILICON_RATIO, WINDOW, EDGE, results,
     )  # fmt: skip
     angle, scale, silicon = results[:, 2], results[:, 3], results[:, 4:6]
@@ -84,7 +84,7 @@ def locate(frames: np.ndarray, view: np.ndarray, fit_scale: bool = False) -> Loc
     )
 
 
-def _check(frames: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_frames(frames: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frames as contiguous float32 (frame, y, x), and view as float64 (frame, 6)."""
     if frames.ndim == 4 and frames.shape[-1] == 1:
         frames = frames[..., 0]
@@ -110,7 +110,7 @@ def _invert(view: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.stack([p, q, -(p * x + q * y), r, s, -(r * x + s * y)], axis=1))
 
 
-def _weights(step: float) -> np.ndarray:
+def blur_weights(step: float) -> np.ndarray:
     """Half a Gaussian of width BLUR for pixels of `step` A, centre first."""
     reach = int(np.ceil(3.0 * BLUR / step))
     return np.exp(-0.5 * (np.arange(reach + 1) * step / BLUR) ** 2)

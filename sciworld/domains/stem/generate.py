@@ -1,0 +1,104 @@
+"""Recordings from the trusted simulator, with beams at random near the silicon: an operator who explores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from sciworld import recording
+from sciworld.config import from_dict, require, to_dict
+from sciworld.controls import Column, ColumnTable
+from sciworld.domains.stem.simulator import CHANNELS, ELECTRONS_PER_NA, StemSettings, StemSimulator, StemState
+from sciworld.simulator import Observation
+from sciworld.store import Store
+
+STEPS = 22  # transitions a recording
+REACH = 2.3  # A, half the side of the square in which beams fall
+DWELL = (1.0, 10.0)  # s
+STATES = ColumnTable(
+    (
+        Column("silicon_x", "A", group="silicon", axis="x", frame="lab", role="measured", acts="during"),
+        Column("silicon_y", "A", group="silicon", axis="y", frame="lab", role="measured", acts="during"),
+        Column("hops", "1", low=0, kind="integer", role="measured", acts="during"),
+    )
+)
+_COVARIATES = ColumnTable((Column("current", "nA", low=0.0), Column("energy", "kV", low=0.0)))
+
+
+def generate(
+    path: str | Path,
+    seed: int,
+    transitions: int = 22_000,
+    steps: int = STEPS,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: object,
+) -> Store:
+    """Write recordings of at least `transitions` transitions, one atom and session each, into a new store at `path`.
+
+    settings : fields of StemSettings. Every recording starts with an image; beams fall uniformly in a square of
+    +-2.3 A around the silicon, dwells are uniform between 1 and 10 s. The truth is kept as `states`: models never
+    see it.
+    """
+    require(transitions >= 1 and steps >= 1, f"transitions is {transitions}, steps is {steps}; use at least 1")
+    simulator = StemSimulator(from_dict(StemSettings, dict(settings), "generate"))
+    rng = np.random.default_rng(seed)
+    atoms = -(-transitions // steps)
+    store = Store.create(path)
+    recordings: list[xr.Dataset] = []
+    state = simulator.start(atoms, rng)
+    observation, state = simulator.expose(state, rng)
+    observations, states, controls = [observation], [state], []
+    for step in range(steps):
+        offset = rng.uniform(-REACH, REACH, (atoms, 2))
+        chosen = np.column_stack([state.silicon + offset, rng.uniform(*DWELL, atoms)])
+        observation, state = simulator.step(state, chosen, rng)
+        observations.append(observation)
+        states.append(state)
+        controls.append(chosen)
+        if progress is not None:
+            progress(step + 1, steps)
+    for atom in range(atoms):
+        recordings.append(_recording(simulator, seed, atom, observations, states, controls))
+    store.append(recordings)
+    return store
+
+
+def _recording(
+    simulator: StemSimulator,
+    seed: int,
+    atom: int,
+    observations: list[Observation],
+    states: list[StemState],
+    controls: list[np.ndarray],
+) -> xr.Dataset:
+    """One atom's run as a recording."""
+    settings = simulator.settings
+    time = np.array([o.time[atom] for o in observations])
+    rows = np.full((len(time), 3), np.nan)
+    rows[:-1] = [c[atom] for c in controls]
+    electrons = ELECTRONS_PER_NA * settings.current
+    dose = np.column_stack([np.full(len(time), electrons * settings.frame_time), electrons * rows[:, 2]])
+    truth = np.array([[*s.silicon[atom], s.hops[atom]] for s in states])
+    return recording.make(
+        np.stack([o.frames[atom] for o in observations]),
+        time,
+        channels=CHANNELS,
+        controls=rows,
+        control_table=simulator.space.table,
+        time_bounds=np.column_stack([time, time + settings.frame_time]),
+        view=np.stack([o.view[atom] for o in observations]),
+        view_units="A",
+        states=truth,
+        state_table=STATES,
+        covariates={"current": settings.current, "energy": 60.0},
+        covariate_table=_COVARIATES,
+        dose=dose,
+        session=f"{settings.rates}-{seed}-{atom:05d}",
+        source=f"sciworld.domains.stem.generate, seed {seed}, {to_dict(settings)}",
+        licence="CC0-1.0",
+        citation="",
+        history="simulated: one silicon in graphene, beams at random near it",
+    )

@@ -1,0 +1,157 @@
+"""What a microscopist wants of a beam: the silicon at a site, or progress toward a goal per second or per electron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciworld.config import require
+from sciworld.domains.stem.appearance import Appearance, site_readers
+from sciworld.domains.stem.locate import BOND, locate
+from sciworld.domains.stem.simulator import ELECTRONS_PER_NA
+from sciworld.simulator import Objective, Observation
+
+REACHED = 0.5 * BOND  # A: nearer to the goal than to any other site
+
+
+class AtSite:
+    """Probability that the silicon ends at one site; linear in the frame.
+
+    Parameters
+    ----------
+    reader : (y, x), one row of `site_readers`: the sum of reader * expected image is the probability.
+    """
+
+    linear = True
+
+    def __init__(self, reader: np.ndarray) -> None:
+        self.reader = reader
+
+    def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel): of their last frame."""
+        return np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader)
+
+
+class ProgressRate:
+    """Expected approach to a goal per second, or per electron; linear in the frame.
+
+    The expected approach is the sum over the present site and its neighbours of P(site) (distance to the goal now
+    - distance from the site); it is divided by what the action costs: its dwell and one image. Actions that are
+    chosen to maximise it reach a distant goal soonest (renewal-reward theorem).
+
+    Parameters
+    ----------
+    readers : (4, y, x) of `site_readers`. gains : (4,) A, the approach that each site means.
+    overhead : s that an image takes. dwell : which control is the dwell. per_second : units of the cost that pass in
+        a second: 1 for seconds, the beam's electrons per second for dose.
+    """
+
+    linear = True
+
+    def __init__(
+        self, readers: np.ndarray, gains: np.ndarray, overhead: float, dwell: int = 2, per_second: float = 1.0
+    ) -> None:
+        self.reader = np.einsum("kyx,k->yx", readers, gains)
+        self.overhead = overhead
+        self.dwell = dwell
+        self.per_second = per_second
+
+    def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """Scores (candidate, sample), A per s or A per electron; controls (candidate, step, control)."""
+        approach = np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader)
+        seconds = controls[:, :, self.dwell].sum(axis=1) + self.overhead * controls.shape[1]
+        return approach / (seconds * self.per_second)[:, None]
+
+
+@dataclass(frozen=True)
+class SteerSettings:
+    """How the silicon is steered from frame to frame.
+
+    Parameters
+    ----------
+    reach : A, half the side of the square around the silicon in which beams are searched.
+    low_dwell, high_dwell : s. frame_time : s for one image.
+    aim : progress (approach per second) | dose (approach per electron) | site (probability at the next site).
+    current : nA, for the dose.
+    """
+
+    reach: float = 2.2
+    low_dwell: float = 1.0
+    high_dwell: float = 10.0
+    frame_time: float = 2.0
+    aim: str = "progress"
+    current: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self.aim in ("progress", "dose", "site"), f"aim is {self.aim!r}; use progress, dose or site")
+        require(self.reach > 0, f"reach is {self.reach} A; it must be positive")
+        require(
+            0 < self.low_dwell <= self.high_dwell, f"dwell from {self.low_dwell} to {self.high_dwell} s is no range"
+        )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What to search for in each of n present frames, and where.
+
+    objectives : one a frame. low, high : (n, control), beam_x, beam_y in A and dwell in s. active : (n,) bool, whether
+    the goal is still ahead. target : (n,) index of the neighbour that lies nearest to the goal.
+    """
+
+    objectives: list[Objective]
+    low: np.ndarray
+    high: np.ndarray
+    active: np.ndarray
+    target: np.ndarray
+
+
+class Steer:
+    """Reads from each frame where the silicon is, and says what would bring it nearer to its goal.
+
+    Sees pixels and the view alone. goals : (n, 2) A, laboratory frame, one for each of the n frames.
+    """
+
+    def __init__(self, goals: np.ndarray, appearance: Appearance, settings: SteerSettings | None = None) -> None:
+        self.goals = np.asarray(goals, dtype=np.float64)
+        self.appearance = appearance
+        self.settings = settings or SteerSettings()
+
+    def __call__(self, observation: Observation) -> Aim:
+        """The aim of each frame in `observation`, whose rows are those of `goals`."""
+        settings = self.settings
+        located = locate(observation.frames, observation.view)
+        low, high = region(located.silicon, observation, settings)
+        now = np.linalg.norm(located.silicon - self.goals, axis=1)
+        after = np.linalg.norm(located.neighbours - self.goals[:, None], axis=2)
+        target = after.argmin(axis=1)
+        readers = site_readers(located, observation.view, observation.frames.shape[1:3], self.appearance)
+        if settings.aim == "site":
+            objectives: list[Objective] = [AtSite(readers[i, 1 + k]) for i, k in enumerate(target)]
+        else:
+            gains = np.concatenate([np.zeros((len(now), 1)), now[:, None] - after], axis=1)
+            per_second = ELECTRONS_PER_NA * settings.current if settings.aim == "dose" else 1.0
+            objectives = [
+                ProgressRate(readers[i], gains[i], settings.frame_time, per_second=per_second) for i in range(len(now))
+            ]
+        return Aim(objectives, low, high, now >= REACHED, target)
+
+
+def region(
+    silicon: np.ndarray, observation: Observation, settings: SteerSettings | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where beams are searched: low, high : (n, 3), a square around the silicon (n, 2) cut to the field of view."""
+    settings = settings or SteerSettings()
+    rows, cols = observation.frames.shape[1:3]
+    v = observation.view
+    corners = np.stack(
+        [
+            np.stack([v[:, 0] * c + v[:, 1] * r + v[:, 2], v[:, 3] * c + v[:, 4] * r + v[:, 5]], axis=1)
+            for c in (0, cols - 1)
+            for r in (0, rows - 1)
+        ]
+    )
+    least, most = corners.min(axis=0), corners.max(axis=0)
+    low = np.column_stack([np.clip(silicon - settings.reach, least, most), np.full(len(silicon), settings.low_dwell)])
+    high = np.column_stack([np.clip(silicon + settings.reach, least, most), np.full(len(silicon), settings.high_dwell)])
+    return low, high

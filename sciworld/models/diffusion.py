@@ -1,0 +1,207 @@
+"""Diffusion in pixels: the next frame under a control, its posterior mean in one evaluation, samples in a few.
+
+The denoiser predicts the clean next frame as a change of the last one, preconditioned as in Karras et al. 2022
+("Elucidating the design space of diffusion-based generative models", table 1, with unit data variance). At infinite
+noise it sees no noised frame at all and returns the posterior mean. Samples start there, and go down a few noise
+levels by deterministic steps (their algorithm 1, Euler).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from sciworld.config import require
+from sciworld.errors import ModelError
+from sciworld.models.base import Losses, Signature, WorldModel
+from sciworld.models.conditioning import Conditioning
+from sciworld.models.layers import Decoder, Encoder
+
+if TYPE_CHECKING:
+    from sciworld.windows import Batch
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """The shape of the network and of its noise.
+
+    Parameters
+    ----------
+    context : past frames seen.
+    width, coarse : channels at the patches' resolution, and at half of it.
+    encoder_blocks, decoder_blocks : residual blocks (the encoder has as many again on the coarse level).
+    embedding : width of the embedding of scalars and noise level.
+    patch : pixels along a patch's side.
+    pure : share of training draws at infinite noise: what the posterior mean is learned from.
+    low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
+    first, last : the highest and lowest noise level at which a sample is refined.
+    """
+
+    context: int = 1
+    width: int = 64
+    coarse: int = 96
+    encoder_blocks: int = 1
+    decoder_blocks: int = 2
+    embedding: int = 64
+    patch: int = 2
+    pure: float = 0.4
+    low: float = 1.0
+    high: float = 25.0
+    first: float = 16.0
+    last: float = 2.0
+
+    def __post_init__(self) -> None:
+        require(self.context >= 1, f"context is {self.context} frames; use at least 1")
+        require(self.width % 8 == 0 and self.coarse % 8 == 0, "width and coarse must be multiples of 8")
+        require(0 <= self.pure <= 1, f"pure is {self.pure}; it is a share")
+        require(0 < self.low < self.high, f"noise levels from {self.low} to {self.high} are no range")
+        require(0 < self.last < self.first, f"a sample is refined from {self.first} to {self.last}: swap them")
+
+
+PRESETS = {
+    "tiny": DiffusionSettings(),
+    "small": DiffusionSettings(context=2, width=128, coarse=192, encoder_blocks=2, decoder_blocks=3, embedding=128),
+    "base": DiffusionSettings(context=4, width=256, coarse=384, encoder_blocks=3, decoder_blocks=6, embedding=256),
+}
+
+
+@dataclass
+class DiffusionState:
+    """The present of b candidates: frames (b, context * channel, y, x) normalised, and view (b, 6).
+
+    features : (b, width, y / patch, x / patch) of the frames, or None until they are needed.
+    """
+
+    frames: torch.Tensor
+    view: torch.Tensor
+    features: torch.Tensor | None = None
+
+
+class Diffusion(WorldModel):
+    """A denoising world model of one frame per control. See the module's docstring for its sources.
+
+    Raises ModelError if the patches (and one halving) do not divide the frames.
+    """
+
+    family = "diffusion"
+    Settings = DiffusionSettings
+    presets = PRESETS
+    chunk = 1
+
+    def __init__(self, signature: Signature, settings: DiffusionSettings | None = None) -> None:
+        super().__init__(signature)
+        self._settings = s = settings or DiffusionSettings()
+        self.context = s.context
+        rows, cols, channels = signature.shape
+        if rows % (2 * s.patch) or cols % (2 * s.patch):
+            raise ModelError(
+                f"frames of {rows} x {cols} pixels: both must be multiples of {2 * s.patch}; crop or pad them"
+            )
+        self.conditioning = Conditioning(signature, s.embedding)
+        self.encoder = Encoder(s.context * channels, s.width, s.coarse, s.encoder_blocks, s.patch)
+        asked = channels + self.conditioning.maps
+        self.decoder = Decoder(asked, channels, s.width, s.decoder_blocks, s.embedding, s.patch)
+        shape = (1, channels, 1, 1)
+        self.register_buffer("mean", torch.tensor(signature.mean).reshape(shape), persistent=False)
+        self.register_buffer("scale", torch.tensor(signature.scale).reshape(shape), persistent=False)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def settings(self) -> DiffusionSettings:
+        """What the model is rebuilt from."""
+        return self._settings
+
+    def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
+        """Squared error of the denoised next frame, weighed by `weights` and by the noise level (Karras, table 1)."""
+        frames = batch.frames.to(torch.float32)
+        self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
+        state = self.start(frames[:, : self.context], batch.view[:, self.context - 1])
+        target = self._normalised(frames[:, self.context])
+        controls = batch.controls[:, self.context - 1].to(torch.float32)
+        level = self._draw_levels(len(target), generator, target.device)
+        noise = torch.randn(target.shape, generator=generator, device=target.device)
+        finite = torch.isfinite(level)[:, None, None, None]
+        noised = torch.where(finite, target + torch.where(finite, level[:, None, None, None], 0.0) * noise, 0.0)
+        error = (self._denoise(state, controls, noised, level) - target).square().mean(dim=1)
+        if weights is not None:
+            error = error * weights
+        error = error.mean(dim=(1, 2))
+        total = (error * torch.where(torch.isfinite(level), 1 + level**-2, 1.0)).mean()
+        return Losses(total, {"total": total.detach()})
+
+    def start(self, frames: torch.Tensor, view: torch.Tensor) -> DiffusionState:
+        """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last."""
+        if frames.shape[1] != self.context:
+            raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
+        b, t, y, x, c = frames.shape
+        images = self._normalised(frames.reshape(b * t, y, x, c)).reshape(b, t * c, y, x)
+        return DiffusionState(images, view, self.encoder(images))
+
+    def expand(self, state: DiffusionState, n: int) -> DiffusionState:
+        """Every row n times in place."""
+        features = None if state.features is None else state.features.repeat_interleave(n, dim=0)
+        return DiffusionState(
+            state.frames.repeat_interleave(n, dim=0), state.view.repeat_interleave(n, dim=0), features
+        )
+
+    def step(
+        self, state: DiffusionState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, DiffusionState]:
+        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample."""
+        if controls.ndim != 3 or controls.shape[1] != 1:
+            raise ModelError(f"step: controls are {tuple(controls.shape)}; one step takes (b, 1, control)")
+        now = controls[:, 0]
+        if state.features is None:
+            state = DiffusionState(state.frames, state.view, self.encoder(state.frames))
+        nothing = torch.zeros_like(state.frames[:, : len(self.signature.mean)])
+        frame = self._denoise(state, now, nothing, torch.full((len(now),), torch.inf, device=now.device))
+        if evaluations > 1:
+            frame = self._sample(state, now, frame, generator, evaluations)
+        images = torch.cat([state.frames[:, frame.shape[1] :], frame], dim=1)
+        return (frame * self.scale + self.mean).permute(0, 2, 3, 1)[:, None], DiffusionState(images, state.view)
+
+    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (b, y, x, channel) in their units to (b, channel, y, x) of about unit variance."""
+        return (frames.permute(0, 3, 1, 2) - self.mean) / self.scale
+
+    def _draw_levels(self, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+        """Noise levels (b,): infinite for a share `pure`, else log-uniform between `low` and `high`."""
+        s = self._settings
+        draw = torch.rand((2, n), generator=generator, device=device)
+        level = s.low * (s.high / s.low) ** draw[0]
+        return torch.where(draw[1] < s.pure, torch.inf, level)
+
+    def _denoise(
+        self, state: DiffusionState, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor
+    ) -> torch.Tensor:
+        """The mean of the clean next frame (b, channel, y, x), given it noised at `level` (b,); one evaluation."""
+        square = level.square()[:, None, None, None]
+        skip = 1 / (1 + square)
+        last = state.frames[:, -noised.shape[1] :]
+        asked = torch.cat([noised * skip.sqrt(), self.conditioning.draw(controls, state.view)], dim=1)
+        # Half the logarithm is of order one; infinity gets a value beyond the highest level.
+        feature = 0.5 * level.clamp(max=10.0 * self._settings.high).log()
+        embedding = self.conditioning.embed(controls, feature)
+        change = self.decoder(state.features, asked, embedding)
+        return skip * noised + (1 - skip) * last + (1 - skip).sqrt() * change
+
+    def _sample(
+        self,
+        state: DiffusionState,
+        controls: torch.Tensor,
+        mean: torch.Tensor,
+        generator: torch.Generator | None,
+        evaluations: int,
+    ) -> torch.Tensor:
+        """A sample (b, channel, y, x), from the posterior mean and evaluations - 1 noise levels below infinity."""
+        s = self._settings
+        n = evaluations - 1
+        levels = [s.first * (s.last / s.first) ** (i / max(n - 1, 1)) for i in range(n)]
+        frame = mean + levels[0] * torch.randn(mean.shape, generator=generator, device=mean.device)
+        for level, lower in zip(levels, [*levels[1:], 0.0], strict=True):
+            clean = self._denoise(state, controls, frame, mean.new_full((len(mean),), level))
+            frame = clean + (frame - clean) * (lower / level)
+        return frame

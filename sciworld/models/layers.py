@@ -1,0 +1,85 @@
+"""Convolutional blocks with feature-wise modulation (FiLM: Perez et al. 2018), for pixels and for latents."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+GROUPS = 8
+
+
+class Block(nn.Module):
+    """Residual block, (b, width, y, x) to the same; an embedding (b, embedding), if any, scales and shifts inside.
+
+    It starts as the identity, so that deep stacks train from the first step.
+    """
+
+    def __init__(self, width: int, embedding: int = 0) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm2 = nn.GroupNorm(GROUPS, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(embedding, 2 * width) if embedding else None
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.film is not None and embedding is not None:
+            scale, shift = self.film(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.conv2(F.silu(h))
+
+
+class Encoder(nn.Module):
+    """Images (b, channels, y, x) to features (b, width, y / patch, x / patch), with one coarser level inside.
+
+    The coarser level, at half the resolution, lets every feature see the surroundings.
+    """
+
+    def __init__(self, channels: int, width: int, coarse: int, blocks: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.enter = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        self.fine = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.down = nn.Conv2d(width, coarse, 2, stride=2)
+        self.middle = nn.ModuleList(Block(coarse) for _ in range(blocks))
+        self.up = nn.ConvTranspose2d(coarse, width, 2, stride=2)
+        self.mix = nn.Conv2d(2 * width, width, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.enter(patches(images, self.patch))
+        for block in self.fine:
+            x = block(x)
+        h = self.down(x)
+        for block in self.middle:
+            h = block(h)
+        mixed: torch.Tensor = self.mix(torch.cat([x, self.up(h)], dim=1))
+        return mixed
+
+
+class Decoder(nn.Module):
+    """Features of the context, and images that ask (maps, a noised frame), to images (b, out, y, x)."""
+
+    def __init__(self, channels: int, out: int, width: int, blocks: int, embedding: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.enter = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        self.blocks = nn.ModuleList(Block(width, embedding) for _ in range(blocks))
+        self.norm = nn.GroupNorm(GROUPS, width)
+        self.leave = nn.Conv2d(width, out * patch**2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: torch.Tensor, images: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        x = features + self.enter(patches(images, self.patch))
+        for block in self.blocks:
+            x = block(x, embedding)
+        return F.pixel_shuffle(self.leave(F.silu(self.norm(x))), self.patch)
+
+
+def patches(images: torch.Tensor, patch: int) -> torch.Tensor:
+    """Images (b, c, y, x) to (b, c patch^2, y / patch, x / patch), channels last in memory: faster on CPUs."""
+    return F.pixel_unshuffle(images, patch).contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,8 +93,11 @@ class Joined:
         dtype = np.dtype(self.pieces[0].dtype.name)
         chunk = chunk_shape(shape, dtype.itemsize, frames=_is_frames(name))
         shard = shard_shape(shape, chunk, dtype.itemsize)
+        # Zarr writes into this dict and we write its files: one after the other, each on the disk before the next,
+        # and none that comes late after an error.
+        files: dict[str, Any] = {}
         array = zarr.create_array(
-            zarr.storage.LocalStore(folder),
+            zarr.storage.MemoryStore(files),
             name=name,
             shape=shape,
             dtype=dtype,
@@ -109,6 +113,9 @@ class Joined:
         for block in self.blocks(shard[0]):
             array[start : start + len(block)] = block
             start += len(block)
+            for key in [key for key in files if key.startswith(f"{name}/c")]:
+                write_file(folder / key, files.pop(key).to_bytes())
+        write_file(folder / name / "zarr.json", files[f"{name}/zarr.json"].to_bytes())
 
 
 def kind(recording: xr.Dataset) -> str:
@@ -156,14 +163,23 @@ def write(folder: Path, arrays: dict[str, Joined], attributes: list[dict[str, An
     shared = {name: value for name, value in attributes[0].items() if _in_all(name, value, attributes)}
     own = [{name: value for name, value in each.items() if name not in shared} for each in attributes]
     header = {"Conventions": "CF-1.11", "featureType": "timeSeries", "sciworld_schema": SCHEMA}
-    header |= {"replaces": list(replaces), "shared": shared, "recordings": own}
+    header |= {"replaces": list(replaces), "arrays": sorted(arrays), "shared": shared, "recordings": own}
     write_group(folder, header)
 
 
 def write_group(folder: Path, attributes: dict[str, Any]) -> None:
     """Write the zarr.json of a group."""
     group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (folder / "zarr.json").write_text(json.dumps(group))
+    write_file(folder / "zarr.json", json.dumps(group).encode())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def read_node(folder: Path) -> dict[str, Any]:
@@ -265,7 +281,8 @@ class StoredArray:
 class Part:
     """One immutable part on disk.
 
-    `attributes` holds those of each recording; `replaces` names the parts that this one was merged from.
+    `names` are those of its arrays, `attributes` those of each recording; `replaces` names the parts that it was
+    merged from.
     """
 
     def __init__(self, folder: Path, engine: str) -> None:
@@ -273,6 +290,7 @@ class Part:
         self.folder, self.name, self._engine = folder, folder.name, engine
         try:
             self.replaces: tuple[str, ...] = tuple(header["replaces"])
+            self.names: tuple[str, ...] = tuple(header["arrays"])
             self.attributes: list[dict[str, Any]] = [header["shared"] | own for own in header["recordings"]]
         except (KeyError, TypeError) as error:
             raise StoreError(
@@ -282,11 +300,6 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.attributes)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of all arrays, in alphabetical order."""
-        return tuple(sorted(file.parent.name for file in self.folder.glob("*/zarr.json")))
 
     @cached_property
     def kind(self) -> str:

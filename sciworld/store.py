@@ -73,7 +73,6 @@ class Store:
                 path.mkdir(parents=True, exist_ok=True)
                 with _stage(path) as stage:
                     parts_.write_group(stage, {"sciworld_schema": parts_.SCHEMA})
-                    _sync(stage)
                     os.replace(stage / "zarr.json", path / "zarr.json")
         return cls(path, engine)
 
@@ -214,7 +213,6 @@ class Store:
 
     def _commit(self, stage: Path, name: Callable[[], str]) -> str:
         """Rename the finished stage to a free name; another writer may take it between the look and the move."""
-        _sync(stage)
         while True:
             chosen = name()
             try:
@@ -315,14 +313,6 @@ def _make_stage(staging: Path) -> Path:
             continue
         stage.chmod(0o755)
         return stage
-
-
-def _sync(folder: Path) -> None:
-    """Wait until the files of `folder` are on the disk."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -31,7 +31,7 @@ class SearchSettings:
     chunk : futures imagined at a time, over all problems; bounds the memory.
     """
 
-    budget: int = 512
+    budget: int = 256
     samples: int = 4
     final_samples: int = 16
     tolerance: float = 0.01

@@ -175,7 +175,7 @@ def test_every_problem_finds_its_own_optimum_inside_or_on_a_bound():
 
 def test_the_state_goes_through_json():
     state = cem.start(*bounds(), cem.Settings())
-    state = cem.tell(state, cem.ask(state, np.random.default_rng(0)), np.zeros((3, 64)))
+    state = cem.tell(state, cem.ask(state, np.random.default_rng(0)), np.zeros((3, 48)))
     plain = {name: value.tolist() for name, value in arrays(state).items()}
     fields = json.loads(json.dumps(plain, allow_nan=False))
     again = cem.State(settings=state.settings, **{name: np.array(value) for name, value in fields.items()})

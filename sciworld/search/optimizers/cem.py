@@ -29,7 +29,7 @@ class Settings:
     guess_spread : standard deviation around a first guess, as a share of the bounds' width.
     """
 
-    population: int = 64
+    population: int = 48
     elite: float = 0.125
     smoothing: float = 0.9
     guess_spread: float = 0.25

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -240,7 +241,8 @@ class Loader:
         while len(self._ahead) < 2 * self.threads:
             ids = self._ids(self._position + len(self._ahead))
             self._ahead.append(self._pool.submit(self.windows.batch, ids))
-        batch = self._ahead.popleft().result()
+        batch = self._ahead[0].result()
+        self._ahead.popleft()
         self._position += 1
         return batch
 
@@ -340,7 +342,7 @@ class _Moments:
 
     def add(self, values: np.ndarray) -> None:
         """Merge values : (..., width), after Chan, Golub and LeVeque (1979), updating formulae."""
-        values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        values = values.reshape(math.prod(values.shape[:-1]), values.shape[-1]).astype(np.float64)
         known = np.isfinite(values)
         count = known.sum(axis=0)
         mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
@@ -351,9 +353,9 @@ class _Moments:
         self.count = self.count + count
 
     def normal(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation; 1 where that is 0."""
+        """Mean and standard deviation; 1 where that is 0, but for rounding."""
         deviation = np.sqrt(self.square / np.maximum(self.count, 1))
-        return self.mean, np.where(deviation > 0, deviation, 1.0)
+        return self.mean, np.where(deviation > 1e-12 * np.abs(self.mean), deviation, 1.0)
 
 
 def _chosen(store: Store, indices: Any) -> list[tuple[Part, np.ndarray]]:

@@ -1,0 +1,99 @@
+"""DM3, DM4, EMD, MRC and SER files, through rosettasciio (the extra `em`)."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length, reading
+from sciworld.errors import FormatError, MissingDependencyError
+
+_PLUGINS = {
+    ".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".mrc": "mrc", ".ser": "tia",
+}  # fmt: skip
+# rosettasciio's own `metadata` leaves out dwell and rotation. Here: quantity, units, and for each place in
+# `original_metadata` that may state it the factor to these units; the documented place first.
+_DM = "ImageList.TagGroup0.ImageTags"
+_PLACES = {
+    "voltage": ("V", ((f"{_DM}.Microscope Info.Voltage", 1.0), ("Optics.AccelerationVoltage", 1.0),
+                      (f"{_DM}.ImageScanned.EHT", 1.0))),
+    "pixel_time": ("s", ((f"{_DM}.DigiScan.Sample Time", 1e-6), (f"{_DM}.SuperScan.PixelTime(us)", 1e-6),
+                         ("Scan.DwellTime", 1.0))),
+    "scan_rotation": ("rad", ((f"{_DM}.DigiScan.Rotation", np.pi / 180), ("Scan.ScanRotation", 1.0))),
+    "frame_time": ("s", (("Scan.FrameTime", 1.0),)),
+}  # fmt: skip
+
+
+def load_microscope(path: Path, options: ReadOptions) -> Raw:
+    """One image or stack of images of a microscope's file. Raises MissingDependencyError without the extra `em`."""
+    kind = f"a {path.suffix[1:].upper()} file"
+    try:
+        with reading(path, kind):
+            plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
+            images = [item for item in plugin.file_reader(str(path)) if _is_image(item)]
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: {path.suffix} files are read through rosettasciio ({error}); pip install 'sciworld[em]'"
+        ) from error
+    return interpret(_select(images, options, path), kind, path)
+
+
+def interpret(item: dict[str, Any], kind: str, path: Path) -> Raw:
+    """What one of rosettasciio's dictionaries says: `data`, `axes` and `original_metadata`."""
+    notes: list[str] = []
+    axes = sorted(item["axes"], key=lambda axis: axis["index_in_array"])
+    data = np.asarray(item["data"])
+    frames = (data if data.ndim == 3 else data[None])[..., None]
+    steps = [length(axis.get("scale"), axis.get("units")) for axis in axes[-2:]]
+    origin = [length(axis.get("offset"), axis.get("units")) or 0.0 for axis in axes[-2:]]
+    time = None
+    if data.ndim == 3:
+        if axes[0].get("units") == "s" and axes[0].get("scale", 0) > 0:
+            time = axes[0].get("offset", 0.0) + axes[0]["scale"] * np.arange(len(frames))
+        else:
+            notes.append(f"the axis '{axes[0].get('name')}' is taken as time")
+    facts = {}
+    for name, (units, places) in _PLACES.items():
+        stated = [(place, _look_up(item.get("original_metadata") or {}, place, factor)) for place, factor in places]
+        value = choose(name, units, stated, notes)
+        if value is not None:
+            facts[name] = (value, units)
+    y, x = steps
+    return Raw(
+        frames, kind, step=None if x is None or y is None else (x, y),
+        origin=(0.0, 0.0) if x is None or y is None else (origin[1], origin[0]), time=time, facts=facts,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _is_image(item: dict[str, Any]) -> bool:
+    data = item["data"]
+    return data.ndim in (2, 3) and data.dtype.kind in "biuf" and min(data.shape) > 0
+
+
+def _select(images: list[dict[str, Any]], options: ReadOptions, path: Path) -> dict[str, Any]:
+    titles = [str(((item.get("metadata") or {}).get("General") or {}).get("title", "")) for item in images]
+    if options.array in titles and options.array:
+        return images[titles.index(options.array)]
+    if options.array.isdigit() and int(options.array) < len(images):
+        return images[int(options.array)]
+    if len(images) == 1 and not options.array:
+        return images[0]
+    found = ", ".join(f"{k}: '{title}' {images[k]['data'].shape}" for k, title in enumerate(titles)) or "none"
+    raise FormatError(f"{path}: {len(images)} images; choose one by name or number with array=: {found}")
+
+
+def _look_up(tree: Any, place: str, factor: float) -> float | None:
+    """The number at a dotted place in nested metadata, times `factor`; None if it is not there."""
+    for key in place.split("."):
+        try:
+            tree = tree[key]
+        except (KeyError, TypeError, IndexError):
+            return None
+    try:
+        return factor * float(tree)
+    except (TypeError, ValueError):
+        return None

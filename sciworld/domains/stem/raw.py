@@ -1,0 +1,276 @@
+"""What a file holds, before it is a recording: frames as they are, and the calibration that the file states."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from sciworld import recording
+from sciworld.config import require
+from sciworld.controls import Column, ColumnTable
+from sciworld.errors import FormatError, SciworldError
+
+# Angstrom in one of these. ImageJ writes the micro sign as an escape.
+LENGTHS = {
+    "A": 1.0, "Å": 1.0, "\u212b": 1.0, "angstrom": 1.0, "Angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4,
+    "μm": 1e4, "\\u00B5m": 1e4, "micron": 1e4, "microns": 1e4, "mm": 1e7, "cm": 1e8, "m": 1e10,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user states about a file: what the file does not say, or says wrongly.
+
+    Parameters
+    ----------
+    pixel_size : A a pixel, in place of what the file says.
+    frame_seconds : seconds from the start of one frame to the start of the next, in place of what the file says.
+    frames : keep only the first so many frames (a stack may be padded beyond what was recorded).
+    array : which array to read, where the file holds several: its name, or its number.
+    session, licence, citation : texts of the recording; the session is the file's name unless given.
+    """
+
+    pixel_size: float | None = None
+    frame_seconds: float | None = None
+    frames: int | None = None
+    array: str = ""
+    session: str = ""
+    licence: str = ""
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("pixel_size", "frame_seconds", "frames"):
+            value = getattr(self, name)
+            require(value is None or (math.isfinite(value) and value > 0), f"{name} is {value}; use a positive number")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What one file holds.
+
+    Parameters
+    ----------
+    frames : (time, y, x, channel), as stored.
+    kind : what the file is, for the history.
+    step : A a pixel along x and y, as the file states it; None if it does not.
+    origin : A, where the pixel (0, 0) lies.
+    time : (time,) s, start of each exposure; None if the file does not say.
+    exposure : s, how long each exposure took; None if the file does not say.
+    units : of the intensity; empty if the file does not say.
+    facts : covariates of the run, by name: value and units.
+    silicon : (time, 2) column and row of a labelled silicon atom; None if there are no labels.
+    notes : sentences for the history: choices that were made, contradictions that were found.
+    """
+
+    frames: np.ndarray
+    kind: str
+    step: tuple[float, float] | None = None
+    origin: tuple[float, float] = (0.0, 0.0)
+    time: np.ndarray | None = None
+    exposure: float | None = None
+    units: str = ""
+    facts: dict[str, tuple[float, str]] = field(default_factory=dict)
+    silicon: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into a FormatError that names the file, the thing and the cure."""
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise FormatError(f"{path}: empty (0 bytes), expected {kind}; copy it anew from the instrument")
+        if not path.exists():
+            raise FormatError(f"{path}: no such file or folder; mend the path")
+        yield
+    except (SciworldError, ImportError):
+        raise
+    except Exception as error:  # a damaged file may raise anything at all in the library that parses it
+        raise FormatError(
+            f"{path}: cannot be read as {kind} ({type(error).__name__}: {error}); it is truncated, damaged or of "
+            "another format: copy it anew, or name the reader that fits"
+        ) from error
+
+
+def length(value: object, units: object) -> float | None:
+    """`value` in A, or None if `units` is no unit of length or the value is no finite number but zero."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or value == 0:
+        return None
+    scale = LENGTHS.get(str(units).strip())
+    return None if scale is None else float(value) * scale
+
+
+def choose(name: str, units: str, candidates: Sequence[tuple[str, float | None]], notes: list[str]) -> float | None:
+    """The first of several statements that the file makes about one quantity; a contradiction is noted."""
+    known = [(where, value) for where, value in candidates if value is not None]
+    if not known:
+        return None
+    where, chosen = known[0]
+    for other, value in known[1:]:
+        if not math.isclose(chosen, value, rel_tol=1e-3):
+            notes.append(
+                f"{name} is {chosen:g} {units} by {where} and {value:g} {units} by {other}; the former is used"
+            )
+    return chosen
+
+
+def stack(frames: np.ndarray, path: Path) -> np.ndarray:
+    """An array of (y, x), (time, y, x) or (time, y, x, channel) as the last of these. Raises FormatError."""
+    if frames.ndim == 2:
+        frames = frames[None]
+    if frames.ndim == 3:
+        frames = frames[..., None]
+    if frames.ndim != 4 or 0 in frames.shape:
+        raise FormatError(
+            f"{path}: an array of shape {frames.shape}; frames are (y, x), (time, y, x) or (time, y, x, channel)"
+        )
+    return frames
+
+
+def _widen(frames: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
+    """Frames in a dtype that recordings know; any other is widened, by which nothing is lost."""
+    if frames.dtype.name in recording.FRAME_DTYPES:
+        return frames
+    if frames.dtype.kind in "biuf":
+        for wider in recording.FRAME_DTYPES:
+            # NumPy calls int64 to float64 safe, but it rounds.
+            exact = frames.dtype.itemsize < 8 or frames.dtype.kind == "f"
+            if exact and np.can_cast(frames.dtype, wider):
+                notes.append(f"{frames.dtype.name} is kept as {wider}, by which nothing is lost")
+                return frames.astype(wider)
+    raise FormatError(
+        f"{path}: frames of dtype {frames.dtype}; convert them to one of {', '.join(recording.FRAME_DTYPES)} first"
+    )
+
+
+def join(raws: Sequence[Raw], paths: Sequence[Path]) -> Raw:
+    """Files that hold successive frames as one. Raises FormatError naming the file that does not fit the first."""
+    first = raws[0]
+    for raw, path in zip(raws[1:], paths[1:], strict=True):
+        for what, mine, other in (
+            ("a frame shape", first.frames.shape[1:], raw.frames.shape[1:]),
+            ("the dtype", first.frames.dtype, raw.frames.dtype),
+            ("a pixel size of", first.step, raw.step),
+            ("an origin of", first.origin, raw.origin),
+            ("intensity units", first.units, raw.units),
+            ("the facts", first.facts, raw.facts),
+        ):
+            if mine != other:
+                raise FormatError(
+                    f"{path}: {what} {other}, but {paths[0].name} has {mine}; read files that differ one by one"
+                )
+    notes = dict.fromkeys(note for raw in raws for note in raw.notes)  # in order, each once
+    if all(path.stem.isdigit() for path in paths):
+        numbers = {int(path.stem) for path in paths}
+        skipped = sorted(set(range(min(numbers), max(numbers))) - numbers)
+        if skipped:
+            notes[f"the numbers in the files' names skip {', '.join(map(str, skipped[:10]))}"] = None
+    labels = [raw.silicon for raw in raws if raw.silicon is not None]
+    return dataclasses.replace(
+        first,
+        frames=np.concatenate([raw.frames for raw in raws]),
+        kind=f"{len(raws)} files of {first.kind}",
+        time=None,  # each file counts from its own start
+        silicon=np.concatenate(labels) if len(labels) == len(raws) else None,
+        notes=tuple(notes),
+    )
+
+
+def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
+    """The recording of what was read from `path`. Raises FormatError where the file contradicts itself."""
+    notes = [f"read {path.name} as {raw.kind}", *raw.notes]
+    frames = _widen(raw.frames, path, notes)
+    if options.frames is not None:
+        if options.frames > len(frames):
+            raise FormatError(
+                f"{path}: {len(frames)} frames, but frames={options.frames} were asked for; ask for fewer"
+            )
+        notes.append(f"the first {options.frames} of {len(frames)} frames are kept, as stated by the user")
+        frames = frames[: options.frames]
+    n = len(frames)
+    time, known = _time(raw, n, path, options, notes)
+    step = _step(raw, options, notes)
+    view = None if step is None else np.array([step[0], 0.0, raw.origin[0], 0.0, step[1], raw.origin[1]])
+    units = raw.units or "1"
+    channels = ["intensity"] if frames.shape[-1] == 1 else [f"intensity_{k}" for k in range(frames.shape[-1])]
+    facts = dict(sorted(raw.facts.items()))
+    ds = recording.make(
+        frames,
+        time,
+        channels=ColumnTable(tuple(Column(name, units, role="measured") for name in channels)),
+        session=options.session or path.stem or "session",
+        source=path.name,
+        licence=options.licence,
+        citation=options.citation,
+        history="; ".join(notes),
+        time_bounds=_bounds(time, raw.exposure) if known else None,
+        view=view,
+        view_units="" if view is None else "A",
+        covariates={name: value for name, (value, _) in facts.items()} or None,
+        covariate_table=ColumnTable(tuple(Column(name, u, role="measured") for name, (_, u) in facts.items()))
+        if facts
+        else None,
+        **_labels(raw, n, view),  # type: ignore[arg-type]
+    )
+    if not known:
+        ds["time"].attrs["comment"] = "not stated by the file: frames are counted"
+    return ds
+
+
+def _time(raw: Raw, n: int, path: Path, options: ReadOptions, notes: list[str]) -> tuple[np.ndarray, bool]:
+    """Start of each exposure : (time,) s, and whether it is known."""
+    if options.frame_seconds is not None:
+        notes.append(f"a frame starts every {options.frame_seconds:g} s, as stated by the user")
+        return options.frame_seconds * np.arange(n), True
+    if raw.time is None:
+        if n > 1:
+            notes.append("the file states no times: frames are counted as seconds 0, 1, 2, ...")
+        return np.arange(n, dtype=np.float64), n == 1
+    if len(raw.time) < n:
+        raise FormatError(
+            f"{path}: times for {len(raw.time)} frames, but {n} frames; the stack may be padded: give "
+            f"frames={len(raw.time)} to keep those that were recorded, or frame_seconds"
+        )
+    if len(raw.time) > n:
+        notes.append(f"the file states times for {len(raw.time)} frames; those of the first {n} are used")
+    return np.asarray(raw.time[:n], dtype=np.float64), True
+
+
+def _bounds(time: np.ndarray, exposure: float | None) -> np.ndarray | None:
+    """Start and end of each exposure : (time, 2) s; None if unknown, or if exposures would overlap."""
+    if exposure is None or (len(time) > 1 and np.diff(time).min() < exposure * (1 - 1e-9)):
+        return None
+    return np.stack([time, time + exposure], axis=1)
+
+
+def _step(raw: Raw, options: ReadOptions, notes: list[str]) -> tuple[float, float] | None:
+    if options.pixel_size is not None:
+        said = f", in place of {raw.step[0]:g} A in the file" if raw.step else ""
+        notes.append(f"the pixel size is {options.pixel_size:g} A, as stated by the user{said}")
+        return options.pixel_size, options.pixel_size
+    if raw.step is None:
+        notes.append("the file states no pixel size: the view is the pixel grid")
+    else:
+        notes.append(f"the pixel size is {raw.step[0]:g} A by {raw.step[1]:g} A, as stated by the file")
+    return raw.step
+
+
+def _labels(raw: Raw, n: int, view: np.ndarray | None) -> dict[str, object]:
+    """States that hold the labelled silicon position, in the laboratory frame where it is known."""
+    if raw.silicon is None:
+        return {}
+    units, frame, position = "pixel", "pixel", raw.silicon[:n]
+    if view is not None:
+        units, frame = "A", "lab"
+        position = position * view[[0, 4]] + view[[2, 5]]
+    columns = [
+        Column(f"silicon_{axis}", units, role="inferred", group="silicon", axis=axis, frame=frame) for axis in "xy"
+    ]
+    return {"states": position, "state_table": ColumnTable(tuple(columns))}

@@ -1,0 +1,156 @@
+"""TIFF stacks: plain, ImageJ and OME."""
+
+from __future__ import annotations
+
+import struct
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from sciworld.domains.stem.raw import Raw, ReadOptions, length, reading
+from sciworld.errors import FormatError
+
+_TIMES = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
+
+
+def load_tiff(path: Path, options: ReadOptions) -> Raw:
+    """A TIFF stack; pages are frames. Calibration from ImageJ or OME metadata; resolution tags alone are no lengths."""
+    kind = "a TIFF stack"
+    with reading(path, kind), tifffile.TiffFile(path) as file:
+        series = _series(file, options, path)
+        _check_pages(file, series, path)
+        notes: list[str] = []
+        frames = _order(series.asarray(), series.axes, path, notes)
+        step, time, stated = None, None, ""
+        if file.is_imagej:
+            stated = " with ImageJ metadata"
+            step, time = _imagej(file, len(frames), notes)
+        elif file.is_ome:
+            stated = " with OME metadata"
+            step, time = _ome(file, notes)
+        elif "XResolution" in file.pages.first.tags:
+            notes.append("its resolution tags are of print, and not taken as a calibration")
+        return Raw(frames, kind + stated, step=step, time=time, notes=tuple(notes))
+
+
+def _series(file: tifffile.TiffFile, options: ReadOptions, path: Path) -> tifffile.TiffPageSeries:
+    count = len(file.series)
+    index = 0 if count == 1 and not options.array else int(options.array) if options.array.isdigit() else -1
+    if not 0 <= index < count:
+        shapes = ", ".join(f"{k}: {series.shape}" for k, series in enumerate(file.series)) or "none"
+        raise FormatError(f"{path}: {count} images of different kinds; choose one by its number with array=: {shapes}")
+    return file.series[index]
+
+
+def _check_pages(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
+    """Every page that the metadata promise is there, whole, and no page is left out."""
+    size = path.stat().st_size
+    if not _chain_is_whole(file.tiff, path, size):
+        raise FormatError(f"{path}: truncated or damaged, a page points beyond its {size} bytes; copy it anew")
+    missing = sum(page is None for page in series.pages)
+    if missing:
+        raise FormatError(
+            f"{path}: metadata of {len(series.pages)} frames, but {missing} of them are not in the file; copy it anew"
+        )
+    if series.dataoffset is not None and series.dataoffset + series.nbytes > size:
+        raise FormatError(f"{path}: truncated, frames would end beyond its {size} bytes; copy it anew")
+    for page in file.pages:
+        page = page.aspage()
+        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if max(ends, default=0) > size:
+            raise FormatError(f"{path}: truncated, page {page.index} would end beyond its {size} bytes; copy it anew")
+    used = sum(other.size // max(other.keyframe.size, 1) for other in file.series)
+    if 1 < len(file.pages) != used:
+        raise FormatError(
+            f"{path}: metadata of {used} frames, but {len(file.pages)} pages; one of them is wrong: save the stack anew"
+        )
+
+
+def _chain_is_whole(tiff: Any, path: Path, size: int) -> bool:
+    """Whether every page's directory, and what its tags point to, lies in the file; tifffile drops what does not."""
+    with path.open("rb") as file:
+
+        def number(form: str, place: int) -> int:
+            file.seek(place)
+            return int(struct.unpack(form, file.read(struct.calcsize(form)))[0])
+
+        offset, seen = number(tiff.offsetformat, tiff.offsetsize if tiff.is_bigtiff else 4), set()
+        while offset:
+            if offset in seen or offset + tiff.tagnosize > size:
+                return False
+            seen.add(offset)
+            tags = number(tiff.tagnoformat, offset)
+            first = offset + tiff.tagnosize
+            following = first + tags * tiff.tagsize
+            if following + tiff.offsetsize > size:
+                return False
+            for place in range(first, following, tiff.tagsize):
+                width = tifffile.TIFF.DATA_FORMATS.get(number(tiff.byteorder + "H", place + 2), "0s")
+                extent = struct.calcsize(tiff.byteorder + width) * number(tiff.offsetformat, place + 4)
+                value = place + 4 + tiff.offsetsize
+                if extent > tiff.offsetsize and number(tiff.offsetformat, value) + extent > size:
+                    return False
+            offset = number(tiff.offsetformat, following)
+    return True
+
+
+def _order(frames: np.ndarray, axes: str, path: Path, notes: list[str]) -> np.ndarray:
+    """An array with the axes that tifffile names as (time, y, x, channel)."""
+    times = [k for k, axis in enumerate(axes) if axis not in "YXCS" and frames.shape[k] > 1]
+    channels = [k for k, axis in enumerate(axes) if axis in "CS" and frames.shape[k] > 1]
+    if len(times) > 1 or len(channels) > 1 or "Y" not in axes or "X" not in axes:
+        raise FormatError(
+            f"{path}: axes {axes} of shape {frames.shape}; save frames along one axis, channels along one"
+        )
+    if times and axes[times[0]] != "T":
+        notes.append(f"the axis '{axes[times[0]]}' is taken as time")
+    kept = [*times, axes.index("Y"), axes.index("X"), *channels]
+    single = tuple(k for k in range(len(axes)) if k not in kept)
+    order = [k - sum(s < k for s in single) for k in kept]
+    frames = frames.squeeze(single).transpose(order)
+    frames = frames if times else frames[None]
+    return frames if channels else frames[..., None]
+
+
+def _imagej(file: tifffile.TiffFile, n: int, notes: list[str]) -> tuple[tuple[float, float] | None, np.ndarray | None]:
+    """Pixel size in A and times in s, from ImageJ's metadata; its units may be missing."""
+    data: dict[str, Any] = file.imagej_metadata or {}
+    units, tags = data.get("unit"), file.pages.first.tags
+    steps = [length(_per_unit(tags.get(name)), units) for name in ("XResolution", "YResolution")]
+    if units is not None and None in steps:
+        notes.append(f"its unit '{units}' gives no pixel size")
+    interval = data.get("finterval") or (1.0 / data["fps"] if data.get("fps") else None)
+    seconds = _TIMES.get(str(data.get("tunit", "s")))
+    time = interval * seconds * np.arange(n) if interval and seconds and n > 1 else None
+    return (None if None in steps else (steps[0], steps[1])), time  # type: ignore[return-value]
+
+
+def _per_unit(tag: tifffile.TiffTag | None) -> float | None:
+    """Units a pixel, of a resolution tag that says pixels a unit as a fraction."""
+    if tag is None or not tag.value[0]:
+        return None
+    return float(tag.value[1] / tag.value[0])
+
+
+def _ome(file: tifffile.TiffFile, notes: list[str]) -> tuple[tuple[float, float] | None, np.ndarray | None]:
+    """Pixel size in A and times in s, from OME's XML."""
+    root = ElementTree.fromstring(file.ome_metadata or "<none/>")
+    pixels = root.find(".//{*}Pixels")
+    if pixels is None:
+        return None, None
+    steps = []
+    for axis in "XY":
+        value, units = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        steps.append(None if value is None else length(float(value), units))
+        if value is not None and steps[-1] is None:
+            notes.append(f"its PhysicalSize{axis} {value} '{units}' gives no pixel size")
+    deltas = [
+        float(plane.get("DeltaT", "nan")) * _TIMES.get(plane.get("DeltaTUnit", "s"), np.nan)
+        for plane in pixels.findall("{*}Plane")
+        if plane.get("TheC", "0") == "0"
+    ]
+    time = np.array(deltas) if deltas and np.isfinite(deltas).all() else None
+    return (None if None in steps else (steps[0], steps[1])), time  # type: ignore[return-value]

@@ -140,6 +140,15 @@ def test_further_cameras_and_variables_come_back(store: Store) -> None:
     same(store[5], ds)
 
 
+def test_attributes_keep_their_type(store: Store) -> None:
+    wanted = toy.recordings(3)
+    for ds, gain in zip(wanted, (1, 1.0, True), strict=True):
+        ds.attrs["gain"] = gain
+    store.append(wanted)
+    for index, ds in enumerate(wanted):
+        same(store[5 + index], ds)
+
+
 def test_xarray_reads_a_part_without_us(store: Store) -> None:
     (part,) = store.parts
     with xr.open_zarr(store.path, group=part.name, consolidated=False) as ds:

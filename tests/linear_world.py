@@ -1,4 +1,4 @@
-"""The smallest world model: every pixel's next value is linear in the last frame and the controls."""
+"""The smallest world model: a pixel's next value is linear in its neighbourhood and in the controls; and its data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
-from sciworld import models
+from sciworld import models, recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
 from sciworld.models.base import Losses, Signature, WorldModel
@@ -40,7 +41,7 @@ class LinearSettings:
 
 
 class Linear(WorldModel):
-    """residual = frame W + controls V + bias, on normalised values; `count` is a buffer that changes in training."""
+    """residual = frames * W + controls V + bias, on normalised values; `count` is a buffer that changes in training."""
 
     family = "linear"
     Settings = LinearSettings
@@ -50,7 +51,7 @@ class Linear(WorldModel):
         super().__init__(signature)
         self._settings = settings
         channels = len(signature.channels)
-        self.frame = torch.nn.Linear(channels, channels)
+        self.frame = torch.nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last)
         self.control = torch.nn.Linear(len(signature.controls), channels, bias=False)
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
@@ -64,7 +65,7 @@ class Linear(WorldModel):
 
     def residual(self, last: torch.Tensor, controls: torch.Tensor) -> torch.Tensor:
         """last : (b, y, x, channel) normalised; controls : (b, control)."""
-        change = self.frame(last)
+        change = self.frame(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return change + self.control(controls)[:, None, None] if self._settings.hears else change
 
     def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
@@ -119,4 +120,23 @@ def batch(seed: int = 0, b: int = 4, t: int = 3) -> Batch:
         view=np.tile([0.5, 0.1, -3.0, -0.2, 0.7, 2.0], (b, t, 1)),
         covariates=np.zeros((b, 0), dtype=np.float32),
         index=np.arange(b),
+    )
+
+
+def make(seed: int) -> xr.Dataset:
+    """A recording of 11 frames, of the kind of `batch`."""
+    rows = batch(seed, b=1, t=11)
+    return recording.make(
+        rows.frames[0],
+        rows.time[0],
+        channels=SIGNATURE.channels,
+        controls=np.concatenate([rows.controls[0], np.full((1, 2), np.nan)]),
+        control_table=SIGNATURE.controls,
+        view=rows.view[0],
+        view_units="mm",
+        session=f"session-{seed}",
+        source="toy",
+        licence="Apache-2.0",
+        citation="none",
+        history=f"linear_world.make({seed})",
     )

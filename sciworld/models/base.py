@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from sciworld.controls import ColumnTable
 from sciworld.errors import ModelError
 
 if TYPE_CHECKING:
-    from sciworld.windows import Batch
+    from sciworld.windows import Batch, Windows
 
 State = Any
 
@@ -41,22 +42,43 @@ class Signature:
     control_scale: tuple[float, ...]
     view_step: float
 
+    @classmethod
+    def of(cls, windows: Windows) -> Signature:
+        """What a model of these windows is made for; means and scales are measured on them.
+
+        Raises ModelError for frames with a z axis.
+        """
+        if len(windows.shape) != 3:
+            raise ModelError(f"windows: frames are {windows.shape}; models take (y, x, channel): choose one z")
+        found = windows.statistics()
+        y, x, channel = windows.shape
+        return cls(
+            shape=(y, x, channel),
+            channels=windows.channels,
+            controls=windows.controls,
+            covariates=windows.covariates,
+            mean=found.mean,
+            scale=found.scale,
+            control_mean=found.control_mean,
+            control_scale=found.control_scale,
+            view_step=found.view_step,
+        )
+
     def require(self, shape: tuple[int, ...], controls: int, where: str = "batch") -> None:
         """Raise ModelError unless frames of `shape` (y, x, channel) and that many controls fit."""
         if tuple(shape) != tuple(self.shape):
             raise ModelError(f"{where}: frames are {tuple(shape)} (y, x, channel); the model was made for {self.shape}")
         if controls != len(self.controls):
-            raise ModelError(
-                f"{where}: {controls} controls; the model was made for {len(self.controls)}: {', '.join(self.controls.names)}"
-            )
+            names = ", ".join(self.controls.names)
+            raise ModelError(f"{where}: {controls} controls; the model was made for {len(self.controls)}: {names}")
 
 
 @dataclass
 class Losses:
-    """A scalar to descend, and named parts (detached floats) for the log."""
+    """A scalar to descend, and named parts (detached scalars) for the log."""
 
     total: torch.Tensor
-    parts: dict[str, float]
+    parts: dict[str, torch.Tensor]
 
 
 class WorldModel(nn.Module, ABC):
@@ -67,10 +89,12 @@ class WorldModel(nn.Module, ABC):
     """
 
     family: str
+    Settings: type
+    presets: Mapping[str, Any]
     context: int
     chunk: int
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, settings: Any = None) -> None:
         super().__init__()
         self.signature = signature
 

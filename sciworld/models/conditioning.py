@@ -26,6 +26,9 @@ class Conditioning(nn.Module):
     width : of the embedding.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, signature: Signature, width: int) -> None:
         super().__init__()
         self.signature = signature
@@ -71,7 +74,7 @@ class Conditioning(nn.Module):
         parts = [_features((controls[:, i] - self.mean[i]) / self.scale[i]) for i in self.scalars]
         embedded = self.mix(torch.cat([*parts, _features(level)], dim=1))
         for i, table in zip(self.categories, self.embeddings, strict=True):
-            embedded = embedded + table(controls[:, i].round().long().clamp(0, table.num_embeddings - 1))
+            embedded = embedded + table(controls[:, i].round().long())
         return embedded
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from sciworld.config import require
 from sciworld.errors import ModelError
@@ -90,6 +89,8 @@ class Diffusion(WorldModel):
     Settings = DiffusionSettings
     presets = PRESETS
     chunk = 1
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, signature: Signature, settings: DiffusionSettings | None = None) -> None:
         super().__init__(signature)
@@ -97,9 +98,7 @@ class Diffusion(WorldModel):
         self.context = s.context
         rows, cols, channels = signature.shape
         if rows % (2 * s.patch) or cols % (2 * s.patch):
-            raise ModelError(
-                f"frames of {rows} x {cols} pixels: both must be multiples of {2 * s.patch}; crop or pad them"
-            )
+            raise ModelError(f"frames of {rows} x {cols} pixels: both must be multiples of {2 * s.patch}; crop or pad")
         self.conditioning = Conditioning(signature, s.embedding)
         self.encoder = Encoder(s.context * channels, s.width, s.coarse, s.encoder_blocks, s.patch)
         asked = channels + self.conditioning.maps
@@ -107,7 +106,7 @@ class Diffusion(WorldModel):
         shape = (1, channels, 1, 1)
         self.register_buffer("mean", torch.tensor(signature.mean).reshape(shape), persistent=False)
         self.register_buffer("scale", torch.tensor(signature.scale).reshape(shape), persistent=False)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def settings(self) -> DiffusionSettings:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 GROUPS = 8
 
@@ -26,11 +26,11 @@ class Block(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        h = self.norm2(self.conv1(functional.silu(self.norm1(x))))
         if self.film is not None and embedding is not None:
-            scale, shift = self.film(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+            scale, shift = self.film(functional.silu(embedding))[:, :, None, None].chunk(2, dim=1)
             h = h * (1 + scale) + shift
-        return x + self.conv2(F.silu(h))
+        return x + self.conv2(functional.silu(h))
 
 
 class Encoder(nn.Module):
@@ -77,9 +77,9 @@ class Decoder(nn.Module):
         x = features + self.enter(patches(images, self.patch))
         for block in self.blocks:
             x = block(x, embedding)
-        return F.pixel_shuffle(self.leave(F.silu(self.norm(x))), self.patch)
+        return functional.pixel_shuffle(self.leave(functional.silu(self.norm(x))), self.patch)
 
 
 def patches(images: torch.Tensor, patch: int) -> torch.Tensor:
     """Images (b, c, y, x) to (b, c patch^2, y / patch, x / patch), channels last in memory: faster on CPUs."""
-    return F.pixel_unshuffle(images, patch).contiguous(memory_format=torch.channels_last)
+    return functional.pixel_unshuffle(images, patch).contiguous(memory_format=torch.channels_last)

@@ -86,9 +86,7 @@ class SteerSettings:
     def __post_init__(self) -> None:
         require(self.aim in ("progress", "dose", "site"), f"aim is {self.aim!r}; use progress, dose or site")
         require(self.reach > 0, f"reach is {self.reach} A; it must be positive")
-        require(
-            0 < self.low_dwell <= self.high_dwell, f"dwell from {self.low_dwell} to {self.high_dwell} s is no range"
-        )
+        require(0 < self.low_dwell <= self.high_dwell, f"dwell {self.low_dwell} to {self.high_dwell} s is no range")
 
 
 @dataclass(frozen=True)

@@ -345,6 +345,23 @@ class StemSimulator:
             )
 
 
+def random_goals(state: StemState, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """One lattice site per atom, drawn evenly from those two bonds to `radius` A away from it : (candidate, 2) A."""
+    n = len(state.seconds)
+    reach = int(radius / (LATTICE * 0.866)) + 2
+    steps = np.array([(i, j, s) for i in range(-reach, reach + 1) for j in range(-reach, reach + 1) for s in (0, 1)])
+    goals = np.empty((n, 2))
+    for c in range(n):
+        sites = np.column_stack([state.site[c, :2] + steps[:, :2], steps[:, 2]])
+        places = site_positions(sites, state.lattice[c][None]) + state.shift[c]
+        distance = np.linalg.norm(places - state.silicon[c], axis=1)
+        near = np.flatnonzero((distance > 1.5 * BOND) & (distance <= radius))
+        if not len(near):
+            raise SimulatorError(f"random_goals: no site within {radius} A; use at least {LATTICE} A")
+        goals[c] = places[rng.choice(near)]
+    return goals
+
+
 def _seeds(rng: np.random.Generator, n: int) -> np.ndarray:
     """One seed a candidate : (candidate,) uint64."""
     return rng.integers(0, 2**64, n, dtype=np.uint64)

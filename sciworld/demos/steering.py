@@ -1,0 +1,136 @@
+"""The closed loop: starts and goals, the controllers that compete, and their verdicts in the trusted simulator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciworld.domains.stem.appearance import Appearance
+from sciworld.domains.stem.greedy import Greedy
+from sciworld.domains.stem.locate import locate
+from sciworld.domains.stem.objectives import REACHED, Steer, SteerSettings, region
+from sciworld.domains.stem.simulator import StemSimulator, StemState, random_goals
+from sciworld.evaluate.replay import replay
+from sciworld.evaluate.verdict import Verdict
+from sciworld.search import optimizers
+from sciworld.search.problem import Problem
+from sciworld.search.receding import RandomController, RecedingHorizon
+from sciworld.search.search import SearchSettings
+from sciworld.simulator import Controller, Observation
+from sciworld.surrogate.surrogate import Surrogate
+
+LIMIT = 600.0  # s, after which an episode has failed
+STEPS = 200  # actions at most: 600 s of the shortest dwells
+BEST_OFFSET = {"simple": 1.42, "prior": 1.207}  # A, of greedy: where its rate model has its maximum
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """Starts and goals that every controller gets alike: n atoms with their first image, and goals (n, 2) A."""
+
+    simulator: StemSimulator
+    state: StemState
+    first: Observation
+    goals: np.ndarray
+
+    @classmethod
+    def draw(cls, simulator: StemSimulator, n: int, radius: float, seed: int) -> Episodes:
+        """n atoms, with goals at lattice sites within `radius` A."""
+        rng = np.random.default_rng(seed)
+        state = simulator.start(n, rng)
+        goals = random_goals(state, radius, rng)
+        first, state = simulator.expose(state, rng)
+        return cls(simulator, state, first, goals)
+
+    def reached(self, state: StemState, observation: Observation) -> np.ndarray:
+        """Whether the silicon truly is at its goal : (n,) bool."""
+        return np.linalg.norm(state.silicon - self.goals, axis=1) < REACHED
+
+    def judge(
+        self,
+        controller: Controller,
+        name: str,
+        seed: int,
+        made_training_data: bool,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Verdict:
+        """Replay `controller` on these episodes; promises are set beside the approach that came true."""
+        settings = self.simulator.settings
+        return replay(
+            controller,
+            self.simulator,
+            self.state,
+            self.first,
+            goal_reached=self.reached,
+            steps=STEPS,
+            rng=np.random.default_rng(seed),
+            judge=f"{self.simulator.judge}, {settings.rates} rates",
+            made_training_data=made_training_data,
+            name=name,
+            limit=LIMIT,
+            dose_units="e",
+            outcome=self.approach_rate,
+            progress=progress,
+        )
+
+    def approach_rate(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
+        """Approach to the goal per second, as it came : (n,) A/s. What `ProgressRate` promises."""
+        gain = np.linalg.norm(before.silicon - self.goals, axis=1) - np.linalg.norm(after.silicon - self.goals, axis=1)
+        return gain / (after.seconds - before.seconds)
+
+    def take(self, index: np.ndarray) -> Episodes:
+        """The episodes in `index`."""
+        return dataclasses.replace(
+            self, state=self.state.take(index), first=self.first.take(index), goals=self.goals[index]
+        )
+
+
+def planner(
+    surrogate: Surrogate,
+    appearance: Appearance,
+    goals: np.ndarray,
+    settings: SteerSettings | None = None,
+    budget: int = 160,
+) -> RecedingHorizon:
+    """The controller that searches the surrogate after every frame."""
+    steer = Steer(goals, appearance, settings)
+
+    def make_problem(observation: Observation) -> Problem:
+        aim = steer(observation)
+        return Problem(aim.objectives, 1, surrogate.space, aim.low, aim.high, aim.active)
+
+    return RecedingHorizon(
+        surrogate,
+        make_problem,
+        context=surrogate.model.context,
+        settings=SearchSettings(budget=budget),
+        optimizer_settings=optimizers.named("cem").Settings(population=32, elite=0.2),
+    )
+
+
+def chance(simulator: StemSimulator) -> RandomController:
+    """The controller that places beams at random in the square that the planner searches."""
+
+    def near(observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+        return region(locate(observation.frames, observation.view).silicon, observation)
+
+    return RandomController(simulator.space, near)
+
+
+def best_greedy(
+    simulator: StemSimulator, seed: int, dwells: tuple[float, ...] = (2.0, 3.0, 4.0, 5.0, 6.0), episodes: int = 100
+) -> tuple[float, dict[float, float]]:
+    """The fixed dwell with which greedy needs the fewest mean seconds, and those seconds by dwell.
+
+    It is chosen on episodes of its own, so that the comparison on others favours nobody.
+    """
+    trial = Episodes.draw(simulator, episodes, 10.0, seed)
+    offset = BEST_OFFSET[simulator.settings.rates]
+    seconds = {
+        dwell: float(trial.judge(Greedy(trial.goals, offset, dwell), "greedy", seed, False).seconds.mean())
+        for dwell in dwells
+    }
+    return min(seconds, key=lambda dwell: seconds[dwell]), seconds

@@ -1,0 +1,148 @@
+"""A Surrogate: a world model that steps like a simulator and imagines futures, in the recordings' units."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sciworld.config import require
+from sciworld.controls import ControlSpace
+from sciworld.errors import ModelError
+from sciworld.models import checkpoint
+from sciworld.models.base import WorldModel
+from sciworld.simulator import Observation
+
+
+@dataclass(frozen=True, eq=False)
+class Imagined:
+    """The present of n candidates, measured or imagined: the model's state, and the observation that it stands for."""
+
+    state: Any
+    observation: Observation
+
+
+class Surrogate:
+    """Stands in for the instrument: forks, steps, samples, and is re-anchored on what was measured.
+
+    Parameters
+    ----------
+    model : a trained world model, on its device.
+    evaluations : model evaluations for one sampled frame (the posterior mean takes one).
+    seconds : the control that says how long a step lasts, and the seconds that the frame itself takes; imagined
+        observations get their time from them. Without it a step lasts one second.
+    batch : candidates that the model is given at a time; bounds the memory.
+    """
+
+    def __init__(
+        self, model: WorldModel, evaluations: int = 4, seconds: tuple[str, float] | None = None, batch: int = 256
+    ) -> None:
+        require(evaluations >= 1, f"evaluations is {evaluations}; use at least 1")
+        require(batch >= 1, f"batch is {batch}; use at least 1")
+        self.model = model.eval()
+        self.sample_evaluations = evaluations
+        self.seconds = seconds
+        self.batch = batch
+        self._space = ControlSpace(model.signature.controls)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu", **settings: Any) -> Surrogate:
+        """The surrogate of a checkpoint. Raises CheckpointError."""
+        return cls(checkpoint.load(path, device), **settings)
+
+    @property
+    def space(self) -> ControlSpace:
+        """The controls that the model was trained on, in its order and units."""
+        return self._space
+
+    def start(self, history: Observation | Sequence[Observation]) -> Imagined:
+        """Encode what was seen, oldest first; the last observation is the present.
+
+        The model's context is filled up with the oldest frame; a frame that was seen through another view than the
+        present one shows another place, and the next newer frame stands in for it. Raises ModelError where frames
+        do not fit the model.
+        """
+        seen = [history] if isinstance(history, Observation) else list(history)
+        if not seen:
+            raise ModelError("start: the history is empty; give at least the present observation")
+        present = seen[-1]
+        self.model.signature.require(present.frames.shape[1:], len(self._space), "start")
+        frames = [present.frames]
+        older_first = [*[seen[0]] * self.model.context, *seen[:-1]]
+        for older in older_first[::-1][: self.model.context - 1]:
+            moved = np.any(older.view != present.view, axis=1)[:, None, None, None]
+            frames.append(np.where(moved, frames[-1], older.frames))
+        stacked = np.stack(frames[::-1], axis=1).astype(np.float32)
+        with torch.inference_mode():
+            device = self._device()
+            state = self.model.start(torch.from_numpy(stacked).to(device), torch.from_numpy(present.view).to(device))
+        return Imagined(state, present)
+
+    def observe(self, state: Imagined, observation: Observation) -> Imagined:
+        """Replace the imagined present by a measured one; the model looks at it alone."""
+        return self.start(observation)
+
+    def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
+        """Sample one step further under controls : (candidate, control). Raises ControlError outside the bounds."""
+        controls = np.asarray(self._space.check(controls), dtype=np.float32)
+        frames, following = self._advance(state.state, controls, self._generator(rng), self.sample_evaluations)
+        seen = state.observation
+        lasts = np.ones(len(seen))
+        if self.seconds is not None:
+            lasts = controls[:, self._space.table.index(self.seconds[0])].astype(np.float64) + self.seconds[1]
+        observation = Observation(frames, seen.time + lasts, seen.view)
+        return observation, Imagined(following, observation)
+
+    def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Imagine what controls : (problem, candidate, step, control) lead to.
+
+        Returns (problem, candidate, sample, step, y, x, channel) float32 in the recording's units; samples = 0 gives
+        the posterior mean of each step as one sample (of several steps, each given the mean of the one before).
+        """
+        controls = np.asarray(self._space.check(controls), dtype=np.float32)
+        p, c, t, k = controls.shape
+        s = max(samples, 1)
+        evaluations = 1 if samples == 0 else self.sample_evaluations
+        generator = self._generator(rng)
+        rows = controls.repeat(s, axis=1).reshape(p * c * s, t, k)
+        problem = np.repeat(np.arange(p), c * s)
+        out = np.empty((p * c * s, t, *self.model.signature.shape), dtype=np.float32)
+        for begin in range(0, len(rows), self.batch):
+            piece = slice(begin, begin + self.batch)
+            current = self._rows(state.state, problem[piece])
+            for step in range(t):
+                out[piece, step], current = self._advance(current, rows[piece, step], generator, evaluations)
+        return out.reshape(p, c, s, t, *self.model.signature.shape)
+
+    def evaluations(self, candidates: int, steps: int, samples: int) -> int:
+        """Model evaluations that `futures` needs for that many candidates of one problem."""
+        return candidates * steps * (1 if samples == 0 else samples * self.sample_evaluations)
+
+    def _advance(
+        self, state: Any, controls: np.ndarray, generator: torch.Generator, evaluations: int
+    ) -> tuple[np.ndarray, Any]:
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(controls)).to(self._device())[:, None]
+            frames, following = self.model.step(state, given, generator, evaluations)
+        return frames[:, -1].cpu().numpy(), following
+
+    def _rows(self, state: Any, index: np.ndarray) -> Any:
+        """The state of the rows in `index`: a dataclass of tensors with a leading axis of candidates."""
+        chosen = torch.from_numpy(index).to(self._device())
+        with torch.inference_mode():
+            picked = {
+                field.name: None if (value := getattr(state, field.name)) is None else value[chosen]
+                for field in dataclasses.fields(state)
+            }
+        return type(state)(**picked)
+
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _generator(self, rng: np.random.Generator) -> torch.Generator:
+        return torch.Generator(self._device()).manual_seed(int(rng.integers(2**62)))

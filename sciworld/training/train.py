@@ -10,6 +10,7 @@ import torch
 from sciworld import models
 from sciworld.domains import base as domains
 from sciworld.errors import ModelError
+from sciworld.models import checkpoint
 from sciworld.models.base import Signature
 from sciworld.store import Store
 from sciworld.training.fit import fit
@@ -29,25 +30,33 @@ def train(
     preset: str = "tiny",
     domain: str = "",
     recordings: Any = None,
+    start_from: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
 ) -> Run:
     """Train a model of a family's preset on a store, a tenth of its sessions held out for the diagnostics.
 
     domain : brings focus and symmetries; without it every pixel counts alike. recordings : indices of those to use.
-    Raises ModelError for an unknown family or preset, RecordingError where no window is left, TrainingError.
+    start_from : a checkpoint whose weights, shape and normalisation training goes on from, in place of a preset.
+    Raises CheckpointError, ModelError for an unknown family or preset, RecordingError where no window is left,
+    TrainingError.
     """
-    kind = models.family(family)
-    if preset not in kind.presets:
-        raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
-    chosen = kind.presets[preset]
+    if start_from is None:
+        kind = models.family(family)
+        if preset not in kind.presets:
+            raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
+        context, chunk = kind.presets[preset].context, kind.chunk
+    else:
+        model = checkpoint.load(start_from)
+        context, chunk = model.context, model.chunk
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, recordings = store.split((HELD_OUT, 1 - HELD_OUT), settings.seed)
-    windows = Windows(store, chosen.context, kind.chunk, recordings=recordings)
-    validation = None if held_out is None else Windows(store, chosen.context, kind.chunk, recordings=held_out)
-    torch.manual_seed(settings.seed)  # initial weights: torch's layers draw them from its global generator alone
-    model = kind(Signature.of(windows), chosen)
+    windows = Windows(store, context, chunk, recordings=recordings)
+    validation = None if held_out is None else Windows(store, context, chunk, recordings=held_out)
+    if start_from is None:
+        torch.manual_seed(settings.seed)  # initial weights: torch's layers draw them from its global generator alone
+        model = kind(Signature.of(windows), kind.presets[preset])
     field = domains.domain(domain) if domain else None
     return fit(
         model,

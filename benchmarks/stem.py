@@ -1,0 +1,441 @@
+"""Figures of the main job: silicon steered through graphene, from recordings to a verdict. Two CPU cores, no GPU.
+
+Trained models are kept in benchmarks/cache/stem and used again; delete a folder there to train it anew. The longer
+report, with the surrogate trained on shuffled controls, rates that no training saw, and success against the number
+of recorded transitions, is written to benchmarks/cache/stem/report.html.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import HERE, Benchmark, Figure, Run, alternate, mean, median
+
+bench = Benchmark("stem", __doc__)
+REPOSITORY = HERE.parent
+SIZES = (200, 1000, 5000)  # recorded transitions; "all" is 22,000
+BEST_DWELL = 4.0  # s: fewest mean seconds of greedy under `prior`, of 2, 3, 4, 5, 6 s (see greedy_seconds)
+
+
+class Scale:
+    """How much of everything, by --quick or not."""
+
+    def __init__(self, quick: bool) -> None:
+        self.quick = quick
+        self.transitions = 440 if quick else 22_000
+        self.seconds = 2.0 if quick else 270.0  # of training, as the demo
+        self.small_seconds = 2.0 if quick else 120.0  # of training on fewer transitions
+        self.contexts = 2 if quick else 32
+        self.samples = 4 if quick else 32
+        self.decisions = 4 if quick else 170
+        self.episodes = 3 if quick else 100
+        self.few_episodes = 2 if quick else 40
+        self.budget = 32 if quick else 160
+        self.few_budget = 32 if quick else 96
+
+
+# ---- what is trained, once each
+
+
+def store_of(run: Run, name: str, seed: int, **settings: Any) -> Any:
+    """A store of simulated recordings, made once."""
+    from sciworld.domains.stem.generate import generate
+    from sciworld.store import Store
+
+    scale = Scale(run.quick)
+    path = run.cache / f"{name}-{scale.transitions}"
+    if not path.is_dir():
+        staged = path.with_suffix(".part")
+        shutil.rmtree(staged, ignore_errors=True)
+        generate(staged, seed, transitions=scale.transitions, **settings)
+        staged.rename(path)
+    return Store.open(path)
+
+
+def shuffled_store(run: Run, store: Any) -> Any:
+    """The same recordings with the known rows of their controls in another order."""
+    from sciworld.store import Store
+
+    path = run.cache / f"shuffled-{Scale(run.quick).transitions}"
+    if not path.is_dir():
+        staged = path.with_suffix(".part")
+        shutil.rmtree(staged, ignore_errors=True)
+        rng = np.random.default_rng(99)
+        recordings = []
+        for recording in store:
+            rows = recording["controls"].values.copy()
+            rows[:-1] = rows[:-1][rng.permutation(len(rows) - 1)]
+            recordings.append(recording.assign(controls=recording["controls"].copy(data=rows)))
+        Store.create(staged).append(recordings)
+        staged.rename(path)
+    return Store.open(path)
+
+
+def trained(
+    run: Run, name: str, store: Any, seconds: float, transitions: int | None = None, start: str | None = None
+) -> Any:
+    """The surrogate of a model trained once; on the first `transitions` of the store, from a trained model or anew."""
+    from sciworld.surrogate.surrogate import Surrogate
+    from sciworld.training.run import Run as TrainingRun
+    from sciworld.training.train import train
+    from sciworld.training.trainer import FitSettings
+
+    folder = run.cache / f"run-{name}{'-quick' if run.quick else ''}"
+    if not (folder / "model.safetensors").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        recordings = None if transitions is None else np.arange(-(-transitions // 22))
+        settings = FitSettings(seconds=seconds, learning_rate=2e-3 if start is None else 1e-3)
+        train(store, folder, settings, domain="stem", recordings=recordings, start_from=start, progress=False)
+    return Surrogate(TrainingRun(folder).model(), seconds=("dwell", 2.0))
+
+
+def main_surrogate(run: Run) -> tuple[Any, Any]:
+    """The surrogate of the demo's training, and how atoms look in its recordings."""
+    from sciworld.demos.stem import appearance_of
+
+    store = store_of(run, "prior", seed=1)
+    return trained(run, "all", store, Scale(run.quick).seconds), appearance_of(store)
+
+
+def unseen(contexts: int, seed: int) -> tuple[Any, Any, Any]:
+    """Simulator, states and first images of atoms that no training saw."""
+    from sciworld.domains.stem.simulator import StemSimulator
+
+    simulator = StemSimulator()
+    rng = np.random.default_rng([seed, 4242])
+    state = simulator.start(contexts, rng)
+    present, state = simulator.expose(state, rng)
+    return simulator, state, present
+
+
+# ---- figures
+
+
+@bench.figure("import_seconds", "help_seconds")
+def start_up(run: Run) -> dict[str, Figure]:
+    """Seconds of `import sciworld` and of `sciworld --help`, less nothing: the interpreter's start counts."""
+    program = Path(sys.executable).with_name("sciworld")
+    calls: dict[str, Callable[[], Any]] = {
+        "import_seconds": lambda: subprocess.run([sys.executable, "-c", "import sciworld"], check=True),
+        "help_seconds": lambda: subprocess.run([program, "--help"], check=True, capture_output=True),
+    }
+    seconds = alternate(calls, repeats=3 if run.quick else 15)
+    return {name: median(rows, "s") for name, rows in seconds.items()}
+
+
+@bench.figure("kmc_speedup")
+def kmc(run: Run) -> Figure:
+    """The kernel over its NumPy twin, both on 4,096 candidates with one dwell of 5 s beside the silicon."""
+    sys.path.insert(0, str(REPOSITORY / "tests"))
+    from twins import hop as twin
+
+    from sciworld.domains.stem.simulator import StemSimulator
+    from sciworld.kernels import stem as kernels
+
+    simulator = StemSimulator()
+    rng = np.random.default_rng(0)
+    n = 4096
+    state = simulator.start(n, rng)
+    beams = state.silicon + rng.uniform(-2, 2, (n, 2))
+    dwells, currents = np.full(n, 5.0), np.ones(n)
+    seeds = rng.integers(0, 2**64, n, dtype=np.uint64)
+
+    def call(function: Any) -> Callable[[], Any]:
+        def run_it() -> np.ndarray:
+            sites, hops = state.site.copy(), np.zeros(n, np.int64)
+            function(sites, state.lattice, state.terms, beams, dwells, currents, seeds, hops)
+            return sites
+
+        return run_it
+
+    entrants = {"numba": call(kernels.hop), "numpy": call(twin)}
+    assert np.array_equal(entrants["numba"](), entrants["numpy"]()), "the twin disagrees with the kernel"
+    seconds = alternate(entrants, repeats=3 if run.quick else 15)
+    return median([slow / fast for slow, fast in zip(seconds["numpy"], seconds["numba"], strict=True)], "x")
+
+
+@bench.figure("real_si_found", "real_si_pm")
+def real_movie(run: Run) -> dict[str, Figure]:
+    """The silicon in the 25 real frames, against their labels."""
+    import h5py
+
+    from sciworld import catalog
+    from sciworld.domains.stem.locate import locate
+    from sciworld.ingest.open import open_recording
+
+    paths = catalog.fetch("si-graphene-movie")
+    recording = open_recording(paths)
+    found = locate(recording["frames"].values, recording["view"].values)
+    pixel = float(recording["view"].values[0, 0])
+    distances = []
+    for index, path in enumerate(sorted(paths)):
+        with h5py.File(path) as file:
+            labels = next(np.asarray(file[key]) for key in file if key.startswith("defect_coord"))
+        silicon = [row for row in labels if b"Si" in bytes(str(row[2]), "ascii")]
+        xy = np.array([[float(row[0]), float(row[1])] for row in silicon])
+        distances.append(float(np.linalg.norm(xy - found.pixel[index], axis=1).min() * pixel * 100))
+    share = [float(distance < 50) for distance in distances]
+    return {"real_si_found": mean(share, "1"), "real_si_pm": median(distances, "pm")}
+
+
+@bench.figure("hop_map_correlation", "hop_map_mae", "brier_excess", "candidate_evaluations_per_second")
+def maps(run: Run) -> dict[str, Figure]:
+    """21 x 21 beams within 2 A, dwells 2, 5, 8 s, unseen contexts, posterior mean; spread over contexts."""
+    from sciworld.demos.hop_map import HopMap, beams, hop_map
+
+    scale = Scale(run.quick)
+    surrogate, appearance = main_surrogate(run)
+    simulator, state, present = unseen(scale.contexts, 1)
+    began = time.perf_counter()
+    found = hop_map(
+        surrogate, simulator, appearance, state, present, beams(), np.array([2.0, 5.0, 8.0]), np.random.default_rng(0)
+    )
+    rate = found.learned[..., 0].size / (time.perf_counter() - began)
+    each = [
+        HopMap(found.offsets, found.dwells, found.learned[i : i + 1], found.true[i : i + 1])
+        for i in range(scale.contexts)
+    ]
+
+    def figure(value: float, rows: list[float]) -> Figure:
+        low, high = np.quantile(rows, [0.25, 0.75])
+        return Figure(value, "1", (float(low), float(high)), rows)
+
+    return {
+        "hop_map_correlation": figure(found.correlation, [one.correlation for one in each]),
+        "hop_map_mae": figure(found.absolute_error, [one.absolute_error for one in each]),
+        "brier_excess": figure(found.brier_excess, [one.brier_excess for one in each]),
+        "candidate_evaluations_per_second": Figure(rate, "1/s"),
+    }
+
+
+@bench.figure("sampled_hop_map_mae")
+def sampled_maps(run: Run) -> Figure:
+    """Every fourth beam of the grid in both directions, the same contexts and dwells, 4-evaluation samples."""
+    from sciworld.demos.hop_map import beams, hop_map
+
+    scale = Scale(run.quick)
+    surrogate, appearance = main_surrogate(run)
+    simulator, state, present = unseen(scale.contexts, 1)
+    grid = beams().reshape(21, 21, 2)[::4, ::4].reshape(-1, 2)
+    dwells, rng = np.array([2.0, 5.0, 8.0]), np.random.default_rng(0)
+    found = hop_map(surrogate, simulator, appearance, state, present, grid, dwells, rng, samples=scale.samples)
+    return mean(np.abs(found.learned - found.true).mean(axis=(1, 2, 3)).tolist(), "1")
+
+
+@bench.figure("one_silicon_step1", "one_silicon_step10")
+def one_silicon_kept(run: Run) -> dict[str, Figure]:
+    """Sampled rollouts under random beams near the imagined silicon; spread is Wilson's interval."""
+    from sciworld.demos.steering import chance
+    from sciworld.domains.stem.checks import one_silicon
+    from sciworld.measures.intervals import wilson
+    from sciworld.simulator import rollout
+
+    surrogate, _ = main_surrogate(run)
+    simulator, _, present = unseen(8 if run.quick else 512, 2)
+    dreamt = rollout(
+        surrogate, surrogate.start(present), present, chance(simulator), 10, np.random.default_rng(0)
+    ).observations
+    figures = {}
+    for step in (1, 10):
+        good = one_silicon(dreamt[step].frames, dreamt[step].view)
+        found = wilson(int(good.sum()), len(good))
+        figures[f"one_silicon_step{step}"] = Figure(
+            found.value, "1", (found.low, found.high), good.astype(int).tolist()
+        )
+    return figures
+
+
+@bench.figure("decision_quality")
+def decisions(run: Run) -> Figure:
+    """Three decisions a context, dwell 5 s: true success of the chosen beams over that of the best ones."""
+    from sciworld.demos.hop_map import decide
+    from sciworld.measures.intervals import ratio_of_sums
+
+    scale = Scale(run.quick)
+    surrogate, appearance = main_surrogate(run)
+    simulator, state, present = unseen(scale.decisions, 3)
+    chosen, best = decide(
+        surrogate, simulator, appearance, state, present, 5.0, np.random.default_rng(0), budget=scale.budget
+    )
+    found = ratio_of_sums(chosen.ravel(), best.ravel())
+    rows = np.stack([chosen.ravel(), best.ravel()], axis=1).tolist()
+    return Figure(found.value, "1", (found.low, found.high), rows)
+
+
+def verdict(run: Run, entrant: str, settings: dict[str, Any], measure: Callable[[], Any]) -> Any:
+    """A verdict that took long, kept."""
+    from sciworld.evaluate.verdict import Verdict
+
+    return Verdict.from_json(run.cached(entrant, settings, lambda: measure().to_json()))
+
+
+def planned(
+    run: Run,
+    name: str,
+    surrogate: Any,
+    appearance: Any,
+    rates: str = "prior",
+    few: bool = False,
+    judge_made: bool = True,
+) -> Any:
+    """The verdict on planning with a surrogate; the first episodes of the hundred where `few` suffice."""
+    from sciworld.demos.steering import planner
+
+    scale = Scale(run.quick)
+    episodes = episodes_of(run, rates, few)
+    budget = scale.few_budget if few else scale.budget
+    settings = {"rates": rates, "episodes": len(episodes.goals), "budget": budget}
+    return verdict(
+        run,
+        f"planned-{name}",
+        settings,
+        lambda: episodes.judge(
+            planner(surrogate, appearance, episodes.goals, budget=budget), name, 11, rates == "prior"
+        ),
+    )
+
+
+def episodes_of(run: Run, rates: str = "prior", few: bool = False) -> Any:
+    """Starts and goals within 10 A: the same for every controller."""
+    from sciworld.demos.steering import Episodes
+    from sciworld.domains.stem.simulator import StemSettings, StemSimulator
+
+    scale = Scale(run.quick)
+    episodes = Episodes.draw(StemSimulator(StemSettings(rates=rates)), scale.episodes, 10.0, 5)
+    return episodes.take(np.arange(scale.few_episodes)) if few else episodes
+
+
+def rivals(run: Run, rates: str = "prior", few: bool = False) -> tuple[Any, Any]:
+    """The verdicts on greedy that knows the rates, with the best fixed dwell, and on chance."""
+    from sciworld.demos.steering import BEST_OFFSET, chance
+    from sciworld.domains.stem.greedy import Greedy
+
+    episodes = episodes_of(run, rates, few)
+    settings = {"rates": rates, "episodes": len(episodes.goals)}
+    greedy = Greedy(episodes.goals, BEST_OFFSET[rates], BEST_DWELL if rates == "prior" else 1.5)
+    return (
+        verdict(run, "greedy", settings, lambda: episodes.judge(greedy, "greedy with known rates", 11, False)),
+        verdict(run, "random", settings, lambda: episodes.judge(chance(episodes.simulator), "random", 11, False)),
+    )
+
+
+@bench.figure("greedy_best_dwell")
+def greedy_dwell(run: Run) -> Figure:
+    """The fixed dwell with which greedy is fastest, on episodes of its own; rows are (dwell, mean seconds)."""
+    from sciworld.demos.steering import best_greedy
+    from sciworld.domains.stem.simulator import StemSimulator
+
+    best, seconds = best_greedy(StemSimulator(), 7, episodes=10 if run.quick else 400)
+    return Figure(best, "s", rows=[[dwell, value] for dwell, value in seconds.items()])
+
+
+def rows_of(found: Any) -> list[dict[str, Any]]:
+    """One row an episode."""
+    return [
+        {"success": bool(s), "actions": int(a), "seconds": float(t), "dose": float(d)}
+        for s, a, t, d in zip(found.success, found.actions, found.seconds, found.dose, strict=True)
+    ]
+
+
+def success(found: Any) -> Figure:
+    """Share of successes with Wilson's interval."""
+    share = found.summary()["success"]
+    return Figure(share.value, "1", (share.low, share.high), rows_of(found))
+
+
+@bench.figure("loop_success", "loop_seconds_ratio", "greedy_success", "random_success")
+def loop(run: Run) -> dict[str, Figure]:
+    """Closed loop in the trusted simulator; seconds of all episodes over greedy's, paired, bootstrap interval."""
+    from sciworld.evaluate.verdict import seconds_ratio
+
+    surrogate, appearance = main_surrogate(run)
+    found = planned(run, "all", surrogate, appearance)
+    greedy, random = rivals(run)
+    ratio, _ = seconds_ratio(found, greedy)
+    pairs = np.stack([found.seconds, greedy.seconds], axis=1).tolist()
+    return {
+        "loop_success": success(found),
+        "loop_seconds_ratio": Figure(ratio.value, "x", (ratio.low, ratio.high), pairs),
+        "greedy_success": success(greedy),
+        "random_success": success(random),
+    }
+
+
+@bench.figure("shuffled_success")
+def shuffled(run: Run) -> Figure:
+    """The surrogate trained on shuffled controls, in the same loop: it must fall into random's interval."""
+    store = store_of(run, "prior", seed=1)
+    _, appearance = main_surrogate(run)
+    surrogate = trained(run, "shuffled", shuffled_store(run, store), Scale(run.quick).seconds)
+    return success(planned(run, "shuffled", surrogate, appearance, few=True))
+
+
+@bench.figure("unseen_rates_success", "unseen_rates_seconds_ratio")
+def unseen_rates(run: Run) -> dict[str, Figure]:
+    """Trained under `prior`, judged under `simple`: the judge did not make the training data."""
+    from sciworld.evaluate.verdict import seconds_ratio
+
+    surrogate, appearance = main_surrogate(run)
+    found = planned(run, "unseen", surrogate, appearance, rates="simple", few=True)
+    greedy, _ = rivals(run, "simple", few=True)
+    ratio, _ = seconds_ratio(found, greedy)
+    pairs = np.stack([found.seconds, greedy.seconds], axis=1).tolist()
+    return {
+        "unseen_rates_success": success(found),
+        "unseen_rates_seconds_ratio": Figure(ratio.value, "x", (ratio.low, ratio.high), pairs),
+    }
+
+
+@bench.figure(*(f"{kind}_{size}" for kind in ("success", "pretrained_success") for size in SIZES))
+def sizes(run: Run) -> dict[str, Figure]:
+    """Success against the number of recorded transitions, anew and after pre-training on `mixture` rates."""
+    scale = Scale(run.quick)
+    store = store_of(run, "prior", seed=1)
+    _, appearance = main_surrogate(run)
+    trained(run, "mixture", store_of(run, "mixture", seed=2, rates="mixture"), scale.seconds)
+    before = str(run.cache / f"run-mixture{'-quick' if run.quick else ''}" / "model.safetensors")
+    figures = {}
+    for size in SIZES:
+        for kind, start in (("success", None), ("pretrained_success", before)):
+            name = f"{kind}-{size}"
+            surrogate = trained(run, name, store, scale.small_seconds, size, start)
+            figures[f"{kind}_{size}"] = success(planned(run, name, surrogate, appearance, few=True))
+    return figures
+
+
+@bench.figure("demo_seconds", "demo_peak_gb")
+def demo(run: Run) -> dict[str, Figure]:
+    """`make demo` from an existing environment, with a cache folder of its own: seconds, and peak resident memory."""
+    import os
+    import resource
+
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {**os.environ, "SCIWORLD_CACHE": scratch}
+        command = [str(Path(sys.executable).with_name("sciworld")), "demo", "stem", "--out", f"{scratch}/demo"]
+        command = [*command, "--seconds", "2", "--episodes", "2"] if run.quick else ["make", "-s", "demo"]
+        began = time.perf_counter()
+        subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+    return {"demo_seconds": Figure(seconds, "s"), "demo_peak_gb": Figure(peak, "GB")}
+
+
+@bench.figure("report_parts")
+def report(run: Run) -> Figure:
+    """The longer report from what was measured above; the number of its parts."""
+    from stem_report import write_long_report
+
+    return Figure(write_long_report(run, sys.modules[__name__]), "1")
+
+
+if __name__ == "__main__":
+    bench.main()

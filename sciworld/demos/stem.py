@@ -1,0 +1,162 @@
+"""The main job on silicon in graphene: record, train, search, replay, report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from sciworld import catalog
+from sciworld.config import require
+from sciworld.demos import stem_report
+from sciworld.demos.hop_map import HopMap, beams, hop_map
+from sciworld.demos.steering import BEST_OFFSET, STEPS, Episodes, chance, planner
+from sciworld.domains.stem.appearance import Appearance, measure_appearance
+from sciworld.domains.stem.greedy import Greedy
+from sciworld.domains.stem.simulator import StemSettings, StemSimulator
+from sciworld.errors import SettingsError
+from sciworld.evaluate.verdict import Verdict
+from sciworld.simulator import Trajectory, rollout
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.training.train import train
+from sciworld.training.trainer import FitSettings
+
+DATA = "si-graphene-sim-small"
+GREEDY_DWELL = 4.0  # s; `best_greedy` finds it under the `prior` rates
+MARK = "demo.txt"
+DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How long the main job takes.
+
+    Parameters
+    ----------
+    seconds : of training. episodes : of closed-loop steering per controller. contexts : unseen atoms whose hop map is
+    drawn and measured. within : A, how far the goals are. seed : of everything.
+    """
+
+    seconds: float = 270.0
+    episodes: int = 30
+    contexts: int = 4
+    within: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.seconds > 0, f"seconds is {self.seconds}; training needs some")
+        require(self.episodes >= 1 and self.contexts >= 1, "episodes and contexts must be at least 1")
+
+
+def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
+    """Do the whole job in the folder `out`, anew; the path of its report.
+
+    data : a store of recordings; by default the catalogue's simulated silicon in graphene, made once and kept.
+    """
+    settings = settings or DemoSettings()
+    out = Path(out)
+    console = Console()
+    began = time.perf_counter()
+    _clear(out)
+    console.print("1/5  recordings")
+    store = Store.open(data) if data is not None else Store.open(_fetched())
+    console.print(f"     {store!r}")
+    console.print("2/5  training")
+    trained = train(store, out / "run", FitSettings(seconds=settings.seconds, seed=settings.seed), domain="stem")
+    surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
+    appearance = appearance_of(store)
+    console.print("3/5  hop-probability maps of unseen atoms")
+    simulator = StemSimulator()
+    maps = maps_of(surrogate, simulator, appearance, settings.contexts, settings.seed)
+    console.print(f"     correlation {maps.correlation:.3f}, mean absolute difference {maps.absolute_error:.3f}")
+    console.print("4/5  steering in the trusted simulator")
+    episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
+    verdicts = contest(episodes, surrogate, appearance, settings.seed + 2)
+    console.print(str(stem_report.verdict_table(verdicts)))
+    console.print("5/5  report")
+    path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
+    material = stem_report.Material(
+        run=trained,
+        maps=maps,
+        verdicts=verdicts,
+        dream=stem_report.dream(surrogate, simulator, settings.seed + 3),
+        path=path,
+        goal=goal,
+    )
+    report = stem_report.write(out / "report.html", material)
+    (out / "verdicts.json").write_text(
+        json.dumps({name: json.loads(verdict.to_json()) for name, verdict in verdicts.items()})
+    )
+    console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
+    return report
+
+
+def appearance_of(store: Store, recordings: int = 20) -> Appearance:
+    """How atoms look in the first recordings of a store."""
+    chosen = [store[i] for i in range(min(recordings, len(store)))]
+    frames = np.concatenate([recording["frames"].values for recording in chosen])
+    view = np.concatenate([recording["view"].values for recording in chosen])
+    return measure_appearance(frames, view)
+
+
+def maps_of(surrogate: Surrogate, simulator: StemSimulator, appearance: Appearance, contexts: int, seed: int) -> HopMap:
+    """Hop maps of atoms that no training saw: 21 x 21 beams within 2 A, three dwells."""
+    rng = np.random.default_rng([seed, 77])
+    state = simulator.start(contexts, rng)
+    present, state = simulator.expose(state, rng)
+    return hop_map(surrogate, simulator, appearance, state, present, beams(), np.array(DWELLS), rng)
+
+
+def contest(
+    episodes: Episodes, surrogate: Surrogate, appearance: Appearance, seed: int, dwell: float = GREEDY_DWELL
+) -> dict[str, Verdict]:
+    """The verdicts on the planner, on greedy that knows the rates, and on chance, from the same starts and goals."""
+    offset = BEST_OFFSET[episodes.simulator.settings.rates]
+    return {
+        verdict.controller: verdict
+        for verdict in (
+            episodes.judge(planner(surrogate, appearance, episodes.goals), "planned on the surrogate", seed, True),
+            episodes.judge(Greedy(episodes.goals, offset, dwell), "greedy with known rates", seed, False),
+            episodes.judge(chance(episodes.simulator), "random", seed, False),
+        )
+    }
+
+
+def one_path(
+    episodes: Episodes, surrogate: Surrogate, appearance: Appearance, seed: int
+) -> tuple[Trajectory, np.ndarray]:
+    """The planner on the episode whose goal is farthest, with the truth after every step; and that goal (2,) in A."""
+    far = np.linalg.norm(episodes.state.silicon - episodes.goals, axis=1).argmax()
+    one = episodes.take(np.array([far]))
+    trajectory = rollout(
+        one.simulator,
+        one.state,
+        one.first,
+        planner(surrogate, appearance, one.goals),
+        STEPS,
+        np.random.default_rng(seed),
+        one.reached,
+        keep_states=True,
+    )
+    return trajectory, one.goals[0]
+
+
+def _fetched() -> Path:
+    found = catalog.fetch(DATA)
+    return found if isinstance(found, Path) else found[0]
+
+
+def _clear(out: Path) -> None:
+    """Make room for a new report: remove what an earlier one left, and refuse a folder of anything else."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise SettingsError(f"{out}: holds something that is no earlier demo; choose another folder")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by `sciworld demo stem`, which replaces this folder\n")

@@ -158,6 +158,10 @@ class Store:
         """The session of each recording."""
         return [attributes["session"] for part in self.parts for attributes in part.attributes]
 
+    def sources(self) -> list[str]:
+        """Where each recording came from."""
+        return [attributes["source"] for part in self.parts for attributes in part.attributes]
+
     def split(self, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
         """Indices of recordings, (recording,) int64 for each fraction of the sessions; no session is in two of them.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sciworld.config import require
-from sciworld.errors import SearchError
+from sciworld.controls import ColumnTable, ControlSpace
+from sciworld.errors import FormatError, SciworldError, SearchError
 from sciworld.search import optimizers
 from sciworld.search.optimizers import Optimizer
 from sciworld.search.problem import Forecaster, Problem, searched, whole
@@ -45,26 +48,62 @@ class SearchSettings:
         require(self.chunk >= 1, f"chunk is {self.chunk} futures; use at least 1")
 
 
+_ARRAYS = ("controls", "promise", "uncertainty", "trace")
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Controls that a search found, and what it promises of them.
 
     Parameters
     ----------
+    space : what the controls are.
     controls : (problem, step, control) float64, in the units of the space.
     promise : (problem,) mean score that the surrogate gives them, unpenalised.
     uncertainty : (problem,) standard deviation of the score over samples; NaN where there was one.
     evaluations : model evaluations used for each problem.
     stopped : why the search stopped: "budget" or "converged".
-    trace : (generation, problem) best score so far.
+    trace : (generation, problem) best score so far; NaN before anything scored.
     """
 
+    space: ControlSpace
     controls: np.ndarray
     promise: np.ndarray
     uncertainty: np.ndarray
     evaluations: int
     stopped: str
     trace: np.ndarray
+
+    def to_json(self) -> str:
+        """The plan as JSON, its controls with their names and units; NaN is null."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["space"] = json.loads(self.space.table.to_json())
+        for name in _ARRAYS:
+            array = fields[name].astype(object)
+            array[np.isnan(fields[name])] = None
+            fields[name] = array.tolist()
+        return json.dumps(fields, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "plan") -> Plan:
+        """Read what `to_json` wrote. Raises FormatError, naming `where`, for anything else."""
+        try:
+            fields = json.loads(text)
+            space = ControlSpace(ColumnTable.from_json(json.dumps(fields["space"]), where))
+            n = len(fields["promise"])
+            controls = np.array(fields["controls"], dtype=np.float64).reshape(n, -1, len(space))
+            promise, uncertainty, trace = (np.array(fields[name], dtype=np.float64) for name in _ARRAYS[1:])
+            return cls(
+                space,
+                controls,
+                promise,
+                uncertainty.reshape(n),
+                int(fields["evaluations"]),
+                str(fields["stopped"]),
+                trace.reshape(-1, n),
+            )
+        except (ValueError, TypeError, KeyError, SciworldError) as error:
+            raise FormatError(f"{where}: not a plan ({error!r}); write it with Plan.to_json") from error
 
 
 def search(
@@ -118,7 +157,9 @@ def search(
     controls = look.decode(state.best[:, None])
     scores = look.score(controls, settings.final_samples)[:, 0] if samples else state.best_score[:, None]
     uncertainty = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.full(n, np.nan)
-    return Plan(controls[:, 0], scores.mean(axis=1), uncertainty, used, stopped, np.array(trace))
+    best = np.array(trace)
+    best[np.isneginf(best)] = np.nan
+    return Plan(problem.space, controls[:, 0], scores.mean(axis=1), uncertainty, used, stopped, best)
 
 
 @dataclass(frozen=True, eq=False)

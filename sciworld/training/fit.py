@@ -35,6 +35,7 @@ def fit(
     focus: Focus | None = None,
     symmetries: Sequence[str] = (),
     validation: Windows | None = None,
+    sources: Sequence[str] = (),
     progress: bool = True,
     resume: bool = False,
     log_extra: LogExtra | None = None,
@@ -47,6 +48,7 @@ def fit(
         frames alone.
     symmetries : names from `symmetries.SYMMETRIES`, each applied to a batch with probability 1/2.
     validation : windows on which the diagnostics are measured; else those of training.
+    sources : where the recordings came from, for the run's `config.json`: a verdict asks who made them.
     resume : go on with the run in `run_folder` from its newest checkpoint.
     log_extra : figures for the log, of the averaged model at a step, measured with the diagnostics.
 
@@ -57,6 +59,7 @@ def fit(
     _require_fit(model, windows)
     symmetry.require_known(symmetries)
     description = _describe(model, windows, settings, focus, symmetries, validation)
+    description |= {"sources": sorted(set(sources))}
     if resume:
         run = Run(run_folder)
         run.require_same(description)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from sciworld import models
 from sciworld.domains import base as domains
-from sciworld.errors import ModelError
+from sciworld.errors import ModelError, SciworldError
 from sciworld.models import checkpoint
 from sciworld.models.base import Signature
 from sciworld.store import Store
@@ -53,6 +54,7 @@ def train(
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, recordings = store.split((HELD_OUT, 1 - HELD_OUT), settings.seed)
     windows = Windows(store, context, chunk, recordings=recordings)
+    sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
     validation = None if held_out is None else Windows(store, context, chunk, recordings=held_out)
     if start_from is None:
         torch.manual_seed(settings.seed)  # initial weights: torch's layers draw them from its global generator alone
@@ -66,6 +68,23 @@ def train(
         focus=field.focus if field else None,
         symmetries=field.symmetries if field else (),
         validation=validation,
+        sources=sources if start_from is None else [*sources, f"the weights of {start_from}"],
         progress=progress,
         resume=resume,
     )
+
+
+def unseen(run: Run, store: Store) -> np.ndarray | None:
+    """Recordings of `store` that the training of `run` did not see : (recording,) int64.
+
+    None where that is not known: the run was trained on other recordings, or on a choice of its own.
+    """
+    count = run.config["windows"]
+    if run.config["validation"] is None or len(set(store.sessions())) < 2:
+        return None
+    out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
+    try:
+        windows = Windows(store, count["context"], count["horizon"], recordings=seen, memory_bytes=0)
+    except SciworldError:  # windows that its model takes are not in this store: it was another
+        return None
+    return out if windows.fingerprint() == count["fingerprint"] else None

@@ -8,10 +8,10 @@ from blob import SPACE, BlobForecaster, Brightness, Nearness, move, observation
 from numpy.testing import assert_array_equal
 
 from sciworld.controls import Column, ColumnTable, ControlSpace
-from sciworld.errors import ControlError, SearchError, SettingsError
+from sciworld.errors import ControlError, FormatError, SearchError, SettingsError
 from sciworld.search.optimizers import cem
 from sciworld.search.problem import Problem
-from sciworld.search.search import SearchSettings, search
+from sciworld.search.search import Plan, SearchSettings, search
 
 START = np.array([[1.0, 1.0], [5.0, 3.0], [3.0, 2.0]])
 GOALS = [Brightness(2, 2), Brightness(4, 3), Brightness(3, 2)]
@@ -145,3 +145,27 @@ def test_searches_that_cannot_be_done_say_why():
     for name, value in {"budget": 0, "samples": -1, "final_samples": 0, "tolerance": -1.0, "chunk": 0}.items():
         with pytest.raises(SettingsError, match=name):
             SearchSettings(**{name: value})
+
+
+def test_a_plan_goes_to_json_and_back_with_its_columns():
+    plan = search(BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0))
+    back = Plan.from_json(plan.to_json())
+    assert back.space == SPACE
+    for name in ("controls", "promise", "uncertainty", "trace"):
+        assert_array_equal(getattr(back, name), getattr(plan, name))
+    assert (back.evaluations, back.stopped) == (plan.evaluations, plan.stopped)
+    assert np.isnan(back.uncertainty).all() and "NaN" not in plan.to_json()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"space": []}', '{"space": [{"name": "x"}], "promise": [1]}'])
+def test_a_file_that_is_no_plan_is_named(text):
+    with pytest.raises(FormatError, match=r"plan\.json: not a plan"):
+        Plan.from_json(text, "plan.json")
+
+
+def test_a_plan_with_controls_missing_is_no_plan():
+    plan = search(BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0))
+    text = plan.to_json()
+    cut = text[: text.index('"controls"')] + '"controls": [1.0, 2.0], ' + text[text.index('"promise"') :]
+    with pytest.raises(FormatError, match="not a plan"):
+        Plan.from_json(cut)

@@ -15,6 +15,7 @@ from sciworld.domains.stem.simulator import CHANNELS, ELECTRONS_PER_NA, StemSett
 from sciworld.simulator import Observation
 from sciworld.store import Store
 
+SOURCE = "sciworld.domains.stem.generate"  # begins the source of every recording that is made here
 STEPS = 22  # transitions a recording
 REACH = 2.3  # A, half the side of the square in which beams fall
 DWELL = (1.0, 10.0)  # s
@@ -97,7 +98,7 @@ def _recording(
         covariate_table=_COVARIATES,
         dose=dose,
         session=f"{settings.rates}-{seed}-{atom:05d}",
-        source=f"sciworld.domains.stem.generate, seed {seed}, {to_dict(settings)}",
+        source=f"{SOURCE}, seed {seed}, {to_dict(settings)}",
         licence="CC0-1.0",
         citation="",
         history="simulated: one silicon in graphene, beams at random near it",

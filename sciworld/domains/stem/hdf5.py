@@ -46,6 +46,7 @@ def _labelled(file: h5py.File, path: Path) -> Raw:
         size = 0.01 * float(data.attrs["scan size"])
         step = (size / frames.shape[2], size / frames.shape[2])
         notes.append(f"'scan size' {float(data.attrs['scan size']):g} is taken as pm across, and nominal")
+    channel = str(metadata.get("type of data") or "intensity").lower()
     labels = np.full((len(frames), 2), np.nan)
     for k in range(len(frames)):
         if f"defect_coord_{k}" in file:
@@ -57,8 +58,9 @@ def _labelled(file: h5py.File, path: Path) -> Raw:
         )
     known = bool(np.isfinite(labels).any())
     return Raw(
-        frames, "a labelled HDF5 movie", step=step, facts=facts, silicon=labels if known else None, notes=tuple(notes)
-    )
+        frames, "a labelled HDF5 movie", step=step, channel=channel, facts=facts,
+        silicon=labels if known else None, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _counts(name: str, n: int) -> bool:

@@ -64,6 +64,7 @@ class Raw:
     time : (time,) s, start of each exposure; None if the file does not say.
     exposure : s, how long each exposure took; None if the file does not say.
     units : of the intensity; empty if the file does not say.
+    channel : what was detected, as far as the file says.
     facts : covariates of the run, by name: value and units.
     silicon : (time, 2) column and row of a labelled silicon atom; None if there are no labels.
     notes : sentences for the history: choices that were made, contradictions that were found.
@@ -76,6 +77,7 @@ class Raw:
     time: np.ndarray | None = None
     exposure: float | None = None
     units: str = ""
+    channel: str = "intensity"
     facts: dict[str, tuple[float, str]] = field(default_factory=dict)
     silicon: np.ndarray | None = None
     notes: tuple[str, ...] = ()
@@ -199,12 +201,12 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
     step = _step(raw, options, notes)
     view = None if step is None else np.array([step[0], 0.0, raw.origin[0], 0.0, step[1], raw.origin[1]])
     units = raw.units or "1"
-    channels = ["intensity"] if frames.shape[-1] == 1 else [f"intensity_{k}" for k in range(frames.shape[-1])]
+    names = [raw.channel] if frames.shape[-1] == 1 else [f"{raw.channel}_{k}" for k in range(frames.shape[-1])]
     facts = dict(sorted(raw.facts.items()))
     ds = recording.make(
         frames,
         time,
-        channels=ColumnTable(tuple(Column(name, units, role="measured") for name in channels)),
+        channels=ColumnTable(tuple(Column(name, units, role="measured") for name in names)),
         session=options.session or path.stem or "session",
         source=path.name,
         licence=options.licence,

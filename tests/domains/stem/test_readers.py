@@ -454,7 +454,8 @@ def test_one_of_several_dm_images_is_chosen(tmp_path, monkeypatch):
 
 
 def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rsciio", None)
+    for name in ("rsciio", "rsciio.digitalmicrograph"):
+        monkeypatch.setitem(sys.modules, name, None)
     (tmp_path / "a.dm3").write_bytes(b"1")
     with pytest.raises(MissingDependencyError, match=r"sciworld\[em\]"):
         read(tmp_path / "a.dm3")
@@ -503,6 +504,7 @@ def test_the_real_movie(mirror):
     assert ds["frames"].shape == (25, 256, 256, 1) and ds["frames"].dtype == np.float32
     assert np.allclose(ds["view"][0], [20 / 256, 0, 0, 0, 20 / 256, 0])
     assert np.isfinite(ds["states"]).all() and ds["covariates"].values.tolist() == [60000.0]
+    assert recording.channel_table(ds).names == ("haadf",)
     assert "skip 18" in ds.attrs["history"]
 
 

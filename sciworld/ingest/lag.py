@@ -1,0 +1,283 @@
+"""How many frames the images lag behind the controls: a shift of one frame is the commonest silent fault there is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from sciworld import recording
+from sciworld.controls import ColumnTable
+from sciworld.errors import RecordingError, SettingsError
+
+FAMILY_ERROR = 0.01  # chance that controls without any effect are called significant, over all that is looked at
+FEATURES = (
+    "how much changed",
+    "how much changed, by its own step",
+    "brightness moved along the columns",
+    "brightness moved along the rows",
+)
+LEAD = 2.5  # standard errors by which the best lag must beat the next best to be called measured
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Correlation of each control with how the images change, at each lag.
+
+    Lag k pairs the change between frames t and t+1 with the control of row t-k: 0 where frames and controls fit, and
+    k > 0 where the images answer k frames late (attach the controls with shift=k).
+
+    Parameters
+    ----------
+    controls : names of the controls, or of positions.
+    lags : (lag,) int64, frames.
+    correlation : (control, lag) float64 in [-1, 1]: for a position, of the way from where the image changed to the
+        control with the way that brightness moved; for any other, with what in the change it correlates most.
+    feature : what each control was correlated with.
+    threshold : (control,) float64, correlations within it are chance; 1 where there are too few changes.
+    pairs : (control,) int64, how many independent numbers were correlated.
+    """
+
+    controls: tuple[str, ...]
+    lags: np.ndarray
+    correlation: np.ndarray
+    feature: tuple[str, ...]
+    threshold: np.ndarray
+    pairs: np.ndarray
+
+    @property
+    def best(self) -> np.ndarray:
+        """The lag of the largest correlation of each control : (control,) int64."""
+        return self.lags[np.abs(self.correlation).argmax(axis=1)]
+
+    @property
+    def significant(self) -> np.ndarray:
+        """Whether each control's largest correlation is beyond chance and well ahead of the next : (control,) bool."""
+        first, second = np.sort(np.abs(self.correlation), axis=1)[:, -1:-3:-1].T
+        lead = np.arctanh(np.minimum(first, 0.9999)) - np.arctanh(np.minimum(second, 0.9999))
+        return (first > self.threshold) & (lead * np.sqrt(np.maximum(self.pairs - 3, 0) / 2.0) > LEAD)
+
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each control whose best lag is significant and is not 0."""
+        return tuple(
+            f"the images seem to answer '{name}' at lag {lag:+d} (correlation {np.abs(values).max():.2f}; "
+            f"{abs(values[self.lags == 0][0]):.2f} at lag 0): check the clocks, and attach the controls with "
+            f"shift={lag} if it is so"
+            for name, lag, values, sure in zip(
+                self.controls, self.best, self.correlation, self.significant, strict=True
+            )
+            if lag and sure
+        )
+
+    def summary(self) -> str:
+        """One clause a control, for a history or a terminal."""
+        clauses = []
+        most = np.abs(self.correlation).max(axis=1)
+        for name, lag, value, sure in zip(self.controls, self.best, most, self.significant, strict=True):
+            found = f"{lag:+d} frames (correlation {value:.2f})" if sure else "not measurable (no lag stands out)"
+            clauses.append(f"'{name}' {found}")
+        return "measured lag: " + ", ".join(clauses)
+
+    def figure(self) -> go.Figure:
+        """The correlation of each control against lag; what lies in the grey band is chance."""
+        figure = go.Figure()
+        colours = ("#2563a8", "#d1495b", "#2a9d76", "#e09f3e", "#7b5ea7", "#4d5d6c")
+        for k, name in enumerate(self.controls):
+            colour = colours[k % len(colours)]
+            best = int(np.abs(self.correlation[k]).argmax())
+            figure.add_scatter(
+                x=self.lags, y=self.correlation[k], name=f"{name} with {self.feature[k]}", line={"color": colour},
+                mode="lines+markers", marker={"size": [13 if i == best else 6 for i in range(len(self.lags))]},
+            )  # fmt: skip
+        band = float(self.threshold.max(initial=0.0))
+        figure.add_hrect(-band, band, fillcolor="#7b8794", opacity=0.15, line_width=0)
+        figure.add_vline(0, line={"color": "#7b8794", "dash": "dot"})
+        figure.update_xaxes(title="lag of the images behind the controls (frames)", dtick=1)
+        figure.update_yaxes(title="correlation", range=[-1, 1])
+        return figure.update_layout(
+            template="plotly_white", title="Do frames and controls fit? The large marks should be at 0"
+        )
+
+
+def estimate_lag(recordings: xr.Dataset | Sequence[xr.Dataset], reach: int = 5) -> Lag:
+    """Measure the lag of the images behind the controls, over all recordings together.
+
+    recordings : one or several, with the same controls. Lags from -reach to reach are looked at. Changes across which
+    the field of view moved are left out, as are unknown controls. Raises RecordingError if nothing is controlled.
+    """
+    if reach < 1:
+        raise SettingsError(f"lag: reach is {reach}; use at least 1")
+    several = [recordings] if isinstance(recordings, xr.Dataset) else list(recordings)
+    tables = [recording.control_table(ds) for ds in several]
+    if not tables or not len(tables[0]):
+        raise RecordingError("lag: there are no controls to compare the images with; attach them first")
+    if any(table.names != tables[0].names for table in tables):
+        raise RecordingError("lag: recordings with different controls; measure each kind by itself")
+    changes = [_changes(ds) for ds in several]
+    controls = [ds["controls"].values[:-1] for ds in several]
+    lags = np.arange(-reach, reach + 1)
+    groups = _groups(tables[0])
+    found = [
+        _position(tables[0].columns[columns[0]].frame, columns, controls, changes, lags)
+        if len(columns) == 2
+        else _scalar(columns[0], controls, changes, lags)
+        for columns in groups.values()
+    ]
+    # Every lag, control and feature is a chance to be fooled.
+    chances = len(lags) * sum(1 if len(columns) == 2 else len(FEATURES) for columns in groups.values())
+    deviation = NormalDist().inv_cdf(1.0 - FAMILY_ERROR / (2.0 * chances))
+    pairs = np.array([count for *_, count in found])
+    threshold = np.array([math.tanh(deviation / math.sqrt(n - 3)) if n > 4 else 1.0 for n in pairs])
+    return Lag(
+        controls=tuple(groups),
+        lags=lags,
+        correlation=np.stack([values for values, _, _ in found]),
+        feature=tuple(feature for _, feature, _ in found),
+        threshold=threshold,
+        pairs=pairs,
+    )
+
+
+def _groups(table: ColumnTable) -> dict[str, tuple[int, ...]]:
+    """Positions by their group, all other controls by their name, each with its columns."""
+    groups: dict[str, tuple[int, ...]] = dict(table.positions())
+    for index, column in enumerate(table):
+        if not column.is_position:
+            groups[column.name] = (index,)
+    return groups
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What changed between frames t and t+1; NaN where nothing moved, or the field of view did.
+
+    Parameters
+    ----------
+    energy : (gap,) logarithm of how much changed.
+    left, arrived : (gap, 2) x and y from where and to where brightness moved, by frame ("pixel", "lab").
+    """
+
+    energy: np.ndarray
+    left: dict[str, np.ndarray]
+    arrived: dict[str, np.ndarray]
+
+
+def _changes(ds: xr.Dataset) -> _Changes:
+    frames, view = ds["frames"].values, ds["view"].values
+    if frames.ndim == 5:
+        frames = frames.mean(axis=1)
+    t, y, x, _ = frames.shape
+    counts = [column.units == "counts" for column in recording.channel_table(ds)]
+    energy, ends = np.full(t - 1, np.nan), np.full((t - 1, 2, 2), np.nan)
+    # Half a pixel of drift is no move of the field of view.
+    corner = np.array([[0, 0, 1], [x - 1, 0, 1], [0, y - 1, 1]]).T
+    place = np.einsum("tij,jk->tik", view.reshape(t, 2, 3), corner)
+    pixel = np.sqrt(np.abs(view[:, 0] * view[:, 4] - view[:, 1] * view[:, 3]))
+    moved = np.abs(np.diff(place, axis=0)).max(axis=(1, 2)) > 0.5 * pixel[1:]
+    for gap in np.flatnonzero(~moved):
+        energy[gap], ends[gap] = _change(frames[gap], frames[gap + 1], counts)
+    lab = np.einsum("tij,tkj->tki", view[:-1].reshape(-1, 2, 3), np.concatenate([ends, np.ones((t - 1, 2, 1))], axis=2))
+    return _Changes(
+        energy, left={"pixel": ends[:, 0], "lab": lab[:, 0]}, arrived={"pixel": ends[:, 1], "lab": lab[:, 1]}
+    )
+
+
+def _change(before: np.ndarray, after: np.ndarray, counts: Sequence[bool]) -> tuple[float, np.ndarray]:
+    """How much changed (a logarithm), and column and row of where brightness left and arrived : (2, 2)."""
+    total, ends, strongest = 0.0, np.full((2, 2), np.nan), 5.0
+    for channel, poisson in enumerate(counts):
+        first, second = before[..., channel].astype(np.float64), after[..., channel].astype(np.float64)
+        if poisson:  # then the noise is the same everywhere
+            first, second = np.sqrt(np.maximum(first, 0.0)), np.sqrt(np.maximum(second, 0.0))
+        change = _smooth(second - first)
+        noise = 1.4826 * float(np.median(np.abs(change - np.median(change)))) or float(change.std()) or 1.0
+        change = change / noise
+        total += float((change**2).mean())
+        sides = [np.maximum(-change - 3.0, 0.0), np.maximum(change - 3.0, 0.0)]
+        strength = 3.0 + min(side.max() for side in sides)
+        if strength > strongest:
+            strongest = strength
+            for k, side in enumerate(sides):
+                rows, cols = np.nonzero(side)
+                ends[k] = np.average(np.stack([cols, rows]), axis=1, weights=side[rows, cols] ** 2)
+    return math.log(total) if total > 0 and math.isfinite(total) else math.nan, ends
+
+
+def _smooth(image: np.ndarray) -> np.ndarray:
+    """Means over 3 x 3 pixels, the border repeated."""
+    padded = np.pad(image, 1, mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9.0
+
+
+def _position(
+    frame: str, columns: tuple[int, ...], controls: list[np.ndarray], changes: list[_Changes], lags: np.ndarray
+) -> tuple[np.ndarray, str, int]:
+    """Mean cosine between the way brightness moved, and the way from where it left to the position, at each lag."""
+    values, most = np.zeros(len(lags)), 0
+    for k, lag in enumerate(lags):
+        cosines = []
+        for rows, change in zip(controls, changes, strict=True):
+            left, arrived = change.left[frame], change.arrived[frame]
+            toward, way = _shifted(rows[:, columns], lag) - left, arrived - left
+            norm = np.linalg.norm(toward, axis=1) * np.linalg.norm(way, axis=1)
+            cosine = (toward * way).sum(axis=1) / np.where(norm > 0, norm, np.nan)
+            cosines.append(cosine[np.isfinite(cosine)])
+        pooled = np.concatenate(cosines)
+        # Two components a change: a random direction's cosine has variance 1/2.
+        values[k], most = (pooled.mean() if len(pooled) else 0.0), max(most, 2 * len(pooled))
+    return values, "the way brightness moved", most
+
+
+def _scalar(
+    column: int, controls: list[np.ndarray], changes: list[_Changes], lags: np.ndarray
+) -> tuple[np.ndarray, str, int]:
+    """Correlation of a control with what in the change it correlates most, at each lag."""
+    series = [rows[:, column] for rows in controls]
+    steps = [np.abs(np.diff(rows, prepend=np.nan)) for rows in series]
+    energy = [change.energy for change in changes]
+    ways = [change.arrived["pixel"] - change.left["pixel"] for change in changes]
+    best = (np.zeros(len(lags)), FEATURES[0], 0)
+    for name, mine, theirs in zip(
+        FEATURES,
+        (series, steps, series, series),
+        (energy, energy, [way[:, 0] for way in ways], [way[:, 1] for way in ways]),
+        strict=True,
+    ):
+        found = [_pearson([_shifted(one, lag) for one in mine], theirs) for lag in lags]
+        values, pairs = np.array([value for value, _ in found]), max(count for _, count in found)
+        if pairs > 4 and np.abs(values).max() * math.sqrt(pairs) > np.abs(best[0]).max() * math.sqrt(best[2]):
+            best = values, name, pairs
+    return best
+
+
+def _shifted(rows: np.ndarray, lag: int) -> np.ndarray:
+    """Row t - lag in place of row t; NaN where there is none."""
+    moved = np.full_like(rows, np.nan)
+    n = len(rows)
+    lag = max(-n, min(n, lag))
+    moved[max(lag, 0) : n + min(lag, 0)] = rows[max(-lag, 0) : n - max(lag, 0)]
+    return moved
+
+
+def _pearson(mine: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[float, int]:
+    """Correlation about the means of each recording, and how many independent pairs it is worth."""
+    pairs = []
+    for a, b in zip(mine, theirs, strict=True):
+        known = np.isfinite(a) & np.isfinite(b)
+        if known.sum() > 1:
+            pairs.append((a[known] - a[known].mean(), b[known] - b[known].mean()))
+    if not pairs:
+        return 0.0, 0
+    a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    if scale == 0.0:
+        return 0.0, 0
+    # Series that remember their past are worth fewer pairs (Bartlett, for memory of one step).
+    memory = float(np.clip((a[1:] @ a[:-1]) / (a @ a) * (b[1:] @ b[:-1]) / (b @ b), 0.0, 0.99))
+    return float(a @ b) / scale, int(len(a) * (1.0 - memory) / (1.0 + memory))

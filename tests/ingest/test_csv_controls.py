@@ -1,0 +1,160 @@
+"""Controls from CSV files: the map, the rows, the clock, and what is said when they do not fit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sciworld import recording
+from sciworld.controls import Column, ColumnTable
+from sciworld.errors import ControlError, FormatError, RecordingError
+from sciworld.ingest.controls import attach_controls, parse_map, read_csv
+
+T, Y, X = 11, 5, 7
+MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
+
+
+def bare(time=None, view=(0.5, 0, 0, 0, 0.5, 0)):
+    ds = recording.make(
+        np.zeros((T, Y, X, 1), "uint16"),
+        np.arange(float(T)) if time is None else time,
+        channels=ColumnTable((Column("haadf", "counts"),)),
+        view=None if view is None else np.array(view, dtype=float),
+        view_units="" if view is None else "A",
+        session="s", source="frames.tif", licence="", citation="", history="made",
+    )  # fmt: skip
+    if time is None:
+        ds["time"].attrs["comment"] = "not stated by the file: frames are counted"
+    return ds
+
+
+def table(rows, header="beam_x,beam_y,t,note", separator=","):
+    lines = [header, *(",".join([*map(repr, row), "ok"]) for row in rows.tolist())]
+    return "\n".join(lines).replace(",", separator) + "\n"
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).uniform(0, 3, (T, 3))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("short", [0, 1])
+def test_rows_belong_to_frames_in_order(tmp_path, rows, separator, short):
+    path = tmp_path / "beam.csv"
+    path.write_text("\ufeff" + table(rows[: T - short], separator=separator) + "\n", encoding="utf-8")
+    ds = attach_controls(bare(), path, MAP)
+    assert np.array_equal(ds["controls"][:-1], rows[:-1]) and np.isnan(ds["controls"][-1]).all()
+    columns = recording.control_table(ds)
+    assert columns.names == ("x", "y", "dwell") and columns.positions() == {"beam": (0, 1)}
+    assert columns["x"].frame == "lab" and columns["x"].units == "A" and columns["dwell"].units == "s"
+    used = rows[: T - short]
+    assert (columns["y"].low, columns["y"].high) == (used[:, 1].min(), used[:, 1].max())
+    assert ("last row acts after the last frame" in ds.attrs["history"]) == (short == 0)
+    assert ds.attrs["history"].startswith("made; controls x, y, dwell from beam.csv")
+
+
+def test_stated_bounds_are_kept(tmp_path, rows):
+    (tmp_path / "b.csv").write_text(table(rows))
+    columns = recording.control_table(attach_controls(bare(), tmp_path / "b.csv", "dwell = t : s : 0 : 10"))
+    assert (columns["dwell"].low, columns["dwell"].high) == (0.0, 10.0)
+    with pytest.raises(RecordingError, match="outside"):
+        attach_controls(bare(), tmp_path / "b.csv", "dwell=t:s:0:0.1")
+
+
+def test_an_empty_cell_is_unknown_not_off(tmp_path):
+    for empty in ("", " ", '""'):
+        (tmp_path / "b.csv").write_text("\n".join(["t", "1.5", empty, "nan", *["0"] * (T - 3)]) + "\n\n")
+        controls = attach_controls(bare(), tmp_path / "b.csv", "dwell=t:s")["controls"].values[:, 0]
+        assert controls[0] == 1.5 and np.isnan(controls[[1, 2]]).all() and controls[3] == 0
+
+
+def test_shift_moves_rows_to_later_frames(tmp_path, rows):
+    (tmp_path / "b.csv").write_text(table(rows))
+    later = attach_controls(bare(), tmp_path / "b.csv", MAP, shift=2)["controls"].values
+    assert np.isnan(later[:2]).all() and np.array_equal(later[2:-1], rows[: T - 3])
+    earlier = attach_controls(bare(), tmp_path / "b.csv", MAP, shift=-1)["controls"].values
+    assert np.array_equal(earlier[:-1], rows[1:]) and np.isnan(earlier[-1]).all()
+
+
+def test_rows_find_their_frames_by_time(tmp_path):
+    time = np.cumsum([1.0, 2.0, 0.5, 3.0, 1.0, 1.0, 2.0, 1.0, 1.0, 1.0, 1.0])
+    stamps = np.array([0.5, 1.5, 3.2, 3.6, 4.0, 8.0, 13.2, 14.5, 15.0])
+    lines = [f"{value},{stamp}" for value, stamp in enumerate(stamps)]
+    (tmp_path / "b.csv").write_text("\n".join(["v,when", *lines]))
+    ds = attach_controls(bare(time), tmp_path / "b.csv", "dwell=v:s", times="when")
+    found = ds["controls"].values[:, 0]
+    expected = np.full(T, np.nan)
+    expected[[0, 1, 4, 8]] = 1, 2, 5, 6  # two rows fall between the frames 2 and 3
+    assert np.array_equal(found, expected, equal_nan=True)
+    history = ds.attrs["history"]
+    assert "1 gaps between frames have several rows" in history and "acted before the first frame" in history
+    assert np.array_equal(ds["log_time"], stamps) and np.array_equal(ds["log_value"], np.arange(9.0))
+
+
+def test_rows_on_another_clock_are_refused(tmp_path):
+    (tmp_path / "b.csv").write_text("v,when\n1,1000\n2,1001\n")
+    with pytest.raises(FormatError, match="one clock"):
+        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "dwell=v:s", times="when")
+    with pytest.raises(ControlError, match="frame_seconds"):
+        attach_controls(bare(), tmp_path / "b.csv", "dwell=v:s", times="when")
+    (tmp_path / "b.csv").write_text("v,when\n1,1\n2,\n")
+    with pytest.raises(FormatError, match="row 2 has no time"):
+        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "dwell=v:s", times="when")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("a,t\n1,2\n", "no column 'beam_x'.*a, t"),
+        ("beam_x,beam_y,t,t\n", "2 columns 't'"),
+        ("beam_x,beam_y,t\n1,2,3\n4,5,six\n", r"b\.csv, line 3: 'six' in column 't'"),
+        ("beam_x,beam_y,t\n1,2,3\n\n4,5,6\n", r"line 3: 1 cells"),
+        ("beam_x,beam_y,t\n1,2,3\n4,5\n", r"b\.csv, line 3: 2 cells, but the header has 3"),
+        ("beam_x,beam_y,t\n1,2,inf\n", "line 2.*infinite"),
+        ("beam_x;beam_y;t\n1,5;2;3\n", "line 2: '1,5'"),
+        ("beam_x,beam_y,t\n" + "1,2,3\n" * 9, r"b\.csv: 9 rows for 11 frames; give 11, or 10"),
+    ],
+)
+def test_a_csv_file_that_does_not_fit_is_refused(tmp_path, text, message):
+    (tmp_path / "b.csv").write_text(text)
+    with pytest.raises(FormatError, match=message):
+        attach_controls(bare(), tmp_path / "b.csv", MAP)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00\x81")
+    for name in ("b.csv", "missing.csv"):
+        with pytest.raises(FormatError, match=name):
+            read_csv(tmp_path / name, ["t"])
+
+
+@pytest.mark.parametrize("text", ["", "x", "x=beam_x", "=a:A", "x=a:A:1", "x=a:A:low:high", "x=a:A,x=b:A", "x=:A"])
+def test_a_map_that_makes_no_sense_is_refused(text):
+    with pytest.raises(ControlError, match="map:"):
+        parse_map(text)
+
+
+def test_a_position_needs_a_calibrated_frame(tmp_path, rows):
+    (tmp_path / "b.csv").write_text(table(rows))
+    with pytest.raises(ControlError, match="pixel_size"):
+        attach_controls(bare(view=None), tmp_path / "b.csv", MAP)
+    ds = attach_controls(bare(view=None), tmp_path / "b.csv", "x=beam_x:pixel,y=beam_y:pixel")
+    assert recording.control_table(ds)["x"].frame == "pixel"
+    with pytest.raises(RecordingError, match="'x' is in nm, 'view' in A"):
+        attach_controls(bare(), tmp_path / "b.csv", "x=beam_x:nm,y=beam_y:nm")
+
+
+def test_controls_are_not_replaced_silently(tmp_path, rows):
+    (tmp_path / "b.csv").write_text(table(rows))
+    with pytest.raises(ControlError, match="has controls already"):
+        attach_controls(attach_controls(bare(), tmp_path / "b.csv", MAP), tmp_path / "b.csv", MAP)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=T, max_size=T))
+def test_numbers_come_back_to_the_last_bit(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("csv") / "b.csv"
+    path.write_text("\n".join(["t", *map(repr, values)]))
+    assert read_csv(path, ["t"])[:, 0].tolist() == values

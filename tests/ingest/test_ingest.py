@@ -1,0 +1,115 @@
+"""From files and a CSV file of beams to a store and a picture of the lag."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from sciworld import catalog, recording
+from sciworld.errors import CatalogError, FormatError, RecordingError, SettingsError
+from sciworld.ingest.open import open_recording
+from sciworld.ingest.run import ingest, ingest_entry
+from sciworld.store import Store
+
+T, Y, X = 11, 5, 7
+MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
+
+
+def session(folder, name, seed=0, dtype="uint16"):
+    """A TIFF stack with ImageJ metadata, and its beams."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 50, (T, Y, X)).astype(dtype)
+    metadata = {"axes": "TYX", "unit": "nm", "finterval": 2.0}
+    tifffile.imwrite(folder / f"{name}.tif", frames, imagej=True, resolution=(20, 20), metadata=metadata)
+    rows = rng.uniform(0, 3, (T - 1, 3))
+    np.savetxt(folder / f"{name}.csv", rows, delimiter=",", header="beam_x,beam_y,t", comments="", fmt="%.17g")
+    return frames, rows
+
+
+def test_frames_and_beams_arrive_in_the_store(tmp_path):
+    frames, rows = session(tmp_path, "a")
+    done = ingest(tmp_path / "a.tif", tmp_path / "store", controls=tmp_path / "a.csv", mapping=MAP)
+    ds = Store.open(done.store)[0]
+    assert np.array_equal(ds["frames"].values[..., 0], frames) and np.array_equal(ds["controls"][:-1], rows)
+    assert (done.recordings, done.frames, done.warnings) == (1, T, ())
+    assert done.figure == tmp_path / "store-lag.html" and done.figure.stat().st_size > 1000
+    assert (tmp_path / "plotly.min.js").is_file()
+    assert "measured lag" in ds.attrs["history"] and done.histories == (ds.attrs["history"],)
+
+
+def test_several_sources_share_bounds_and_a_part(tmp_path):
+    for seed, name in enumerate("ab"):
+        session(tmp_path, name, seed)
+    sources, tables = [[tmp_path / f"{name}.{end}" for name in "ab"] for end in ("tif", "csv")]
+    done = ingest(sources, tmp_path / "store", controls=tables, mapping="x=beam_x:A,y=beam_y:A,dwell=t:s:0:9")
+    assert len(done.parts) == 1 and Store.open(done.store).sessions() == ["a", "b"]
+    columns = recording.control_table(Store.open(done.store)[0])
+    both = np.concatenate([np.loadtxt(path, delimiter=",", skiprows=1) for path in tables])
+    assert columns["x"].high == both[:, 0].max() and columns["dwell"].high == 9
+    assert len(ingest(sources, tmp_path / "store").parts) == 1 and len(Store.open(tmp_path / "store")) == 4
+
+
+def test_a_list_within_the_list_is_a_movie(tmp_path):
+    for name in "ab":
+        session(tmp_path, name)
+    done = ingest([[tmp_path / "a.tif", tmp_path / "b.tif"]], tmp_path / "store", options={"session": "both"})
+    assert (done.recordings, done.frames, done.lag, done.figure) == (1, 2 * T, None, None)
+    assert Store.open(done.store).sessions() == ["both"]
+
+
+def test_one_bad_source_leaves_the_store_as_it_was(tmp_path):
+    session(tmp_path, "a")
+    ingest(tmp_path / "a.tif", tmp_path / "store")
+    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:400])
+    with pytest.raises(FormatError, match=r"b\.tif"):
+        ingest([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "store")
+    assert len(Store.open(tmp_path / "store")) == 1
+
+
+def test_frames_that_are_not_finite_are_refused_unless_wanted(tmp_path):
+    frames = np.zeros((T, Y, X), "float32")
+    frames[3, 1, 2], frames[7] = np.nan, np.inf
+    np.save(tmp_path / "a.npy", frames)
+    with pytest.raises(RecordingError, match=r"a\.npy: 2 frames of 'frames'.*\(3, 7\).*allow_nan"):
+        ingest(tmp_path / "a.npy", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    ingest(tmp_path / "a.npy", tmp_path / "store", allow_nan=True)
+    assert np.array_equal(Store.open(tmp_path / "store")[0]["frames"][..., 0], frames, equal_nan=True)
+
+
+def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
+    session(tmp_path, "a")
+    tif, table, out = tmp_path / "a.tif", tmp_path / "a.csv", tmp_path / "store"
+    with pytest.raises(SettingsError, match="2 sources, 1 CSV"):
+        ingest([tif, tif], out, controls=table, mapping=MAP)
+    with pytest.raises(SettingsError, match="map"):
+        ingest(tif, out, controls=table)
+    with pytest.raises(SettingsError, match="without controls"):
+        ingest(tif, out, shift=1)
+    with pytest.raises(SettingsError, match="no sources"):
+        ingest([], out)
+    with pytest.raises(SettingsError, match="unknown setting colour"):
+        ingest(tif, out, options={"colour": 1})
+    assert not out.exists()
+
+
+def test_open_recording_names_what_it_does_not_know(tmp_path):
+    session(tmp_path, "a")
+    (tmp_path / "a.tif").rename(tmp_path / "a.dat")
+    assert open_recording(tmp_path / "a.dat", "stem:.tif", {"pixel_size": 0.4})["view"][0, 0] == 0.4
+    with pytest.raises(SettingsError, match="no reader 'moon'"):
+        open_recording(tmp_path / "a.dat", "moon")
+
+
+def test_the_catalogue_s_movie_and_images(mirror, tmp_path):
+    done = ingest_entry("si-graphene-movie", tmp_path / "movie")
+    ds = Store.open(done.store)[0]
+    assert ds.sizes["time"] == 25 and ds.attrs["session"] == "si-graphene-movie"
+    assert ds.attrs["licence"] == catalog.get("si-graphene-movie").licence
+    images = ingest_entry("haadf-single-atoms", tmp_path / "images")
+    assert (images.recordings, images.frames) == (4, 4)
+
+
+def test_a_generated_data_set_is_a_store_already(monkeypatch, tmp_path):
+    monkeypatch.setattr(catalog, "fetch", lambda name: tmp_path)
+    with pytest.raises(CatalogError, match="a store already"):
+        ingest_entry("si-graphene-sim-tiny", tmp_path / "out")

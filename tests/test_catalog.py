@@ -1,0 +1,217 @@
+"""The catalogue: checked entries, the mirror before the network, checksums, generators."""
+
+import hashlib
+import os
+import sys
+import types
+
+import pytest
+
+from sciworld import catalog
+from sciworld.catalog import GENERATORS, Entry, entries, fetch, get, read_entry, show
+from sciworld.errors import CatalogError
+
+CONTENT = b"column,row\n1,2\n"
+URL = "https://example.org/frames.csv"
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path, monkeypatch):
+    """A cache and a mirror of the test's own."""
+    monkeypatch.setenv("SCIWORLD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SCIWORLD_MIRROR", str(tmp_path / "mirror"))
+    (tmp_path / "mirror/some").mkdir(parents=True)
+
+
+def toml(**changes):
+    fields = {
+        "name": "some-data", "title": "Some", "description": "Some data", "domain": "stem", "kind": "files",
+        "licence": "CC0-1.0", "citation": "none", "reader": "stem",
+    }  # fmt: skip
+    lines = [f'{key} = "{value}"' for key, value in {**fields, **changes}.items() if value is not None]
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    lines += ["[[files]]", 'path = "some/frames.csv"', f"bytes = {len(CONTENT)}", f'sha256 = "{digest}"']
+    return "\n".join([*lines, f'url = "{URL}"'])
+
+
+def put(monkeypatch, entry):
+    monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
+
+
+@pytest.fixture
+def some(monkeypatch):
+    entry = read_entry(toml(), "some-data.toml")
+    put(monkeypatch, entry)
+    return entry
+
+
+def download(monkeypatch, content=CONTENT, error=None):
+    """Replace the network by a pooch that checks nothing else; returns the list of what was asked for."""
+    import pooch
+
+    asked = []
+
+    def retrieve(url, known_hash, fname, path):
+        asked.append(url)
+        if error is not None:
+            raise error
+        if known_hash != "sha256:" + hashlib.sha256(content).hexdigest():
+            raise ValueError("hash")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / fname).write_bytes(content)
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    return asked
+
+
+def test_every_entry_is_well_formed():
+    assert {"si-graphene-movie", "haadf-single-atoms", "si-graphene-sim-tiny", "si-graphene-sim-small"} <= set(
+        entries()
+    )
+    for name, entry in entries().items():
+        assert entry.name == name and entry.licence in show(name) and entry.title in show(name)
+    with pytest.raises(CatalogError, match="no data set 'moon'; there are haadf-single-atoms"):
+        get("moon")
+
+
+def test_the_entries_are_those_of_the_mirror_s_manifest(mirror):
+    import csv
+
+    with (mirror / "MANIFEST.csv").open() as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    files = [(entry, file) for entry in entries().values() for file in entry.files]
+    assert len(files) == 33
+    for entry, file in files:
+        row = rows[file.path]
+        assert (str(file.bytes), file.sha256, file.url) == (row["bytes"], row["sha256"], row["url"])
+        assert entry.licence == row["licence"]
+
+
+@pytest.mark.parametrize("name", ["si-graphene-movie", "haadf-single-atoms"])
+def test_real_files_come_from_the_mirror(mirror, monkeypatch, name):
+    monkeypatch.setenv("SCIWORLD_MIRROR", str(mirror))
+    paths = fetch(name)
+    assert all(path.is_relative_to(mirror) and path.is_file() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "not TOML"),
+        (toml(colour="red"), "colour: Extra inputs"),
+        (toml(licence=None), "licence: Field required"),
+        (toml(name="Some Data"), "name: "),
+        (toml(kind="generator", generator="moon", reader=None), "needs a generator"),
+        (toml(reader=None), "needs files and a reader"),
+        (toml().replace("some/frames.csv", "../frames.csv"), "files.0.path"),
+        (toml().replace("some/frames.csv", "/etc/frames.csv"), "files.0.path"),
+        (toml().replace("https:", "http:"), "files.0.url"),
+    ],
+)
+def test_a_malformed_entry_is_refused(text, message):
+    with pytest.raises(CatalogError, match=f"x.toml: .*{message}"):
+        read_entry(text, "x.toml")
+
+
+def test_the_mirror_is_looked_at_before_the_network(some, tmp_path, monkeypatch):
+    asked = download(monkeypatch)
+    path = tmp_path / "mirror/some/frames.csv"
+    path.write_bytes(CONTENT)
+    assert fetch("some-data") == [path] and asked == []
+
+
+def test_a_wrong_file_in_the_mirror_is_named(some, tmp_path, monkeypatch):
+    asked = download(monkeypatch)
+    (tmp_path / "mirror/some/frames.csv").write_bytes(CONTENT + b"more")
+    with pytest.raises(CatalogError, match=r"mirror/some/frames\.csv.*sha256.*SCIWORLD_MIRROR"):
+        fetch("some-data")
+    assert asked == []
+
+
+@pytest.mark.parametrize("mirror_set", [True, False])
+def test_a_file_is_downloaded_once_into_the_cache(some, tmp_path, monkeypatch, mirror_set):
+    if not mirror_set:
+        monkeypatch.delenv("SCIWORLD_MIRROR")
+    asked, seen = download(monkeypatch), []
+    expected = [tmp_path / "cache/files/some/frames.csv"]
+    assert fetch("some-data", lambda *done: seen.append(done)) == expected == fetch("some-data")
+    assert expected[0].read_bytes() == CONTENT and asked == [URL] and seen == [(1, 1)]
+    expected[0].write_bytes(b"damaged")
+    assert fetch("some-data") == expected and expected[0].read_bytes() == CONTENT and asked == [URL, URL]
+
+
+def test_a_failed_download_names_file_and_cure(some, monkeypatch):
+    download(monkeypatch, error=ConnectionError("no route"))
+    with pytest.raises(CatalogError, match=r"some/frames\.csv: cannot be downloaded from https.*no route.*MIRROR"):
+        fetch("some-data")
+    download(monkeypatch, content=b"something else")
+    with pytest.raises(CatalogError, match=r"some/frames\.csv.*sha256 differs"):
+        fetch("some-data")
+
+
+def generator_entry(**settings):
+    return Entry(
+        name="made", title="Made", description="Made here", domain="stem", kind="generator", licence="CC0-1.0",
+        citation="none", generator="stem", seed=7, settings=settings,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def factory(monkeypatch):
+    """A generator that writes down how it was called, in place of the simulator."""
+    module, calls = types.ModuleType("some_factory"), []
+
+    def generate(path, seed, progress=None, **settings):
+        calls.append((seed, settings))
+        path.mkdir()
+        (path / "part").write_text("half")
+        if settings.get("broken"):
+            raise OSError("disk full")
+        (path / "part").write_text("whole")
+
+    module.generate = generate
+    monkeypatch.setitem(sys.modules, "some_factory", module)
+    monkeypatch.setitem(GENERATORS, "stem", "some_factory:generate")
+    return calls
+
+
+def test_a_generated_data_set_is_made_once_for_its_settings(factory, monkeypatch):
+    put(monkeypatch, generator_entry(transitions=5))
+    path = fetch("made")
+    assert (path / "part").read_text() == "whole" and fetch("made") == path
+    assert factory == [(7, {"transitions": 5})] and path.name.startswith("made-")
+    put(monkeypatch, generator_entry(transitions=6))
+    assert fetch("made") != path and len(factory) == 2
+    assert sorted(os.listdir(path.parent)) == sorted([path.name, fetch("made").name])
+
+
+def test_a_generator_that_fails_leaves_nothing(factory, monkeypatch, tmp_path):
+    put(monkeypatch, generator_entry(broken=True))
+    with pytest.raises(CatalogError, match=r"made.*disk full"):
+        fetch("made")
+    assert list((tmp_path / "cache/generated").iterdir()) == []
+
+
+def test_two_that_generate_at_once_agree(factory, monkeypatch):
+    put(monkeypatch, generator_entry())
+    rename = os.rename
+
+    def late(source, target):
+        if not target.exists():
+            target.mkdir()
+            (target / "part").write_text("theirs")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert (fetch("made") / "part").read_text() == "theirs"
+
+
+def test_the_simulated_entries_are_stores(monkeypatch):
+    from sciworld.store import Store
+
+    for name, transitions in (("si-graphene-sim-tiny", 2000), ("si-graphene-sim-small", 22000)):
+        assert entries()[name].settings == {"transitions": transitions, "rates": "prior"}
+    small = entries()["si-graphene-sim-tiny"].model_copy(update={"settings": {"transitions": 44, "rates": "prior"}})
+    put(monkeypatch, small)
+    store = Store.open(fetch(small.name))
+    assert len(store) == 2 and store[0].sizes["time"] == 23

@@ -101,8 +101,8 @@ def attach_controls(
     """A copy of the recording with controls from a CSV file.
 
     mapping : "name=column:units[:low:high], ..." (or what `parse_map` makes of it). Controls `x` and `y` together are
-    the position "beam", in the laboratory frame, or on the pixel grid if their units are "pixel". Bounds that are not
-    stated are those of the data.
+    the position "beam", in the laboratory frame (`view`: where the file states no origin, its zero is the first
+    pixel), or on the pixel grid if their units are "pixel". Bounds that are not stated are those of the data.
     times : the column, in seconds on the recording's clock, that says when a row acted; a row then belongs to the
     frame that started last before it, and all rows are kept as the log. Where none or several rows fall between two
     frames, the controls there are unknown. Without `times` the rows belong to the frames in order: one for every

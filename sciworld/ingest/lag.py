@@ -66,8 +66,8 @@ class Lag:
         """A sentence for each control whose best lag is significant and is not 0."""
         return tuple(
             f"the images seem to answer '{name}' at lag {lag:+d} (correlation {np.abs(values).max():.2f}; "
-            f"{abs(values[self.lags == 0][0]):.2f} at lag 0): check the clocks, and attach the controls with "
-            f"shift={lag} if it is so"
+            f"{abs(values[self.lags == 0][0]):.2f} at lag 0): check the clocks, and if it is so, attach the "
+            f"controls with a shift of {lag:+d} frames more"
             for name, lag, values, sure in zip(
                 self.controls, self.best, self.correlation, self.significant, strict=True
             )

@@ -57,7 +57,7 @@ def test_a_shift_is_found_and_told(shift, units):
     warnings = lag.warnings()
     assert len(warnings) == (2 if shift else 0)
     if shift:
-        assert f"'beam' at lag {shift:+d}" in warnings[0] and f"shift={shift}" in warnings[0]
+        assert f"'beam' at lag {shift:+d}" in warnings[0] and f"shift of {shift:+d} frames" in warnings[0]
     assert f"'beam' {shift:+d} frames" in lag.summary()
 
 

@@ -14,6 +14,7 @@ _HOMES = {
     "Column": "sciworld.controls",
     "ColumnTable": "sciworld.controls",
     "ControlSpace": "sciworld.controls",
+    "FitSettings": "sciworld.training.trainer",
     "FixedPlan": "sciworld.search.receding",
     "Loader": "sciworld.windows",
     "Observation": "sciworld.simulator",
@@ -24,11 +25,13 @@ _HOMES = {
     "SciworldError": "sciworld.errors",
     "SearchSettings": "sciworld.search.search",
     "Store": "sciworld.store",
+    "Surrogate": "sciworld.surrogate.surrogate",
     "Trajectory": "sciworld.simulator",
     "Verdict": "sciworld.evaluate.verdict",
     "Windows": "sciworld.windows",
     "replay": "sciworld.evaluate.replay",
     "rollout": "sciworld.simulator",
+    "train": "sciworld.training.train",
 }
 
 __all__ = sorted(_HOMES)

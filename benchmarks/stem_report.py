@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,18 @@ from sciworld.evaluate.report import Section
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.measures.intervals import wilson
 from sciworld.training.run import Run as TrainingRun
+from stem_entrants import SIZES, Scale, episodes_of, main_surrogate, planned, rivals, unseen
 
 
-def write_long_report(run: Run, bench: ModuleType) -> int:
-    """Write the report in the benchmark's cache folder; how many parts it has. `bench` is benchmarks/stem.py."""
-    scale = bench.Scale(run.quick)
-    surrogate, appearance = bench.main_surrogate(run)
-    simulator, _, _ = bench.unseen(1, 1)
-    episodes = bench.episodes_of(run)
-    greedy, random = bench.rivals(run)
+def write_long_report(run: Run) -> int:
+    """Write the report in the benchmark's cache folder; how many parts it has."""
+    scale = Scale(run.quick)
+    surrogate, appearance = main_surrogate(run)
+    simulator, _, _ = unseen(1, 1)
+    episodes = episodes_of(run)
+    greedy, random = rivals(run)
     verdicts = {
-        "planned on the surrogate": bench.planned(run, "all", surrogate, appearance),
+        "planned on the surrogate": planned(run, "all", surrogate, appearance),
         "greedy with known rates": greedy,
         "random": random,
     }
@@ -36,21 +36,21 @@ def write_long_report(run: Run, bench: ModuleType) -> int:
         dream=stem_report.dream(surrogate, simulator, 3),
         path=path,
         goal=goal,
-        extra=(_shuffled(run, bench, random), _unseen(run, bench), _sizes(run, bench)),
+        extra=(_shuffled(run, random), _unseen(run), _sizes(run)),
     )
     stem_report.write(run.cache / "report.html", material)
     return 5 + len(material.extra)
 
 
-def _kept(run: Run, bench: ModuleType, name: str, rates: str = "prior") -> Verdict:
+def _kept(run: Run, name: str, rates: str = "prior") -> Verdict:
     """A verdict that an earlier figure measured and kept."""
-    surrogate, appearance = bench.main_surrogate(run)
-    found: Verdict = bench.planned(run, name, surrogate, appearance, rates=rates, few=True)
+    surrogate, appearance = main_surrogate(run)
+    found: Verdict = planned(run, name, surrogate, appearance, rates=rates, few=True)
     return found
 
 
-def _shuffled(run: Run, bench: ModuleType, random: Verdict) -> Section:
-    found = _kept(run, bench, "shuffled")
+def _shuffled(run: Run, random: Verdict) -> Section:
+    found = _kept(run, "shuffled")
     return Section(
         "Trained on shuffled controls",
         "The same training on the same recordings, but with the controls of each recording in another order. A search "
@@ -59,10 +59,10 @@ def _shuffled(run: Run, bench: ModuleType, random: Verdict) -> Section:
     )
 
 
-def _unseen(run: Run, bench: ModuleType) -> Section:
-    greedy, random = bench.rivals(run, "simple", few=True)
+def _unseen(run: Run) -> Section:
+    greedy, random = rivals(run, "simple", few=True)
     verdicts = {
-        "planned, trained on prior": _kept(run, bench, "unseen", "simple"),
+        "planned, trained on prior": _kept(run, "unseen", "simple"),
         "greedy with known rates": greedy,
         "random": random,
     }
@@ -73,12 +73,12 @@ def _unseen(run: Run, bench: ModuleType) -> Section:
     )
 
 
-def _sizes(run: Run, bench: ModuleType) -> Section:
+def _sizes(run: Run) -> Section:
     figure = Plot()
     for kind, label in (("success", "from nothing"), ("pretrained_success", "after pre-training on mixture rates")):
         shares = []
-        for size in bench.SIZES:
-            found = _kept(run, bench, f"{kind}-{size}")
+        for size in SIZES:
+            found = _kept(run, f"{kind}-{size}")
             shares.append(wilson(int(found.success.sum()), len(found)))
         values = np.array([share.value for share in shares])
         bars: dict[str, Any] = {
@@ -87,7 +87,7 @@ def _sizes(run: Run, bench: ModuleType) -> Section:
             "array": [share.high - share.value for share in shares],
             "arrayminus": [share.value - share.low for share in shares],
         }
-        figure.add_scatter(x=list(bench.SIZES), y=values, error_y=bars, mode="lines+markers", name=label)
+        figure.add_scatter(x=list(SIZES), y=values, error_y=bars, mode="lines+markers", name=label)
     figure.update_xaxes(type="log", title="recorded transitions")
     figure.update_yaxes(range=[0, 1.02], title="share of goals reached")
     figure.update_layout(template="plotly_white", width=720, height=420)

@@ -40,24 +40,27 @@ def generate(
     """Write recordings of at least `transitions` transitions, one atom and session each, into a new store at `path`.
 
     settings : fields of StemSettings. Every recording starts with an image; beams fall uniformly in a square of
-    +-2.3 A around the silicon, dwells are uniform between 1 and 10 s. The truth is kept as `states`: models never
-    see it.
+    +-2.3 A around the silicon, cut to the field of view; dwells are uniform between 1 and 10 s. The truth that each
+    frame shows is kept as `states`: models never see it.
     """
     require(transitions >= 1 and steps >= 1, f"transitions is {transitions}, steps is {steps}; use at least 1")
     simulator = StemSimulator(from_dict(StemSettings, dict(settings), "generate"))
+    half = simulator.settings.half_field
     rng = np.random.default_rng(seed)
     atoms = -(-transitions // steps)
     store = Store.create(path)
     recordings: list[xr.Dataset] = []
-    state = simulator.start(atoms, rng)
-    observation, state = simulator.expose(state, rng)
-    observations, states, controls = [observation], [state], []
+    # The truth of a frame is the state that it shows: taking it may make the silicon hop.
+    states = [simulator.start(atoms, rng)]
+    observation, state = simulator.expose(states[0], rng)
+    observations, controls = [observation], []
     for step in range(steps):
-        offset = rng.uniform(-REACH, REACH, (atoms, 2))
-        chosen = np.column_stack([state.silicon + offset, rng.uniform(*DWELL, atoms)])
-        observation, state = simulator.step(state, chosen, rng)
+        beam = state.silicon + rng.uniform(-REACH, REACH, (atoms, 2))
+        beam = np.clip(beam, state.centre - half, state.centre + half)
+        chosen = np.column_stack([beam, rng.uniform(*DWELL, atoms)])
+        states.append(simulator.park(state, chosen, rng))
+        observation, state = simulator.expose(states[-1], rng)
         observations.append(observation)
-        states.append(state)
         controls.append(chosen)
         if progress is not None:
             progress(step + 1, steps)
@@ -82,7 +85,8 @@ def _recording(
     rows[:-1] = [c[atom] for c in controls]
     electrons = ELECTRONS_PER_NA * settings.current
     dose = np.column_stack([np.full(len(time), electrons * settings.frame_time), electrons * rows[:, 2]])
-    truth = np.array([[*s.silicon[atom], s.hops[atom]] for s in states])
+    hops = np.diff([s.hops[atom] for s in states], prepend=0)
+    truth = np.column_stack([[s.silicon[atom] for s in states], hops])
     return recording.make(
         np.stack([o.frames[atom] for o in observations]),
         time,

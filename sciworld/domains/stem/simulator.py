@@ -84,6 +84,11 @@ class StemSettings:
         """A per pixel."""
         return self.field_of_view / self.columns
 
+    @property
+    def half_field(self) -> np.ndarray:
+        """From the centre of the field of view to its edges along x and y : (2,) A."""
+        return self.pixel * np.array([self.columns, self.rows]) / 2.0
+
 
 @dataclass(frozen=True)
 class StemState:
@@ -91,7 +96,7 @@ class StemState:
 
     lattice : (candidate, 3) origin x, y in A and angle in rad. site : (candidate, 3) int64. terms :
     (candidate, term, 3) rate table. drift : (candidate, 2) A/s. centre : (candidate, 2) A, of the field of view.
-    seconds : (candidate,) elapsed. dose : (candidate,) electrons delivered. hops : (candidate,) in the last step.
+    seconds : (candidate,) elapsed. dose : (candidate,) electrons delivered. hops : (candidate,) so far.
     """
 
     lattice: np.ndarray
@@ -257,10 +262,14 @@ class StemSimulator:
         )
 
     def step(self, state: StemState, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, StemState]:
-        """Park the beam, then take an image. controls : (candidate, 3), beam_x and beam_y in A, dwell in s.
+        """`park` the beam, then `expose`. controls : (candidate, 3), beam_x and beam_y in A, dwell in s.
 
         Raises ControlError outside the bounds, SimulatorError for a beam outside the field of view.
         """
+        return self.expose(self.park(state, controls, rng), rng)
+
+    def park(self, state: StemState, controls: np.ndarray, rng: np.random.Generator) -> StemState:
+        """The state after the beam has stood, and the field of view has followed, without an image; see `step`."""
         settings = self.settings
         controls = np.asarray(self.space.check(controls), dtype=np.float64)
         n = len(state.seconds)
@@ -276,13 +285,13 @@ class StemSimulator:
         state = dataclasses.replace(
             state,
             site=site,
-            hops=hops,
+            hops=state.hops + hops,
             seconds=state.seconds + dwell,
             dose=state.dose + settings.current * ELECTRONS_PER_NA * dwell,
         )
         if settings.recentre:
             state = dataclasses.replace(state, centre=self._recentred(state))
-        return self.expose(state, rng)
+        return state
 
     def observe(self, state: StemState, observation: Observation) -> StemState:
         """The state as it is: a trusted simulator has nothing to learn from its own image."""
@@ -327,14 +336,11 @@ class StemSimulator:
 
     def _recentred(self, state: StemState) -> np.ndarray:
         """The centre of the field: moved onto the silicon where that has left the central half."""
-        settings = self.settings
-        half = np.array([settings.field_of_view, settings.pixel * settings.rows]) / 4.0
-        left = (np.abs(state.silicon - state.centre) > half).any(axis=1)
+        left = (np.abs(state.silicon - state.centre) > self.settings.half_field / 2.0).any(axis=1)
         return np.where(left[:, None], state.silicon, state.centre)
 
     def _require_inside(self, state: StemState, controls: np.ndarray) -> None:
-        settings = self.settings
-        half = np.array([settings.field_of_view, settings.pixel * settings.rows]) / 2.0
+        half = self.settings.half_field
         outside = (np.abs(controls[:, :2] - state.centre) > half).any(axis=1)
         if outside.any():
             c = int(np.flatnonzero(outside)[0])

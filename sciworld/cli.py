@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from sciworld import __version__
-from sciworld.errors import SciworldError
+from sciworld.errors import SciworldError, SettingsError
 
 INTERRUPTED = "Interrupted; what was finished is kept. Give the same command again to go on (train: add --resume)."
 
@@ -33,6 +36,15 @@ class OneLineErrors(TyperGroup):
 
 # Plain help: the rich one doubles the time that `sciworld --help` takes.
 app = typer.Typer(cls=OneLineErrors, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+catalog_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetch it.")
+demo_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Do a whole job, from recording to report.")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(demo_app, name="demo")
+
+StoreFolder = Annotated[Path, typer.Argument(help="A store of recordings, as ingest and catalog make it.")]
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a run, as train makes it.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 
 
 def print_version(wanted: bool) -> None:
@@ -57,6 +69,244 @@ def doctor() -> None:
     from sciworld import doctor
 
     raise typer.Exit(0 if doctor.show() else 1)
+
+
+@catalog_app.command("list")
+def catalog_list() -> None:
+    """Every data set, one a line."""
+    from sciworld import catalog
+
+    width = max(len(name) for name in catalog.entries())
+    for name, entry in catalog.entries().items():
+        origin = f"{entry.bytes / 1e6:.1f} MB" if entry.kind == "files" else "generated"
+        typer.echo(f"{name:<{width}}  {entry.domain}  {origin:<9}  {entry.title}")
+
+
+@catalog_app.command("show")
+def catalog_show(name: Annotated[str, typer.Argument(help="As the list has it.")]) -> None:
+    """What a data set is, its licence, and how to cite it."""
+    from sciworld import catalog
+
+    typer.echo(catalog.show(name))
+
+
+@catalog_app.command("fetch")
+def catalog_fetch(name: Annotated[str, typer.Argument(help="As the list has it.")]) -> None:
+    """Bring a data set here, and print the path of its store or of its files."""
+    from sciworld import catalog
+
+    with bar(name) as progress:
+        found = catalog.fetch(name, progress)
+    for path in [found] if isinstance(found, Path) else found:
+        typer.echo(path)
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[Path], typer.Argument(help="Files, one recording each; a folder is one movie.")],
+    out: Annotated[Path, typer.Option(help="The store that the recordings are appended to; made if missing.")],
+    controls: Annotated[
+        list[Path] | None, typer.Option(help="A CSV file with the controls; one for each source, in their order.")
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option("--map", help="Which controls are which columns, e.g. 'x=beam_x:A,y=beam_y:A,dwell=t:s'.")
+    ] = "",
+    times: Annotated[str, typer.Option(help="The column that says when a row acted, in s; else rows are frames.")] = "",
+    shift: Annotated[int, typer.Option(help="Give the controls to frames so many later, to mend a lag.")] = 0,
+    together: Annotated[bool, typer.Option("--together", help="All sources are one movie.")] = False,
+    reader: Annotated[str | None, typer.Option(help="A domain and suffix to read as, e.g. 'stem:.tif'.")] = None,
+    pixel_size: Annotated[str | None, typer.Option(help="Length a pixel where the file is silent: 0.08:A.")] = None,
+    frame_seconds: Annotated[float | None, typer.Option(help="Seconds a frame where the file is silent.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Keep only the first so many frames.")] = None,
+    array: Annotated[str | None, typer.Option(help="Which array, where a file holds several.")] = None,
+    session: Annotated[str | None, typer.Option(help="Name of the session; else that of the file.")] = None,
+    allow_nan: Annotated[
+        bool, typer.Option("--allow-nan", help="Keep frames with pixels that are not finite.")
+    ] = False,
+) -> None:
+    """Read files and their controls into a store; measure the lag."""
+    from sciworld.domains.stem.raw import parse_length
+    from sciworld.ingest import run
+
+    stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
+    stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
+    found = run.ingest(
+        [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
+        shift=shift, reader=reader, allow_nan=allow_nan,
+        options={name: value for name, value in stated.items() if value is not None},
+    )  # fmt: skip
+    for history in found.histories:
+        typer.echo(f"- {history}")
+    typer.echo(f"{found.recordings} recordings, {found.frames} frames appended to {found.store}")
+    if found.figure is not None:
+        typer.echo(f"the lag's picture: {found.figure}")
+    warn(found.warnings)
+
+
+@app.command()
+def train(
+    store: StoreFolder,
+    run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
+    model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
+    preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
+    domain: Annotated[
+        str, typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries.")
+    ] = "",
+    seconds: Annotated[float | None, typer.Option(help="Of training; 300 unless --steps is given.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of training, in place of seconds.")] = None,
+    batch: Annotated[int, typer.Option(help="Windows a step.")] = 32,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+) -> None:
+    """Train a world model on a store."""
+    from sciworld.store import Store
+    from sciworld.training.train import train
+    from sciworld.training.trainer import FitSettings
+
+    if seconds is None and steps is None:
+        seconds = 300.0
+    settings = FitSettings(steps=steps, seconds=seconds, batch=batch, device=device, seed=seed)
+    made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
+    log = made.log()
+    typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
+    typer.echo(f"under other windows' controls the loss is {log[-1]['control_gain']:+.1%} worse")
+
+
+@app.command()
+def rollout(
+    run: RunFolder,
+    store: StoreFolder,
+    out: Annotated[Path, typer.Option(help="The page to write, e.g. rollout.html.")],
+    recording: Annotated[int | None, typer.Option(help="Which; else the first that training did not see.")] = None,
+    start: Annotated[
+        int | None, typer.Option(help="The frame that is the present; else the first that serves.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="To imagine; as many as can be held against it, at most 8.")] = None,
+    samples: Annotated[int, typer.Option(help="Futures to draw.")] = 4,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Draw a recording beside what is imagined under its controls."""
+    from sciworld.demos.rollout import rollout
+    from sciworld.store import Store
+
+    made, surrogate = load(run, device)
+    table = rollout(made, surrogate, Store.open(store), out, recording, start, steps, samples, seed)
+    show(table)
+    typer.echo(f"the page: {out}")
+
+
+@app.command()
+def search(
+    run: RunFolder,
+    store: StoreFolder,
+    goal: Annotated[str, typer.Option(help="Where the silicon should go: X,Y in A, laboratory frame.")],
+    recording: Annotated[int, typer.Option(help="Which; -1 is the last.")] = -1,
+    frame: Annotated[int, typer.Option(help="The frame to decide from; -1 is the last.")] = -1,
+    aim: Annotated[str, typer.Option(help="progress (a second), dose (progress an electron), or site.")] = "progress",
+    budget: Annotated[int, typer.Option(help="Model evaluations.")] = 160,
+    out: Annotated[Path | None, typer.Option(help="Write the plan as JSON, e.g. plan.json.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Find one action on silicon in graphene, from a recorded frame."""
+    from sciworld.demos import stem_run
+    from sciworld.store import Store
+
+    _, surrogate = load(run, device)
+    with bar("searching") as progress:
+        plan = stem_run.plan(
+            surrogate, Store.open(store), point(goal), recording, frame, aim, budget, seed, progress
+        )  # fmt: skip
+    show(stem_run.plan_table(plan, aim))
+    if out is not None:
+        out.write_text(plan.to_json(), encoding="utf-8")
+        typer.echo(f"the plan: {out}")
+
+
+@app.command()
+def replay(
+    run: RunFolder,
+    episodes: Annotated[int, typer.Option(help="Atoms to steer.")] = 20,
+    within: Annotated[float, typer.Option(help="How far the goals are, at most, in A.")] = 10.0,
+    rates: Annotated[str, typer.Option(help="Of the judge: simple, prior or mixture.")] = "prior",
+    out: Annotated[Path | None, typer.Option(help="Write the verdicts as JSON, e.g. verdict.json.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Steer silicon in the trusted simulator: a verdict on the run.
+
+    The planner with the run's surrogate stands beside greedy, which knows the rates, and chance.
+    """
+    from sciworld.demos import stem_report, stem_run
+    from sciworld.evaluate import verdict
+
+    made, surrogate = load(run, device)
+    with bar("steering") as progress:
+        verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
+    show(stem_report.verdict_table(verdicts))
+    warn(text for found in verdicts.values() for text in found.warnings())
+    if out is not None:
+        out.write_text(verdict.to_json(verdicts), encoding="utf-8")
+        typer.echo(f"the verdicts: {out}")
+
+
+@demo_app.command("stem")
+def demo_stem(
+    out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
+    seconds: Annotated[float, typer.Option(help="Of training.")] = 270.0,
+    episodes: Annotated[int, typer.Option(help="Of steering.")] = 30,
+    seed: Seed = 0,
+) -> None:
+    """Steer silicon through graphene: record, train, search, replay, report."""
+    from sciworld.demos import stem
+
+    stem.run(out, stem.DemoSettings(seconds=seconds, episodes=episodes, seed=seed))
+
+
+def load(run: Path, device: str) -> tuple[Any, Any]:
+    """The run and its surrogate."""
+    from sciworld.surrogate.surrogate import Surrogate
+    from sciworld.training.run import Run
+    from sciworld.training.trainer import as_device
+
+    made = Run(run)
+    return made, Surrogate(made.model(as_device(device)))
+
+
+def point(text: str) -> tuple[float, float]:
+    """Two numbers such as "3.2,-1". Raises SettingsError."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal 3.2,-1.0") from None
+    return x, y
+
+
+def show(table: Any) -> None:
+    """A table, as wide as the terminal allows."""
+    import shutil
+
+    typer.echo(table.fit(shutil.get_terminal_size().columns))
+
+
+def warn(texts: Any) -> None:
+    """Each in red."""
+    for text in texts:
+        typer.secho(f"warning: {text}", fg="red", err=True)
+
+
+@contextlib.contextmanager
+def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal: what it gives is called as progress(done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task(label, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def main() -> None:

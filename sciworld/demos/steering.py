@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sciworld.controls import ControlSpace
 from sciworld.domains.stem.appearance import Appearance
 from sciworld.domains.stem.greedy import Greedy
 from sciworld.domains.stem.locate import locate
-from sciworld.domains.stem.objectives import REACHED, Steer, SteerSettings, region
+from sciworld.domains.stem.objectives import REACHED, Aim, Steer, SteerSettings, region
 from sciworld.domains.stem.simulator import StemSimulator, StemState, random_goals
+from sciworld.errors import ControlError, SearchError
 from sciworld.evaluate.replay import replay
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search import optimizers
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RandomController, RecedingHorizon
-from sciworld.search.search import SearchSettings
+from sciworld.search.search import Plan, SearchSettings, search
 from sciworld.simulator import Controller, Observation
 from sciworld.surrogate.surrogate import Surrogate
 
 LIMIT = 600.0  # s, after which an episode has failed
 STEPS = 200  # actions at most: 600 s of the shortest dwells
+SAMPLES = 16  # futures from which the uncertainty of one action is read
+OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2)
 BEST_OFFSET = {"simple": 1.42, "prior": 1.207}  # A, of greedy: where its rate model has its maximum
 
 
@@ -96,19 +100,70 @@ def planner(
     budget: int = 160,
 ) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame."""
+    space = beam_space(surrogate)
     steer = Steer(goals, appearance, settings)
-
-    def make_problem(observation: Observation) -> Problem:
-        aim = steer(observation)
-        return Problem(aim.objectives, 1, surrogate.space, aim.low, aim.high, aim.active)
-
     return RecedingHorizon(
         surrogate,
-        make_problem,
+        lambda observation: problem(steer(observation), space),
         context=surrogate.model.context,
         settings=SearchSettings(budget=budget),
-        optimizer_settings=optimizers.named("cem").Settings(population=32, elite=0.2),
+        optimizer_settings=OPTIMIZER,
     )
+
+
+def plan_action(
+    surrogate: Surrogate,
+    appearance: Appearance,
+    history: Sequence[Observation],
+    goal: np.ndarray,
+    rng: np.random.Generator,
+    settings: SteerSettings | None = None,
+    budget: int = 160,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """One action of the planner, for the frame that `history` ends with; its uncertainty is that of sampled futures.
+
+    goal : (2,) A, laboratory frame. Raises SearchError where the silicon is not found, or is at the goal already.
+    """
+    present = history[-1]
+    space = beam_space(surrogate)
+    located = locate(present.frames, present.view)
+    if located.n_silicon[0] != 1:
+        raise SearchError(f"the frame shows {located.n_silicon[0]} silicon atoms, not one; choose another frame")
+    aim = Steer(goal[None], appearance, settings)(present)
+    if not aim.active[0]:
+        x, y = located.silicon[0]
+        raise SearchError(f"the silicon, at {x:.2f},{y:.2f} A, is at the goal already; there is nothing to search for")
+    wanted = problem(aim, space)
+    plan = search(surrogate, history, wanted, rng, "cem", SearchSettings(budget=budget), OPTIMIZER, progress=progress)
+    futures = surrogate.futures(surrogate.start(history), plan.controls[:, None], SAMPLES, rng)
+    scores = wanted.score(futures, plan.controls[:, None])[:, 0]
+    return dataclasses.replace(
+        plan,
+        uncertainty=scores.std(axis=1, ddof=1),
+        evaluations=plan.evaluations + surrogate.evaluations(1, 1, SAMPLES),
+    )
+
+
+def problem(aim: Aim, space: ControlSpace) -> Problem:
+    """The aim as one step of a search, inside the bounds that the surrogate knows."""
+    return Problem(aim.objectives, 1, space, space.clip(aim.low), space.clip(aim.high), aim.active)
+
+
+def beam_space(surrogate: Surrogate) -> ControlSpace:
+    """The surrogate's controls, which must be a beam's x and y in A and its dwell in s, by whatever names.
+
+    Raises ControlError.
+    """
+    space = surrogate.space
+    units = [column.units for column in space.table]
+    lab = all(column.frame == "lab" for column in space.table.columns[:2])
+    if units != ["A", "A", "s"] or list(space.table.positions().values()) != [(0, 1)] or not lab:
+        found = ", ".join(f"{column.name} ({column.units})" for column in space.table)
+        raise ControlError(
+            f"the surrogate's controls are {found}; steering needs the beam's x and y in A, and a dwell in s"
+        )
+    return space
 
 
 def chance(simulator: StemSimulator) -> RandomController:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,15 @@ from sciworld.domains.stem.appearance import Appearance, measure_appearance
 from sciworld.domains.stem.greedy import Greedy
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 from sciworld.errors import SettingsError
-from sciworld.evaluate.verdict import Verdict
-from sciworld.simulator import Trajectory, rollout
+from sciworld.evaluate.verdict import Verdict, to_json
+from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
 DATA = "si-graphene-sim-small"
+PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
 GREEDY_DWELL = 4.0  # s; `best_greedy` finds it under the `prior` rates
 MARK = "demo.txt"
 DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
@@ -90,9 +91,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         goal=goal,
     )
     report = stem_report.write(out / "report.html", material)
-    (out / "verdicts.json").write_text(
-        json.dumps({name: json.loads(verdict.to_json()) for name, verdict in verdicts.items()})
-    )
+    (out / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
     return report
 
@@ -114,17 +113,26 @@ def maps_of(surrogate: Surrogate, simulator: StemSimulator, appearance: Appearan
 
 
 def contest(
-    episodes: Episodes, surrogate: Surrogate, appearance: Appearance, seed: int, dwell: float = GREEDY_DWELL
+    episodes: Episodes,
+    surrogate: Surrogate,
+    appearance: Appearance,
+    seed: int,
+    dwell: float = GREEDY_DWELL,
+    made_training_data: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Verdict]:
-    """The verdicts on the planner, on greedy that knows the rates, and on chance, from the same starts and goals."""
-    offset = BEST_OFFSET[episodes.simulator.settings.rates]
+    """The verdicts on the planner, on greedy that knows the rates, and on chance, from the same starts and goals.
+
+    Nobody knows the rates of a mixture, which differ from atom to atom: there is no greedy then.
+    """
+    rivals: dict[str, Controller] = {PLANNED: planner(surrogate, appearance, episodes.goals)}
+    offset = BEST_OFFSET.get(episodes.simulator.settings.rates)
+    if offset is not None:
+        rivals[GREEDY] = Greedy(episodes.goals, offset, dwell)
+    rivals["random"] = chance(episodes.simulator)
     return {
-        verdict.controller: verdict
-        for verdict in (
-            episodes.judge(planner(surrogate, appearance, episodes.goals), "planned on the surrogate", seed, True),
-            episodes.judge(Greedy(episodes.goals, offset, dwell), "greedy with known rates", seed, False),
-            episodes.judge(chance(episodes.simulator), "random", seed, False),
-        )
+        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress)
+        for name, rival in rivals.items()
     }
 
 

@@ -80,8 +80,9 @@ def write(path: Path, material: Material) -> Path:
 
 
 def verdict_table(verdicts: dict[str, Verdict]) -> Table:
-    """The controllers side by side, seconds relative to greedy."""
-    return compare(verdicts, reference="greedy with known rates")
+    """The controllers side by side, seconds relative to greedy where its rates are known."""
+    reference = "greedy with known rates"
+    return compare(verdicts, reference if reference in verdicts else None)
 
 
 def _images(dream: Dream) -> Section:

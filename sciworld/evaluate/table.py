@@ -34,6 +34,14 @@ class Table:
         text.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join(line.rstrip() for line in [*text, *([self.caption] if self.caption else [])])
 
+    def fit(self, width: int) -> str:
+        """The table as text; one that is wider than `width` and has more columns than rows lies on its side."""
+        lines = str(Table(self.columns, self.rows)).splitlines()
+        if len(lines[1]) <= width or len(self.columns) <= len(self.rows) + 1:
+            return str(self)
+        first, *rest = zip(self.columns, *self.rows, strict=True)
+        return str(Table(first, tuple(rest), self.caption))
+
     def _repr_html_(self) -> str:
         def line(tag: str, cells: tuple[str, ...]) -> str:
             return "<tr>" + "".join(f"<{tag}>{_cell(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -130,6 +130,11 @@ def _plain(value: Any) -> Any:
     return value.tolist()
 
 
+def to_json(verdicts: dict[str, Verdict]) -> str:
+    """Verdicts by their names, as one JSON object."""
+    return json.dumps({name: json.loads(verdict.to_json()) for name, verdict in verdicts.items()})
+
+
 def judged(verdict: Verdict) -> str:
     """One line: who judged, and whether the judge made the training data."""
     also = "which also made the training data" if verdict.made_training_data else "which did not make the training data"

@@ -43,6 +43,8 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.config: dict[str, Any] = _read_json(self.path / "config.json")
+        if not isinstance(self.config, dict) or not {"model", "fit", "windows"} <= self.config.keys():
+            raise CheckpointError(f"{self.path}/config.json: not of a run; give the folder of a run that training made")
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: dict[str, Any]) -> Run:

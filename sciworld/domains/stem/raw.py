@@ -15,7 +15,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
-from sciworld.errors import FormatError, SciworldError
+from sciworld.errors import FormatError, SciworldError, SettingsError
 
 # Angstrom in one of these. ImageJ writes the micro sign as an escape.
 LENGTHS = {
@@ -107,6 +107,16 @@ def length(value: object, units: object) -> float | None:
         return None
     scale = LENGTHS.get(str(units).strip())
     return None if scale is None else float(value) * scale
+
+
+def parse_length(text: str) -> float:
+    """Angstrom in a text such as "0.08", "0.08:A" or "8:pm". Raises SettingsError."""
+    value, _, units = text.partition(":")
+    with contextlib.suppress(ValueError):
+        found = length(float(value), units or "A")
+        if found is not None:
+            return found
+    raise SettingsError(f"length '{text}': write a number and its units, such as 0.08:A, 8:pm or 0.008:nm")
 
 
 def choose(name: str, units: str, candidates: Sequence[tuple[str, float | None]], notes: list[str]) -> float | None:

@@ -1,0 +1,136 @@
+"""What the commands do with a trained run on silicon in graphene: one decision, and a contest before the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from sciworld import recording
+from sciworld.config import require
+from sciworld.demos.steering import Episodes, beam_space, plan_action
+from sciworld.demos.stem import appearance_of, contest
+from sciworld.domains.stem import generate
+from sciworld.domains.stem.appearance import FRAMES, measure_appearance
+from sciworld.domains.stem.objectives import SteerSettings
+from sciworld.domains.stem.simulator import StemSettings, StemSimulator
+from sciworld.errors import RecordingError, SettingsError
+from sciworld.evaluate.imagine import observed
+from sciworld.evaluate.table import Table, number
+from sciworld.evaluate.verdict import Verdict
+from sciworld.search.search import Plan
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.training.run import Run
+
+PROMISES = {
+    "progress": "expected approach to the goal (A/s)",
+    "dose": "expected approach to the goal (A/e)",
+    "site": "probability of the site next to the goal",
+}
+Progress = Callable[[int, int], None]
+
+
+def plan(
+    surrogate: Surrogate,
+    store: Store,
+    goal: tuple[float, float],
+    which: int = 0,
+    frame: int = -1,
+    aim: str = "progress",
+    budget: int = 160,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Plan:
+    """One action toward `goal`, x and y in A, decided from frame number `frame` of a recording.
+
+    Raises SearchError, RecordingError, SettingsError or ControlError where there is nothing to decide.
+    """
+    ds = recording_of(store, which)
+    units, n = ds["view"].attrs["units"], ds.sizes["time"]
+    if units != "A":
+        raise RecordingError(
+            f"{store.path}, recording {which}: its view is in {units}, a goal in A means nothing there; state the "
+            "pixel size when it is ingested"
+        )
+    require(-n <= frame < n, f"frame is {frame}; the recording has the frames 0 to {n - 1}")
+    history = observed(ds, frame % n, surrogate.model.context)
+    settings, appearance = steer_settings(ds, aim), appearance_of(store)
+    rng = np.random.default_rng(seed)
+    return plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress)
+
+
+def recording_of(store: Store, which: int) -> xr.Dataset:
+    """The recording number `which`. Raises SettingsError if there is none."""
+    require(-len(store) <= which < len(store), f"recording is {which}; {store.path} has 0 to {len(store) - 1}")
+    return store[which]
+
+
+def steer_settings(ds: xr.Dataset, aim: str) -> SteerSettings:
+    """How to steer in a microscope that is set as in the recording: its time for an image, and its current."""
+    found = {}
+    if "time_bounds" in ds:
+        found["frame_time"] = float(np.median(np.diff(ds["time_bounds"].values, axis=1)))
+    facts = recording.covariate_table(ds)
+    if "current" in facts.names and facts["current"].units == "nA":
+        found["current"] = float(ds["covariates"].values[facts.index("current")])
+    elif aim == "dose":
+        raise SettingsError("aim is 'dose', but the recording does not state its 'current' (nA); use progress or site")
+    return SteerSettings(aim=aim, **found)
+
+
+def plan_table(plan: Plan, aim: str) -> Table:
+    """The controls that were found with their units, what they promise, and what that cost."""
+    rows = [
+        (column.name, number(value), column.units)
+        for column, value in zip(plan.space.table, plan.controls[0, 0], strict=True)
+    ]
+    rows += [
+        ("promise", number(plan.promise[0]), PROMISES[aim]),
+        ("uncertainty", number(plan.uncertainty[0]), "standard deviation over sampled futures"),
+        ("evaluations", str(plan.evaluations), f"of the model; stopped: {plan.stopped}"),
+    ]
+    return Table(("", "value", ""), tuple(rows))
+
+
+def judge(
+    run: Run,
+    surrogate: Surrogate,
+    episodes: int = 20,
+    within: float = 10.0,
+    rates: str = "prior",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Verdict]:
+    """The planner with the run's surrogate, greedy and chance, in the trusted simulator.
+
+    The simulated microscope takes frames of the size and pixels that the surrogate knows; how atoms look there is
+    measured from images of other atoms. within : A, how far the goals are. Raises ControlError where the surrogate is
+    of something else, SettingsError where the run does not say whether the simulator made its training data.
+    """
+    beam_space(surrogate)
+    require(episodes >= 1, f"episodes is {episodes}; use at least 1")
+    signature = surrogate.model.signature
+    rows, columns, _ = signature.shape
+    simulator = StemSimulator(
+        StemSettings(rates=rates, rows=rows, columns=columns, field_of_view=columns * signature.view_step)
+    )
+    rng = np.random.default_rng([seed, 1])
+    others, _ = simulator.expose(simulator.start(FRAMES, rng), rng)
+    appearance = measure_appearance(others.frames, others.view)
+    return contest(
+        Episodes.draw(simulator, episodes, within, seed),
+        surrogate,
+        appearance,
+        seed,
+        made_training_data=simulated(run),
+        progress=progress,
+    )
+
+
+def simulated(run: Run) -> bool:
+    """Whether the trusted simulator made any recording that the run was trained on. Raises SettingsError if unknown."""
+    if "sources" not in run.config:
+        raise SettingsError(f"{run.path}/config.json: does not say where its recordings came from; train it again")
+    return any(source.startswith(generate.SOURCE) for source in run.config["sources"])

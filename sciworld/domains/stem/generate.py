@@ -12,6 +12,7 @@ from sciworld import recording
 from sciworld.config import from_dict, require, to_dict
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.stem.simulator import CHANNELS, ELECTRONS_PER_NA, StemSettings, StemSimulator, StemState
+from sciworld.errors import StoreError
 from sciworld.simulator import Observation
 from sciworld.store import Store
 
@@ -41,14 +42,16 @@ def generate(
 
     settings : fields of StemSettings. Every recording starts with an image; beams fall uniformly in a square of
     +-2.3 A around the silicon, cut to the field of view; dwells are uniform between 1 and 10 s. The truth that each
-    frame shows is kept as `states`: models never see it.
+    frame shows is kept as `states`: models never see it. Raises StoreError for a store that holds recordings.
     """
     require(transitions >= 1 and steps >= 1, f"transitions is {transitions}, steps is {steps}; use at least 1")
     simulator = StemSimulator(from_dict(StemSettings, dict(settings), "generate"))
+    store = Store.create(path)
+    if len(store):
+        raise StoreError(f"{path}: a store of {len(store)} recordings; generate into a new one")
     half = simulator.settings.half_field
     rng = np.random.default_rng(seed)
     atoms = -(-transitions // steps)
-    store = Store.create(path)
     recordings: list[xr.Dataset] = []
     # The truth of a frame is the state that it shows: taking it may make the silicon hop.
     states = [simulator.start(atoms, rng)]

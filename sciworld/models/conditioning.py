@@ -34,7 +34,9 @@ class Conditioning(nn.Module):
         self.signature = signature
         table = signature.controls
         self.positions = list(table.positions().values())
-        self.scalars = [i for i, c in enumerate(table) if not c.is_position and c.kind != "categorical"]
+        # What is not drawn is told: the height of a position is a scalar.
+        drawn = {i for pair in self.positions for i in pair}
+        self.scalars = [i for i, c in enumerate(table) if i not in drawn and c.kind != "categorical"]
         self.categories = [i for i, c in enumerate(table) if c.kind == "categorical"]
         self.maps = len(MAP_WIDTHS) * len(self.positions)
         levels = [len(table.columns[i].levels) for i in self.categories]

@@ -132,10 +132,14 @@ class Diffusion(WorldModel):
         return Losses(total, {"total": total.detach()})
 
     def start(self, frames: torch.Tensor, view: torch.Tensor) -> DiffusionState:
-        """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last."""
+        """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last.
+
+        Raises ModelError for frames of another shape.
+        """
         if frames.shape[1] != self.context:
             raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
         b, t, y, x, c = frames.shape
+        self.signature.require((y, x, c), len(self.signature.controls), "start")
         images = self._normalised(frames.reshape(b * t, y, x, c)).reshape(b, t * c, y, x)
         return DiffusionState(images, view, self.encoder(images))
 
@@ -149,9 +153,15 @@ class Diffusion(WorldModel):
     def step(
         self, state: DiffusionState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
     ) -> tuple[torch.Tensor, DiffusionState]:
-        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample."""
+        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample.
+
+        Raises ModelError for controls of another shape, or a sample without a generator.
+        """
         if controls.ndim != 3 or controls.shape[1] != 1:
             raise ModelError(f"step: controls are {tuple(controls.shape)}; one step takes (b, 1, control)")
+        self.signature.require(self.signature.shape, controls.shape[2], "step")
+        if evaluations > 1 and generator is None:
+            raise ModelError(f"step: a sample in {evaluations} evaluations is drawn from a generator; give one")
         now = controls[:, 0]
         if state.features is None:
             state = DiffusionState(state.frames, state.view, self.encoder(state.frames))

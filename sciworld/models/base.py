@@ -113,7 +113,10 @@ class WorldModel(nn.Module, ABC):
 
     @abstractmethod
     def start(self, frames: torch.Tensor, view: torch.Tensor) -> State:
-        """Encode frames : (b, context, y, x, channel) float32 and view : (b, 6) of the last into a state."""
+        """Encode frames : (b, context, y, x, channel) float32 and view : (b, 6) of the last into a state.
+
+        A state is a dataclass of tensors (b, ...), or None for what is not known yet: surrogates pick its rows.
+        """
 
     @abstractmethod
     def expand(self, state: State, n: int) -> State:

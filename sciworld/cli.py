@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,6 +102,17 @@ def catalog_fetch(name: Annotated[str, typer.Argument(help="As the list has it."
         typer.echo(path)
 
 
+@catalog_app.command("ingest")
+def catalog_ingest(
+    name: Annotated[str, typer.Argument(help="As the list has it.")],
+    out: Annotated[Path, typer.Option(help="The store that its recordings are appended to; made if missing.")],
+) -> None:
+    """Fetch a data set of files, and read its frames into a store."""
+    from sciworld.ingest import run
+
+    report(run.ingest_entry(name, out))
+
+
 @app.command()
 def ingest(
     sources: Annotated[list[Path], typer.Argument(help="Files, one recording each; a folder is one movie.")],
@@ -120,6 +132,8 @@ def ingest(
     frames: Annotated[int | None, typer.Option(help="Keep only the first so many frames.")] = None,
     array: Annotated[str | None, typer.Option(help="Which array, where a file holds several.")] = None,
     session: Annotated[str | None, typer.Option(help="Name of the session; else that of the file.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the data.")] = None,
+    citation: Annotated[str | None, typer.Option(help="Of the data.")] = None,
     allow_nan: Annotated[
         bool, typer.Option("--allow-nan", help="Keep frames with pixels that are not finite.")
     ] = False,
@@ -129,18 +143,14 @@ def ingest(
     from sciworld.ingest import run
 
     stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
+    stated |= {"licence": licence, "citation": citation}
     stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
     found = run.ingest(
         [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
         shift=shift, reader=reader, allow_nan=allow_nan,
         options={name: value for name, value in stated.items() if value is not None},
     )  # fmt: skip
-    for history in found.histories:
-        typer.echo(f"- {history}")
-    typer.echo(f"{found.recordings} recordings, {found.frames} frames appended to {found.store}")
-    if found.figure is not None:
-        typer.echo(f"the lag's picture: {found.figure}")
-    warn(found.warnings)
+    report(found)
 
 
 @app.command()
@@ -170,7 +180,8 @@ def train(
     made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
     log = made.log()
     typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
-    typer.echo(f"under other windows' controls the loss is {log[-1]['control_gain']:+.1%} worse")
+    if "control_gain" in log[-1]:
+        typer.echo(f"under other windows' controls the loss is {log[-1]['control_gain']:+.1%} worse")
 
 
 @app.command()
@@ -221,7 +232,7 @@ def search(
         )  # fmt: skip
     show(stem_run.plan_table(plan, aim))
     if out is not None:
-        out.write_text(plan.to_json(), encoding="utf-8")
+        write(out, plan.to_json())
         typer.echo(f"the plan: {out}")
 
 
@@ -248,7 +259,7 @@ def replay(
     show(stem_report.verdict_table(verdicts))
     warn(text for found in verdicts.values() for text in found.warnings())
     if out is not None:
-        out.write_text(verdict.to_json(verdicts), encoding="utf-8")
+        write(out, verdict.to_json(verdicts))
         typer.echo(f"the verdicts: {out}")
 
 
@@ -265,6 +276,19 @@ def demo_stem(
     stem.run(out, stem.DemoSettings(seconds=seconds, episodes=episodes, seed=seed))
 
 
+def report(found: Any) -> None:
+    """What an ingest did."""
+    from sciworld.evaluate.table import Table
+
+    for history in found.histories:
+        typer.echo(f"- {history}")
+    rows = [("store", str(found.store)), ("recordings", str(found.recordings)), ("frames", str(found.frames))]
+    if found.lag is not None:
+        rows += [("lag", found.lag.summary()), ("its picture", str(found.figure))]
+    show(Table(("appended", ""), tuple(rows)))
+    warn(found.warnings)
+
+
 def load(run: Path, device: str) -> tuple[Any, Any]:
     """The run and its surrogate."""
     from sciworld.surrogate.surrogate import Surrogate
@@ -277,11 +301,16 @@ def load(run: Path, device: str) -> tuple[Any, Any]:
 
 def point(text: str) -> tuple[float, float]:
     """Two numbers such as "3.2,-1". Raises SettingsError."""
-    try:
+    with contextlib.suppress(ValueError):
         x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal 3.2,-1.0") from None
-    return x, y
+        if math.isfinite(x + y):
+            return x, y
+    raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal=3.2,-1.0")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def show(table: Any) -> None:

@@ -242,8 +242,8 @@ class ControlSpace:
     def require_same(self, other: ControlSpace, where: str = "controls") -> None:
         """Raise ControlError that names the first difference in names, order, units or kinds."""
         if self.names != other.names:
-            expected = ", ".join(self.names)
-            raise ControlError(f"{where}: controls are {', '.join(other.names)}; expected {expected}, in this order")
+            expected, got = (", ".join(names) or "none" for names in (self.names, other.names))
+            raise ControlError(f"{where}: controls are {got}; expected {expected}, in this order")
         for mine, theirs in zip(self.table, other.table, strict=True):
             for field in ("units", "kind", "levels", "frame", "axis", "acts"):
                 expected, got = getattr(mine, field), getattr(theirs, field)

@@ -364,7 +364,7 @@ def _finite(recording: xr.Dataset, names: list[str]) -> np.ndarray:
 def _open_tensorstore(folder: Path) -> Any:
     spec = {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{folder.absolute()}/"},
+        "kvstore": {"driver": "file", "path": f"{folder.resolve()}/"},
         # Parts never change once they exist.
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",

@@ -36,7 +36,7 @@ def rollout(
     """
     held_out = unseen(run, store)
     if which is None:
-        which = 0 if held_out is None else int(held_out[0])
+        which = int(held_out[0]) if held_out is not None and len(held_out) else 0
     require(-len(store) <= which < len(store), f"recording is {which}; {store.path} has 0 to {len(store) - 1}")
     which %= len(store)
     ds = store[which]

@@ -75,16 +75,16 @@ def train(
 
 
 def unseen(run: Run, store: Store) -> np.ndarray | None:
-    """Recordings of `store` that the training of `run` did not see : (recording,) int64.
+    """Recordings of `store` that the training of `run` did not see : (recording,) int64, none if it saw them all.
 
     None where that is not known: the run was trained on other recordings, or on a choice of its own.
     """
     count = run.config["windows"]
-    if run.config["validation"] is None or len(set(store.sessions())) < 2:
-        return None
-    out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
+    out, seen = np.empty(0, dtype=np.int64), None
     try:
+        if run.config.get("validation"):
+            out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
         windows = Windows(store, count["context"], count["horizon"], recordings=seen, memory_bytes=0)
-    except SciworldError:  # windows that its model takes are not in this store: it was another
+    except SciworldError:  # it has no such sessions, or no such windows: it was another
         return None
     return out if windows.fingerprint() == count["fingerprint"] else None

@@ -53,7 +53,7 @@ def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: A
         paths = [Path(one) for one in path]
         if not paths:
             raise SettingsError("read: an empty list of files; give at least one")
-        whole = paths[0].parent if len(paths) > 1 else paths[0]
+        whole = paths[0].absolute().parent if len(paths) > 1 else paths[0]
     raws = [_loader(one, reader)(one, settings) for one in paths]
     raw = raws[0] if len(raws) == 1 else join(raws, paths)
     return as_recording(raw, whole, settings)

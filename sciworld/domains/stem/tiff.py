@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ _TIMES = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0
 def load_tiff(path: Path, options: ReadOptions) -> Raw:
     """A TIFF stack; pages are frames. Calibration from ImageJ or OME metadata; resolution tags alone are no lengths."""
     kind = "a TIFF stack"
-    with reading(path, kind), tifffile.TiffFile(path) as file:
+    with reading(path, kind), _quiet(), tifffile.TiffFile(path) as file:
         series = _series(file, options, path)
         _check_pages(file, series, path)
         notes: list[str] = []
@@ -34,6 +36,17 @@ def load_tiff(path: Path, options: ReadOptions) -> Raw:
         elif "XResolution" in file.pages.first.tags:
             notes.append("its resolution tags are of print, and not taken as a calibration")
         return Raw(frames, kind + stated, step=step, time=time, notes=tuple(notes))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What tifffile logs of a damaged file is said by the error that follows."""
+    log = tifffile.logger()
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _series(file: tifffile.TiffFile, options: ReadOptions, path: Path) -> tifffile.TiffPageSeries:

@@ -104,7 +104,8 @@ def imagine(
     surrogate.space.require_same(ControlSpace(table), "the recording")
     ahead = _ahead(ds)
     if start is None:
-        first = min(surrogate.model.context, len(ahead)) - 1
+        first = surrogate.model.context - 1
+        first = first if ahead[first:].any() else 0  # rather a short context than none
         start = first + int(np.minimum(ahead[first:], steps or STEPS).argmax())
     if not 0 <= start < len(ahead):
         raise SettingsError(f"start is {start}; the recording has the frames 0 to {len(ahead) - 1}")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sciworld.demos.steering import OPTIMIZER, idle_frames
 from sciworld.domains.stem.appearance import Appearance, site_readers
 from sciworld.domains.stem.locate import BOND, Located, locate
-from sciworld.domains.stem.objectives import AtSite
+from sciworld.domains.stem.objectives import AtSite, region
 from sciworld.domains.stem.simulator import StemSimulator, StemState
-from sciworld.search import optimizers
 from sciworld.search.problem import Problem
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Observation
@@ -90,7 +90,9 @@ def hop_map(
             learned[i] = _ended_at(futures, here, one.view)
         else:
             reader = site_readers(here, one.view, present.frames.shape[1:3], appearance)[0, 1:]
-            learned[i] = np.einsum("cyx,kyx->ck", futures[:, 0, :, :, 0], reader)
+            idle = idle_frames(surrogate, one)[0]
+            read = np.einsum("cyx,kyx->ck", futures[:, 0, :, :, 0] - idle[None, :, :, 0], reader)
+            learned[i] = np.clip(read, 0.0, 1.0)  # noise takes the reading of an impossible hop below 0
         learned[i] = learned[i][:, _same_order(here.neighbours[0], state.neighbours[i])]
     return HopMap(np.asarray(offsets), np.asarray(dwells), learned.reshape(n, d, b, 3), true)
 
@@ -112,8 +114,8 @@ def decide(
     n = len(present)
     located = locate(present.frames, present.view)
     readers = site_readers(located, present.view, present.frames.shape[1:3], appearance)
-    low = np.column_stack([located.silicon - 2.2, np.full(n, dwell)])
-    high = np.column_stack([located.silicon + 2.2, np.full(n, dwell)])
+    low, high = region(located.silicon, present)
+    low[:, 2] = high[:, 2] = dwell
     chosen, best = np.empty((n, 3)), np.empty((n, 3))
     orders = np.array([_same_order(located.neighbours[i], state.neighbours[i]) for i in range(n)])
     for k in range(3):
@@ -125,7 +127,7 @@ def decide(
             problem,
             rng,
             settings=SearchSettings(budget=budget),
-            optimizer_settings=optimizers.named("cem").Settings(population=32, elite=0.2),
+            optimizer_settings=OPTIMIZER,
         )
         chosen[:, k] = simulator.outcomes(state, plan.controls[:, 0])[:, 1 + k]
         best[:, k] = _best_on_axis(simulator, state, k, dwell)

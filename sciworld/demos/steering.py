@@ -101,7 +101,7 @@ def planner(
 ) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame."""
     space = beam_space(surrogate)
-    steer = Steer(goals, appearance, settings)
+    steer = Steer(goals, appearance, settings, lambda observation: idle_frames(surrogate, observation))
     return RecedingHorizon(
         surrogate,
         lambda observation: problem(steer(observation), space),
@@ -130,7 +130,7 @@ def plan_action(
     located = locate(present.frames, present.view)
     if located.n_silicon[0] != 1:
         raise SearchError(f"the frame shows {located.n_silicon[0]} silicon atoms, not one; choose another frame")
-    aim = Steer(goal[None], appearance, settings)(present)
+    aim = Steer(goal[None], appearance, settings, lambda seen: idle_frames(surrogate, seen))(present)
     if not aim.active[0]:
         x, y = located.silicon[0]
         raise SearchError(f"the silicon, at {x:.2f},{y:.2f} A, is at the goal already; there is nothing to search for")
@@ -143,6 +143,20 @@ def plan_action(
         uncertainty=scores.std(axis=1, ddof=1),
         evaluations=plan.evaluations + surrogate.evaluations(1, 1, SAMPLES),
     )
+
+
+def idle_frames(surrogate: Surrogate, observation: Observation) -> np.ndarray:
+    """Frames (n, y, x, channel) that the surrogate expects of a beam that does next to nothing.
+
+    It stands for the shortest dwell in the corner of the searched square that is farthest from the silicon.
+    """
+    silicon = locate(observation.frames, observation.view).silicon
+    low, high = region(silicon, observation)
+    far = np.where(high[:, :2] - silicon > silicon - low[:, :2], high[:, :2], low[:, :2])
+    controls = surrogate.space.clip(np.column_stack([far, low[:, 2]]))[:, None, None]
+    state = surrogate.start(observation)
+    frames: np.ndarray = surrogate.futures(state, controls, 0, np.random.default_rng(0))[:, 0, 0, 0]
+    return frames
 
 
 def problem(aim: Aim, space: ControlSpace) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +17,24 @@ REACHED = 0.5 * BOND  # A: nearer to the goal than to any other site
 
 
 class AtSite:
-    """Probability that the silicon ends at one site; linear in the frame.
+    """Probability that the silicon ends at one neighbouring site; linear in the frame.
 
     Parameters
     ----------
-    reader : (y, x), one row of `site_readers`: the sum of reader * expected image is the probability.
+    reader : (y, x), the row of that site in `site_readers`: the sum of reader * expected image is the probability.
+    idle : (y, x) image expected if the beam does nothing. Where it is given, only what differs from it is read: a
+        forecaster that sees the silicon a few pm off, in every future alike, then errs no more by that.
     """
 
     linear = True
 
-    def __init__(self, reader: np.ndarray) -> None:
+    def __init__(self, reader: np.ndarray, idle: np.ndarray | None = None) -> None:
         self.reader = reader
+        self.offset = 0.0 if idle is None else float((reader * idle).sum())
 
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel): of their last frame."""
-        return np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader)
+        return np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader) - self.offset
 
 
 class ProgressRate:
@@ -42,7 +46,7 @@ class ProgressRate:
 
     Parameters
     ----------
-    readers : (4, y, x) of `site_readers`. gains : (4,) A, the approach that each site means.
+    readers : (4, y, x) of `site_readers`. gains : (4,) A, the approach that each site means. idle : as in `AtSite`.
     overhead : s that an image takes. dwell : which control is the dwell. per_second : units of the cost that pass in
         a second: 1 for seconds, the beam's electrons per second for dose.
     """
@@ -50,16 +54,22 @@ class ProgressRate:
     linear = True
 
     def __init__(
-        self, readers: np.ndarray, gains: np.ndarray, overhead: float, dwell: int = 2, per_second: float = 1.0
+        self,
+        readers: np.ndarray,
+        gains: np.ndarray,
+        overhead: float,
+        idle: np.ndarray | None = None,
+        dwell: int = 2,
+        per_second: float = 1.0,
     ) -> None:
-        self.reader = np.einsum("kyx,k->yx", readers, gains)
+        self.approach = AtSite(np.einsum("kyx,k->yx", readers, gains), idle)
         self.overhead = overhead
         self.dwell = dwell
         self.per_second = per_second
 
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample), A per s or A per electron; controls (candidate, step, control)."""
-        approach = np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader)
+        approach = self.approach(futures, controls)
         seconds = controls[:, :, self.dwell].sum(axis=1) + self.overhead * controls.shape[1]
         return approach / (seconds * self.per_second)[:, None]
 
@@ -107,13 +117,25 @@ class Aim:
 class Steer:
     """Reads from each frame where the silicon is, and says what would bring it nearer to its goal.
 
-    Sees pixels and the view alone. goals : (n, 2) A, laboratory frame, one for each of the n frames.
+    Sees pixels, the view, and what a forecaster expects of a beam that does nothing.
+
+    Parameters
+    ----------
+    goals : (n, 2) A, laboratory frame, one for each of the n frames.
+    idle : observation -> frames (n, y, x, channel) expected if nothing is done, see `AtSite`.
     """
 
-    def __init__(self, goals: np.ndarray, appearance: Appearance, settings: SteerSettings | None = None) -> None:
+    def __init__(
+        self,
+        goals: np.ndarray,
+        appearance: Appearance,
+        settings: SteerSettings | None = None,
+        idle: Callable[[Observation], np.ndarray] | None = None,
+    ) -> None:
         self.goals = np.asarray(goals, dtype=np.float64)
         self.appearance = appearance
         self.settings = settings or SteerSettings()
+        self.idle = idle
 
     def __call__(self, observation: Observation) -> Aim:
         """The aim of each frame in `observation`, whose rows are those of `goals`."""
@@ -124,13 +146,15 @@ class Steer:
         after = np.linalg.norm(located.neighbours - self.goals[:, None], axis=2)
         target = after.argmin(axis=1)
         readers = site_readers(located, observation.view, observation.frames.shape[1:3], self.appearance)
+        idle = [None] * len(now) if self.idle is None else list(self.idle(observation)[..., 0])
         if settings.aim == "site":
-            objectives: list[Objective] = [AtSite(readers[i, 1 + k]) for i, k in enumerate(target)]
+            objectives: list[Objective] = [AtSite(readers[i, 1 + k], idle[i]) for i, k in enumerate(target)]
         else:
             gains = np.concatenate([np.zeros((len(now), 1)), now[:, None] - after], axis=1)
             per_second = ELECTRONS_PER_NA * settings.current if settings.aim == "dose" else 1.0
             objectives = [
-                ProgressRate(readers[i], gains[i], settings.frame_time, per_second=per_second) for i in range(len(now))
+                ProgressRate(readers[i], gains[i], settings.frame_time, idle[i], per_second=per_second)
+                for i in range(len(now))
             ]
         return Aim(objectives, low, high, now >= REACHED, target)
 

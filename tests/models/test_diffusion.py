@@ -45,9 +45,10 @@ def test_shapes(context, evaluations):
     assert losses.total.shape == () and losses.total.requires_grad and not losses.parts["total"].requires_grad
 
 
-def test_an_untrained_model_predicts_the_last_frame():
-    windows = batch()
-    close(predicted(tiny(trained=False), windows)[:, 0], windows.frames[:, 0])
+@pytest.mark.parametrize("context", [1, 2])
+def test_an_untrained_model_predicts_the_last_frame(context):
+    windows = batch(t=context + 1)
+    close(predicted(tiny(trained=False, context=context), windows)[:, 0], windows.frames[:, context - 1])
 
 
 def test_its_first_loss_is_the_change_of_the_frames():
@@ -132,6 +133,16 @@ def test_everything_that_is_given_matters():
     frames, controls = windows.frames.clone(), windows.controls.clone()
     frames[:, 2], controls[:, 0] = 0.0, 0.0
     assert torch.equal(predicted(model, dataclasses.replace(windows, frames=frames, controls=controls)), base)
+
+
+def test_the_loss_is_that_of_the_frame_after_the_context():
+    model, windows = tiny(context=2), batch(t=3)
+    base = model.loss(windows, noise()).total
+    for part, row, matters in (("controls", 0, False), ("controls", 1, True), ("frames", 2, True)):
+        changed = getattr(windows, part).clone()
+        changed[:, row] = changed[:, row].roll(1, dims=0)
+        other = model.loss(dataclasses.replace(windows, **{part: changed}), noise()).total
+        assert torch.equal(other, base) != matters
 
 
 def test_gradients_reach_the_controls_and_every_weight():

@@ -1,23 +1,89 @@
-"""The command line: light help, one line for an error, exit codes, the doctor."""
+"""The command line: light help, one line for an error, exit codes, and every command on tiny data."""
 
 from __future__ import annotations
 
 import errno
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
-from typer.testing import CliRunner
+import tifffile
+import toy
+from typer.testing import CliRunner, Result
 
 import sciworld
-from sciworld import cli, doctor
+from sciworld import catalog, cli, doctor
+from sciworld.demos import steering, stem
+from sciworld.domains.stem import appearance
+from sciworld.domains.stem.generate import generate
 from sciworld.errors import StoreError
+from sciworld.evaluate.table import Table
+from sciworld.evaluate.verdict import Verdict
+from sciworld.search.search import Plan
+from sciworld.store import Store
+from sciworld.training.run import Run
+from sciworld.training.train import unseen
 
 runner = CliRunner()
+ROOT = Path(__file__).resolve().parents[1]
+MAP = "x=beam_x:A:-100:100,y=beam_y:A:-100:100,dwell=t:s:0.5:20"
+
+
+def call(*args: object) -> Result:
+    return runner.invoke(cli.app, [str(arg) for arg in args])
+
+
+def good(*args: object) -> str:
+    """What a command that must succeed prints."""
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def bad(*args: object) -> str:
+    """The one line that a command that must fail prints."""
+    result = call(*args)
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of ten simulated recordings, and a run of three steps on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    generate(folder / "store", 3, transitions=80, steps=8)
+    out = good("train", folder / "store", "--run", folder / "run", "--domain", "stem", "--steps", 3, "--batch", 4)
+    assert "3 steps" in out and "loss" in out
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the toy domain: two channels, and controls that are no beam."""
+    folder = tmp_path_factory.mktemp("toy")
+    Store.create(folder / "store").append(toy.recordings(5))
+    good("train", folder / "store", "--run", folder / "run", "--steps", 2, "--batch", 4)
+    return folder
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes of an untrained surrogate end soon."""
+    monkeypatch.setattr(steering, "LIMIT", 8.0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How atoms look is measured on fewer frames."""
+    monkeypatch.setattr(appearance, "FRAMES", 12)
 
 
 def raising(error: BaseException) -> Any:
@@ -108,3 +174,253 @@ def test_doctor_goes_on_after_a_check_that_breaks(monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 1
     assert result.output.count("libfoo.so is missing") == 4
     assert "fine" in result.output
+
+
+def test_train_says_where_its_recordings_came_from(folder: Path) -> None:
+    run = Run(folder / "run")
+    (source,) = run.config["sources"]
+    assert source.startswith("sciworld.domains.stem.generate, seed 3")
+    assert run.config["symmetries"] == ["flip_x", "flip_y", "transpose"] and run.config["focus"] == "focus"
+    assert len(run.log()) == 1
+
+
+def test_train_goes_on_with_a_run(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "run", tmp_path / "run")
+    same = ("train", folder / "store", "--run", tmp_path / "run", "--batch", 4, "--domain", "stem")
+    assert "3 steps" in good(*same, "--steps", 3, "--resume")
+    assert "fit.steps was 3, is 4" in bad(*same, "--steps", 4, "--resume")
+    assert "exists already" in bad(*same, "--steps", 3)
+
+
+def test_a_run_knows_what_it_did_not_see(folder: Path, other: Path, tmp_path: Path) -> None:
+    store = Store.open(folder / "store")
+    (expected, _) = store.split((0.1, 0.9), 0)
+    found = unseen(Run(folder / "run"), store)
+    assert found is not None and found.tolist() == expected.tolist() and len(found) == 1
+    assert unseen(Run(folder / "run"), Store.open(other / "store")) is None
+    assert unseen(Run(folder / "run"), generate(tmp_path / "store", 4, transitions=80, steps=8)) is None
+
+
+def test_one_session_is_seen_as_a_whole(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    store.append([toy.make(session="only")])
+    good("train", store.path, "--run", tmp_path / "run", "--steps", 1, "--batch", 4)
+    found = unseen(Run(tmp_path / "run"), store)
+    assert found is not None and len(found) == 0
+    assert "Training saw it." in good("rollout", tmp_path / "run", store.path, "--out", tmp_path / "a.html")
+
+
+def test_rollout_draws_a_recording_that_training_did_not_see(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pages" / "rollout.html"
+    out = good("rollout", folder / "run", folder / "store", "--out", page, "--steps", 3, "--samples", 2)
+    assert "Training did not see it." in out and "haadf: error (counts)" in out
+    text = page.read_text()
+    assert "future 2" in text and "future 3" not in text and "Training did not see it." in text
+    assert (page.parent / "plotly.min.js").is_file()
+    again = good("rollout", folder / "run", folder / "store", "--out", page, "--recording", -1, "--start", 2)
+    assert "Recording 9 of store" in again and "from frame 2 on. Training saw it." in again
+
+
+def test_rollout_is_of_any_domain(other: Path, tmp_path: Path) -> None:
+    out = good("rollout", other / "run", other / "store", "--out", tmp_path / "a.html", "--recording", 0, "--steps", 2)
+    for heading in ("fan_x (mm)", "mode (1)", "smoke: error (counts)", "heat: error (K)"):
+        assert heading in out
+
+
+@pytest.mark.parametrize(("aim", "promise"), [("progress", "(A/s)"), ("dose", "(A/e)"), ("site", "probability")])
+def test_search_finds_controls_with_units(folder: Path, tmp_path: Path, aim: str, promise: str) -> None:
+    path = tmp_path / "plans" / "plan.json"
+    asked = ("--goal=-4,3", "--frame", 2, "--aim", aim, "--budget", 64, "--out", path)
+    out = good("search", folder / "run", folder / "store", *asked)
+    plan = Plan.from_json(path.read_text())
+    plan.space.check(plan.controls)
+    x, y, dwell = plan.controls[0, 0]
+    for name, value, units in (("beam_x", x, "A"), ("beam_y", y, "A"), ("dwell", dwell, "s")):
+        (line,) = re.findall(rf"^{name} +(\S+) +{units}$", out, re.MULTILINE)
+        assert float(line) == pytest.approx(value, rel=0.01, abs=1e-3)
+    assert promise in out and "stopped: budget" in out and plan.stopped == "budget"
+    assert plan.uncertainty[0] > 0 and np.isfinite(plan.promise[0])
+    # Two generations of 32 posterior means, and 16 futures of four evaluations each.
+    assert plan.evaluations == 64 + 16 * 4
+    silicon = Store.open(folder / "store")[-1]["states"].values[2, :2]
+    assert np.linalg.norm(plan.controls[0, 0, :2] - silicon) < 2.2 * np.sqrt(2) + 0.3
+
+
+def test_search_has_nothing_to_do_at_the_goal(folder: Path) -> None:
+    x, y = Store.open(folder / "store")[-1]["states"].values[2, :2]
+    assert "at the goal already" in bad("search", folder / "run", folder / "store", f"--goal={x},{y}", "--frame", 2)
+
+
+def test_replay_says_who_judged_and_that_the_judge_made_the_data(folder: Path, tmp_path: Path, short: None) -> None:
+    result = call("replay", folder / "run", "--episodes", 2, "--out", tmp_path / "verdict.json")
+    assert result.exit_code == 0
+    for text in ("planned on the surrogate", "greedy with known rates", "random", "kinetic Monte Carlo", "prior rates"):
+        assert text in result.stdout
+    assert re.search("made the training data +yes +no +no", result.stdout)
+    assert "also made the training data" in result.stderr
+    verdicts = json.loads((tmp_path / "verdict.json").read_text())
+    planned = Verdict.from_json(json.dumps(verdicts["planned on the surrogate"]))
+    assert len(planned) == 2 and planned.made_training_data and "greedy with known rates" in verdicts
+
+
+def test_replay_of_a_run_on_other_data(folder: Path, tmp_path: Path, short: None) -> None:
+    shutil.copytree(folder / "run", tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "sources": ["movie.tif"]}))
+    result = call("replay", tmp_path / "run", "--episodes", 1, "--rates", "mixture")
+    assert result.exit_code == 0 and "also made the training data" not in result.stderr
+    assert "mixture rates" in result.stdout and "greedy" not in result.stdout  # nobody knows the rates
+    path.write_text(json.dumps({name: value for name, value in config.items() if name != "sources"}))
+    assert "does not say where its recordings came from" in bad("replay", tmp_path / "run", "--episodes", 1)
+
+
+def test_catalog_lists_shows_and_fetches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert {line.split()[0] for line in good("catalog", "list").splitlines()} == set(catalog.entries())
+    assert "CC0-1.0" in good("catalog", "show", "si-graphene-sim-tiny")
+    monkeypatch.setattr(catalog, "fetch", lambda name, progress: [tmp_path / "a", tmp_path / name])
+    assert good("catalog", "fetch", "b") == f"{tmp_path}/a\n{tmp_path}/b\n"
+    monkeypatch.setattr(catalog, "fetch", lambda name, progress: tmp_path / name)
+    assert good("catalog", "fetch", "b") == f"{tmp_path}/b\n"
+
+
+def test_catalog_ingests_the_real_movie(mirror: Path, tmp_path: Path) -> None:
+    assert "frames      25" in good("catalog", "ingest", "si-graphene-movie", "--out", tmp_path / "store")
+    assert Store.open(tmp_path / "store")[0].sizes["time"] == 25
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """frames.tif and beam.csv as a microscopist has them, and damaged ones."""
+    files = tmp_path_factory.mktemp("files")
+    ds = Store.open(folder / "store")[2]
+    tifffile.imwrite(files / "frames.tif", ds["frames"].values[..., 0])
+    rows = [",".join(map(str, row)) for row in ds["controls"].values[:-1]]
+    (files / "beam.csv").write_text("\n".join(["beam_x,beam_y,t", *rows]))
+    (files / "foreign.tif").write_bytes(b"a letter, not a picture" * 40)
+    whole = (files / "frames.tif").read_bytes()
+    (files / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    return files
+
+
+def test_ingest_gives_what_train_and_search_take(files: Path, tmp_path: Path) -> None:
+    asked = ("--controls", files / "beam.csv", "--map", MAP, "--pixel-size", "43.75:pm", "--session", "monday")
+    out = good("ingest", files / "frames.tif", "--out", tmp_path / "store", *asked)
+    assert "measured lag" in out and str(tmp_path / "store-lag.html") in out
+    assert (tmp_path / "store-lag.html").is_file()
+    ds = Store.open(tmp_path / "store")[0]
+    assert ds.attrs["session"] == "monday" and ds.sizes["time"] == 9
+    assert ds["view"].values[0, 0] == pytest.approx(0.4375)
+    good("train", tmp_path / "store", "--run", tmp_path / "run", "--steps", 1, "--batch", 4)
+    plan = good("search", tmp_path / "run", tmp_path / "store", "--goal=-5,40", "--frame", 3, "--budget", 32)
+    assert re.search(r"^dwell +\S+ +s$", plan, re.MULTILINE)
+
+
+def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_path: Path) -> None:
+    shutil.copy(files / "frames.tif", tmp_path / "more.tif")
+    both = (files / "frames.tif", tmp_path / "more.tif")
+    good("ingest", *both, "--out", tmp_path / "two")
+    good("ingest", *both, "--out", tmp_path / "one", "--together", "--frame-seconds", 2)
+    assert len(Store.open(tmp_path / "two")) == 2
+    assert [ds.sizes["time"] for ds in Store.open(tmp_path / "one")] == [18]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train {t}/none --run {t}/r", "none: not a store"),
+        ("train {store} --run {t}/r --domain fluid", "no domain 'fluid'; there are stem"),
+        ("train {store} --run {t}/r --steps 3 --seconds 5", "one of steps and seconds"),
+        ("train {store} --run {t}/r --steps 3 --preset huge", "no preset 'huge'"),
+        ("train {store} --run {t}/r --steps 3 --model gan", "no model family 'gan'"),
+        ("train {store} --run {t}/r --steps 3 --device warp", "device 'warp'"),
+        ("train {store} --run {t}/r --resume", "no such file"),
+        ("rollout {store} {store} --out {t}/a.html", "config.json: no such file"),
+        ("rollout {t}/foreign {store} --out {t}/a.html", "not of a run"),
+        ("rollout {t}/cut {store} --out {t}/a.html", "truncated"),
+        ("rollout {t}/noise {store} --out {t}/a.html", "no safetensors"),
+        ("rollout {t}/unfinished {store} --out {t}/a.html", "no such file"),
+        ("rollout {run} {t}/none --out {t}/a.html", "none: not a store"),
+        ("rollout {run} {other}/store --out {t}/a.html", "controls are fan_x, fan_y, mode; expected beam_x"),
+        ("rollout {run} {store} --out {t}/a.html --recording 10", "recording is 10"),
+        ("rollout {run} {store} --out {t}/a.html --start 8", "no step"),
+        ("rollout {run} {store} --out {t}/a.html --device warp", "device 'warp'"),
+        ("search {run} {store} --goal 3", "goal is '3'; write X,Y in A"),
+        ("search {run} {store} --goal nan,1", "goal is 'nan,1'"),
+        ("search {run} {store} --goal 3,4 --aim speed", "aim is 'speed'"),
+        ("search {run} {store} --goal 3,4 --frame 9", "frame is 9"),
+        ("search {run} {store} --goal 3,4 --recording 10", "recording is 10"),
+        ("search {run} {store} --goal 3,4 --budget 3", "raise the budget"),
+        ("search {run} {other}/store --goal 3,4", "view is in mm"),
+        ("search {other}/run {store} --goal 3,4", "controls are fan_x (mm)"),
+        ("replay {other}/run", "steering needs the beam's x and y in A"),
+        ("replay {run} --rates magic", "rates is 'magic'"),
+        ("replay {run} --episodes 0", "episodes is 0"),
+        ("replay {run} --within 1", "no site within 1"),
+        ("catalog show nothing", "no data set 'nothing'; there are haadf-single-atoms"),
+        ("catalog fetch nothing", "no data set 'nothing'"),
+        ("catalog ingest nothing --out {t}/s", "no data set 'nothing'"),
+        ("ingest {f}/foreign.tif --out {t}/s", "foreign.tif: cannot be read"),
+        ("ingest {f}/cut.tif --out {t}/s", "cut.tif: truncated"),
+        ("ingest {f}/none.tif --out {t}/s", "none.tif: no such file"),
+        ("ingest {f}/frames.tif --out {f}/beam.csv", "not a store"),
+        ("ingest {f}/frames.tif --out {t}/s --map x=a:A", "without controls"),
+        ("ingest {f}/frames.tif --out {t}/s --controls {f}/beam.csv --map x=bx:A", "no column 'bx'; the header has"),
+        ("ingest {f}/frames.tif --out {t}/s --controls {f}/beam.csv --map dwell=t", "'dwell=t' is no control"),
+        ("ingest {f}/frames.tif --out {t}/s --controls {f}/no.csv --map dwell=t:s", "no.csv: cannot be read"),
+        ("ingest {f}/frames.tif --out {t}/s --pixel-size 3:furlong", "length '3:furlong'"),
+        ("ingest {f}/frames.tif --out {t}/s --pixel-size big", "length 'big'"),
+        ("ingest {f}/frames.tif --out {t}/s --reader fluid", "no reader 'fluid'"),
+        ("demo stem --out {store}", "no earlier demo"),
+        ("demo stem --out {t}/d --seconds 0", "seconds is 0"),
+    ],
+)
+def test_damage_and_mistakes_are_one_line(
+    folder: Path, other: Path, files: Path, tmp_path: Path, command: str, message: str
+) -> None:
+    for name in ("cut", "noise", "unfinished", "foreign"):
+        if f"/{name} " in command:
+            shutil.copytree(folder / "run", tmp_path / name)
+    model = tmp_path / "cut" / "model.safetensors"
+    if model.is_file():
+        model.write_bytes(model.read_bytes()[:5000])
+    elif (tmp_path / "noise").is_dir():
+        (tmp_path / "noise" / "model.safetensors").write_bytes(np.random.default_rng(0).bytes(5000))
+    elif (tmp_path / "unfinished").is_dir():
+        (tmp_path / "unfinished" / "model.safetensors").unlink()
+    elif (tmp_path / "foreign").is_dir():
+        (tmp_path / "foreign" / "config.json").write_text('{"learning_rate": 0.1}')
+    places = {"t": tmp_path, "f": files, "store": folder / "store", "run": folder / "run", "other": other}
+    assert message in bad(*(word.format(**places) for word in command.split()))
+
+
+def test_a_damaged_shard_is_one_line(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "store", tmp_path / "store")
+    shard = max((path for path in tmp_path.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    shard.write_bytes(shard.read_bytes()[:-100])
+    line = bad("rollout", folder / "run", tmp_path / "store", "--out", tmp_path / "a.html")
+    assert "frames" in line and "restore" in line
+
+
+def test_a_store_of_a_newer_schema_is_one_line(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "store", tmp_path / "store")
+    path = tmp_path / "store" / "zarr.json"
+    node = json.loads(path.read_text())
+    node["attributes"]["sciworld_schema"] += 1
+    path.write_text(json.dumps(node))
+    assert "upgrade" in bad("train", tmp_path / "store", "--run", tmp_path / "run", "--steps", 1)
+
+
+def test_demo_does_the_whole_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(stem, "run", lambda *args: asked.append(args))
+    good("demo", "stem", "--out", tmp_path / "demo", "--seconds", 2, "--episodes", 1, "--seed", 5)
+    assert asked == [(tmp_path / "demo", stem.DemoSettings(seconds=2.0, episodes=1, seed=5))]
+
+
+def test_a_wide_table_lies_on_its_side_in_a_narrow_terminal() -> None:
+    table = Table(("what", "first", "second"), (("here", "1", "2"),), "caption")
+    assert table.fit(80) == str(table)
+    assert table.fit(12).splitlines() == ["what    here", "------  ----", "first   1", "second  2", "caption"]
+    tall = Table(("what", "first"), (("here", "1"), ("there", "2")))
+    assert tall.fit(3) == str(tall)

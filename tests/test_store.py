@@ -119,6 +119,11 @@ def test_nothing_appended_changes_nothing(store: Store) -> None:
     assert len(Store.create(store.path)) == 5
 
 
+def test_a_path_may_go_up_and_down(store: Store, tmp_path: Path) -> None:
+    roundabout = tmp_path / ".." / tmp_path.name / os.path.relpath(store.path, tmp_path)
+    same(Store.open(roundabout)[0], store[0])
+
+
 def test_an_empty_store_is_a_store(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "empty.zarr")
     assert (len(store), store.parts, store.sessions(), list(store)) == (0, (), [], [])

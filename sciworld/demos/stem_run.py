@@ -116,17 +116,12 @@ def judge(
     simulator = StemSimulator(
         StemSettings(rates=rates, rows=rows, columns=columns, field_of_view=columns * signature.view_step)
     )
+    drawn = Episodes.draw(simulator, episodes, within, seed)
     rng = np.random.default_rng([seed, 1])
     others, _ = simulator.expose(simulator.start(FRAMES, rng), rng)
     appearance = measure_appearance(others.frames, others.view)
-    return contest(
-        Episodes.draw(simulator, episodes, within, seed),
-        surrogate,
-        appearance,
-        seed,
-        made_training_data=simulated(run),
-        progress=progress,
-    )
+    made = simulated(run)
+    return contest(drawn, surrogate, appearance, seed, made_training_data=made, progress=progress)
 
 
 def simulated(run: Run) -> bool:

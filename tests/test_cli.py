@@ -256,7 +256,7 @@ def test_replay_says_who_judged_and_that_the_judge_made_the_data(folder: Path, t
     assert result.exit_code == 0
     for text in ("planned on the surrogate", "greedy with known rates", "random", "kinetic Monte Carlo", "prior rates"):
         assert text in result.stdout
-    assert re.search("made the training data +yes +no +no", result.stdout)
+    assert re.search("judge made the training data +yes +no +no", result.stdout)
     assert "also made the training data" in result.stderr
     verdicts = json.loads((tmp_path / "verdict.json").read_text())
     planned = Verdict.from_json(json.dumps(verdicts["planned on the surrogate"]))

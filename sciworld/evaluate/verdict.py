@@ -157,12 +157,17 @@ def seconds_ratio(verdict: Verdict, reference: Verdict, seed: int = 0) -> tuple[
 
 
 def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: int = 0) -> Table:
-    """Verdicts side by side, one a row; with `reference`, also the paired ratio of seconds to that one."""
+    """Verdicts side by side, one a row; with `reference`, also the paired ratio of seconds to that one.
+
+    A judge that all have in common is named in the caption.
+    """
     if not verdicts:
         raise SettingsError("compare: no verdicts; replay at least one controller")
     if reference is not None and reference not in verdicts:
         raise SettingsError(f"compare: no verdict '{reference}'; there are {', '.join(verdicts)}")
     units = sorted({verdict.dose_units for verdict in verdicts.values()})
+    judges = sorted({verdict.judge for verdict in verdicts.values()})
+    several = len(judges) > 1
     headings = ["", "success", "actions", "seconds", f"dose ({', '.join(units)})", "promise", "outcome", "optimism"]
     ratio = [] if reference is None else [f"seconds / {reference}"]
     rows = []
@@ -171,6 +176,10 @@ def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: in
         if reference is not None:
             found, pairs = seconds_ratio(verdict, verdicts[reference], seed)
             cells.append(DASH if name == reference else f"{interval(found)} in {pairs} pairs")
-        rows.append((*cells, verdict.judge, "yes" if verdict.made_training_data else "no"))
+        judge = [verdict.judge] if several else []
+        rows.append((*cells, *judge, "yes" if verdict.made_training_data else "no"))
     caption = "Shares with Wilson's 95 % interval, means with a bootstrap over episodes. Optimism is promise - outcome."
-    return Table((*headings, *ratio, "judge", "made the training data"), tuple(rows), caption)
+    if not several:
+        caption = f"Judged by {judges[0]}. {caption}"
+    titles = (*headings, *ratio, *(["judge"] if several else []), "judge made the training data")
+    return Table(titles, tuple(rows), caption)

@@ -111,6 +111,14 @@ def test_the_table_compares_all_against_the_reference():
         compare({})
 
 
+def test_a_common_judge_stands_below_and_others_beside():
+    one, other = make(judge="the lattice"), make(judge="the microscope")
+    same = compare({"a": one, "b": one})
+    assert same.caption.startswith("Judged by the lattice. ") and "judge" not in same.columns
+    apart = compare({"a": one, "b": other})
+    assert [row[apart.columns.index("judge")] for row in apart.rows] == ["the lattice", "the microscope"]
+
+
 def test_episodes_that_do_not_fit_are_refused():
     with pytest.raises(SettingsError, match="shapes do not fit"):
         make(seconds=np.zeros(3))

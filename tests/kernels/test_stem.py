@@ -39,8 +39,8 @@ def atoms(n, rates="prior", seed=0):
 
 def same_atom(n, rates, offset, seed=0):
     """n times the same atom under the same beam, `offset` A from the silicon toward its neighbour 0."""
-    sites, lattices, terms, _, _, seeds = atoms(n, rates, seed)
-    sites[:], lattices[:], terms[:] = sites[0], lattices[0], terms[0]
+    sites, lattices, terms = (part.repeat(n, axis=0) for part in atoms(1, rates, seed)[:3])
+    seeds = np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64)
     silicon = twins.site_positions(sites, lattices)
     along = (twins.site_positions(twins.neighbours(sites, 0), lattices) - silicon) / kernels.BOND
     return sites, lattices, terms, silicon + offset * along, np.ones(n), seeds

@@ -8,7 +8,7 @@ pixel (column, row) or laboratory (x, y); `view` and `inverse` are the affine ma
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 _DEGREE = math.pi / 180.0
 _PERIOD = 2.0 * math.pi / 3.0  # the honeycomb around one of its sites repeats after a third of a turn
@@ -272,10 +272,12 @@ def locate(
     return found
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def brightest(frames, weights_x, weights_y, out):
-    """Column and row of the brightest pixel of each blurred frame : (frame, y, x), into out : (frame, 2)."""
-    for f in prange(len(frames)):
+    """Column and row of the brightest pixel of each blurred frame : (frame, y, x), into out : (frame, 2).
+
+    Not parallel: it runs between the steps of a training, whose threads it would keep waiting."""
+    for f in range(len(frames)):
         blurred = np.empty(frames[f].shape)
         blur(frames[f], weights_x, weights_y, blurred)
         place = blurred.argmax()

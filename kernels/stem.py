@@ -15,16 +15,24 @@ from sciworld.kernels.random import exponential, normal, poisson, uniform
 
 LATTICE = 2.46
 BOND = LATTICE / math.sqrt(3.0)
+# Unit vectors from a site with s = 0 to its neighbours 0, 1, 2, at angle 0; from s = 1 they point the other way.
+BONDS_X = (math.sqrt(3.0) / 2.0, -math.sqrt(3.0) / 2.0, 0.0)
+BONDS_Y = (0.5, 0.5, -1.0)
 SHELL_SITES = 19  # sites within three bonds of a site of the honeycomb: 1 + 3 + 6 + 9
 
 
 @njit(cache=True, inline="always")
-def site_position(n, m, s, lattice):
-    """x, y of a site in A; lattice = (origin x, origin y, angle)."""
+def pose_of(lattice):
+    """(x, y, cos, sin) of a lattice (origin x, origin y, angle): its trigonometry, done once."""
+    return lattice[0], lattice[1], math.cos(lattice[2]), math.sin(lattice[2])
+
+
+@njit(cache=True, inline="always")
+def site_position(n, m, s, pose):
+    """x, y of a site in A, on a lattice of that pose."""
     x = LATTICE * (n + 0.5 * m + 0.5 * s)
     y = LATTICE * (math.sqrt(3.0) / 2.0 * m + math.sqrt(3.0) / 6.0 * s)
-    c, d = math.cos(lattice[2]), math.sin(lattice[2])
-    return lattice[0] + c * x - d * y, lattice[1] + d * x + c * y
+    return pose[0] + pose[2] * x - pose[3] * y, pose[1] + pose[3] * x + pose[2] * y
 
 
 @njit(cache=True, inline="always")
@@ -39,18 +47,20 @@ def neighbour(n, m, s, i):
 
 
 @njit(cache=True)
-def bond_rates(n, m, s, lattice, beam_x, beam_y, terms, out):
+def bond_rates(n, m, s, pose, beam_x, beam_y, terms, out):
     """Hop rates to the three neighbours in 1/s, into out : (3,); returns their sum."""
-    x0, y0 = site_position(n, m, s, lattice)
+    x, y = site_position(n, m, s, pose)
+    beam_x -= x
+    beam_y -= y
+    sign = 1.0 if s == 0 else -1.0
     total = 0.0
     for i in range(3):
-        nn, mm, ss = neighbour(n, m, s, i)
-        x1, y1 = site_position(nn, mm, ss, lattice)
-        ux, uy = (x1 - x0) / BOND, (y1 - y0) / BOND
+        ux = sign * (pose[2] * BONDS_X[i] - pose[3] * BONDS_Y[i])
+        uy = sign * (pose[3] * BONDS_X[i] + pose[2] * BONDS_Y[i])
         rate = 0.0
         for k in range(terms.shape[0]):
-            dx = beam_x - x0 - terms[k, 0] * ux
-            dy = beam_y - y0 - terms[k, 0] * uy
+            dx = beam_x - terms[k, 0] * ux
+            dy = beam_y - terms[k, 0] * uy
             r2 = dx * dx + dy * dy
             if terms[k, 1] > 0.0:
                 rate += terms[k, 2] * math.exp(-0.5 * r2 / terms[k, 1])
@@ -73,11 +83,12 @@ def hop(sites, lattices, terms, beams, dwells, currents, seeds, hops):
         stream = np.empty(1, np.uint64)
         stream[0] = seeds[c]
         rates = np.empty(3)
+        pose = pose_of(lattices[c])
         n, m, s = sites[c, 0], sites[c, 1], sites[c, 2]
         left = dwells[c]
         count = 0
         while True:
-            total = currents[c] * bond_rates(n, m, s, lattices[c], beams[c, 0], beams[c, 1], terms[c], rates)
+            total = currents[c] * bond_rates(n, m, s, pose, beams[c, 0], beams[c, 1], terms[c], rates)
             if total <= 0.0:
                 break
             left -= exponential(stream) / total
@@ -131,12 +142,13 @@ def outcomes(sites, lattices, terms, beams, dwells, currents, out):
     for c in prange(sites.shape[0]):
         found = np.empty((SHELL_SITES, 3), np.int64)
         count = _shells(sites[c], found)
+        pose = pose_of(lattices[c])
         rates = np.zeros((SHELL_SITES, 3))
         target = np.full((SHELL_SITES, 3), -1)
         fastest = 1e-12
         for j in range(count):
             n, m, s = found[j, 0], found[j, 1], found[j, 2]
-            total = bond_rates(n, m, s, lattices[c], beams[c, 0], beams[c, 1], terms[c], rates[j])
+            total = bond_rates(n, m, s, pose, beams[c, 0], beams[c, 1], terms[c], rates[j])
             fastest = max(fastest, total)
             for i in range(3):
                 nn, mm, ss = neighbour(n, m, s, i)
@@ -192,6 +204,7 @@ def render(sites, lattices, shifts, views, peak, ratio, background, sigma, jitte
         stream[0] = seeds[c]
         v = views[c]
         det = v[0] * v[4] - v[1] * v[3]
+        pose = pose_of(lattices[c])
         out[c] = background * peak
         offset = np.zeros(rows)
         if jitter > 0.0:
@@ -205,7 +218,7 @@ def render(sites, lattices, shifts, views, peak, ratio, background, sigma, jitte
             for dm in range(-cells, cells + 1):
                 for s in range(2):
                     n, m = sites[c, 0] + dn, sites[c, 1] + dm
-                    x, y = site_position(n, m, s, lattices[c])
+                    x, y = site_position(n, m, s, pose)
                     x += shifts[c, 0] - v[2]
                     y += shifts[c, 1] - v[5]
                     col = (v[4] * x - v[1] * y) / det

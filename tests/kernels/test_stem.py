@@ -111,7 +111,9 @@ def test_the_reference_table(rates, offset, total, toward, short, long):
     given = same_atom(N, rates, offset, seed=3)
     sites, lattices, terms, beams, _, _ = given
     out = np.empty(3)
-    assert kernels.bond_rates(*sites[0], lattices[0], *beams[0], terms[0], out) == pytest.approx(total, abs=1.1e-3)
+    assert kernels.bond_rates(*sites[0], kernels.pose_of(lattices[0]), *beams[0], terms[0], out) == pytest.approx(
+        total, abs=1.1e-3
+    )
     assert out[0] / out.sum() == pytest.approx(toward, abs=6e-4)
     for dwell, expected in ((1.5, short), (5.0, long)):
         _, hops = hop(given, dwell)

@@ -222,7 +222,7 @@ def shuffled(run: Run) -> Figure:
     """The surrogate trained on shuffled controls, in the same loop: it must fall into random's interval."""
     store = store_of(run, "prior", seed=1)
     _, appearance = main_surrogate(run)
-    surrogate = trained(run, "shuffled", shuffled_store(run, store), Scale(run.quick).seconds)
+    surrogate = trained(run, "shuffled", shuffled_store(run, store), Scale(run.quick).half_steps)
     return success(planned(run, "shuffled", surrogate, appearance, few=True))
 
 
@@ -248,13 +248,13 @@ def sizes(run: Run) -> dict[str, Figure]:
     scale = Scale(run.quick)
     store = store_of(run, "prior", seed=1)
     _, appearance = main_surrogate(run)
-    trained(run, "mixture", store_of(run, "mixture", seed=2, rates="mixture"), scale.seconds)
+    trained(run, "mixture", store_of(run, "mixture", seed=2, rates="mixture"), scale.half_steps)
     before = str(run.cache / f"run-mixture{'-quick' if run.quick else ''}" / "model.safetensors")
     figures = {}
     for size in SIZES:
         for kind, start in (("success", None), ("pretrained_success", before)):
             name = f"{kind}-{size}"
-            surrogate = trained(run, name, store, scale.small_seconds, min(size, scale.transitions), start)
+            surrogate = trained(run, name, store, scale.few_steps, min(size, scale.transitions), start)
             figures[f"{kind}_{size}"] = success(planned(run, name, surrogate, appearance, few=True))
     return figures
 
@@ -268,7 +268,7 @@ def demo(run: Run) -> dict[str, Figure]:
     with tempfile.TemporaryDirectory() as scratch:
         environment = {**os.environ, "SCIWORLD_CACHE": scratch}
         command = [str(Path(sys.executable).with_name("sciworld")), "demo", "stem", "--out", f"{scratch}/demo"]
-        command = [*command, "--seconds", "2", "--episodes", "2"] if run.quick else ["make", "-s", "demo"]
+        command = [*command, "--steps", "20", "--episodes", "2"] if run.quick else ["make", "-s", "demo"]
         began = time.perf_counter()
         subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - began

@@ -20,13 +20,14 @@ class Scale:
     def __init__(self, quick: bool) -> None:
         self.quick = quick
         self.transitions = 440 if quick else 22_000
-        self.seconds = 1.0 if quick else 270.0  # of training, as the demo
-        self.small_seconds = 1.0 if quick else 120.0  # of training on fewer transitions
+        self.steps = 20 if quick else 5000  # of training, as the demo
+        self.half_steps = 20 if quick else 3000
+        self.few_steps = 20 if quick else 1500  # of training on fewer transitions
         self.contexts = 2 if quick else 32
-        self.samples = 4 if quick else 32
+        self.samples = 4 if quick else 24
         self.decisions = 4 if quick else 170
         self.episodes = 3 if quick else 100
-        self.few_episodes = 2 if quick else 40
+        self.few_episodes = 2 if quick else 30
         self.budget = 32 if quick else 160
         self.few_budget = 32 if quick else 96
 
@@ -66,7 +67,7 @@ def shuffled_store(run: Run, store: Any) -> Any:
 
 
 def trained(
-    run: Run, name: str, store: Any, seconds: float, transitions: int | None = None, start: str | None = None
+    run: Run, name: str, store: Any, steps: int, transitions: int | None = None, start: str | None = None
 ) -> Any:
     """The surrogate of a model trained once; on the first `transitions` of the store, from a trained model or anew."""
     from sciworld.surrogate.surrogate import Surrogate
@@ -78,7 +79,7 @@ def trained(
     if not (folder / "model.safetensors").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         recordings = None if transitions is None else np.arange(-(-transitions // 22))
-        settings = FitSettings(seconds=seconds, learning_rate=2e-3 if start is None else 1e-3)
+        settings = FitSettings(steps=steps, learning_rate=2e-3 if start is None else 1e-3)
         train(store, folder, settings, domain="stem", recordings=recordings, start_from=start, progress=False)
     return Surrogate(TrainingRun(folder).model(), seconds=("dwell", 2.0))
 
@@ -88,7 +89,7 @@ def main_surrogate(run: Run) -> tuple[Any, Any]:
     from sciworld.demos.stem import appearance_of
 
     store = store_of(run, "prior", seed=1)
-    return trained(run, "all", store, Scale(run.quick).seconds), appearance_of(store)
+    return trained(run, "all", store, Scale(run.quick).steps), appearance_of(store)
 
 
 def unseen(contexts: int, seed: int) -> tuple[Any, Any, Any]:

@@ -266,14 +266,14 @@ def replay(
 @demo_app.command("stem")
 def demo_stem(
     out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
-    seconds: Annotated[float, typer.Option(help="Of training.")] = 270.0,
+    steps: Annotated[int, typer.Option(help="Of training.")] = 5000,
     episodes: Annotated[int, typer.Option(help="Of steering.")] = 30,
     seed: Seed = 0,
 ) -> None:
     """Steer silicon through graphene: record, train, search, replay, report."""
     from sciworld.demos import stem
 
-    stem.run(out, stem.DemoSettings(seconds=seconds, episodes=episodes, seed=seed))
+    stem.run(out, stem.DemoSettings(steps=steps, episodes=episodes, seed=seed))
 
 
 def report(found: Any) -> None:

@@ -372,7 +372,7 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
         ("ingest {f}/frames.tif --out {t}/s --pixel-size big", "length 'big'"),
         ("ingest {f}/frames.tif --out {t}/s --reader fluid", "no reader 'fluid'"),
         ("demo stem --out {store}", "no earlier demo"),
-        ("demo stem --out {t}/d --seconds 0", "seconds is 0"),
+        ("demo stem --out {t}/d --steps 0", "steps is 0"),
     ],
 )
 def test_damage_and_mistakes_are_one_line(
@@ -414,8 +414,8 @@ def test_a_store_of_a_newer_schema_is_one_line(folder: Path, tmp_path: Path) -> 
 def test_demo_does_the_whole_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
     monkeypatch.setattr(stem, "run", lambda *args: asked.append(args))
-    good("demo", "stem", "--out", tmp_path / "demo", "--seconds", 2, "--episodes", 1, "--seed", 5)
-    assert asked == [(tmp_path / "demo", stem.DemoSettings(seconds=2.0, episodes=1, seed=5))]
+    good("demo", "stem", "--out", tmp_path / "demo", "--steps", 2, "--episodes", 1, "--seed", 5)
+    assert asked == [(tmp_path / "demo", stem.DemoSettings(steps=2, episodes=1, seed=5))]
 
 
 def test_a_wide_table_lies_on_its_side_in_a_narrow_terminal() -> None:

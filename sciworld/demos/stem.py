@@ -40,18 +40,19 @@ class DemoSettings:
 
     Parameters
     ----------
-    seconds : of training. episodes : of closed-loop steering per controller. contexts : unseen atoms whose hop map is
-    drawn and measured. within : A, how far the goals are. seed : of everything.
+    steps : of training: counted in steps, not in seconds, so that the demo can be repeated. episodes : of closed-loop
+    steering per controller. contexts : unseen atoms whose hop map is drawn and measured. within : A, how far the goals
+    are. seed : of everything.
     """
 
-    seconds: float = 270.0
+    steps: int = 5000
     episodes: int = 30
     contexts: int = 4
     within: float = 10.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.seconds > 0, f"seconds is {self.seconds}; training needs some")
+        require(self.steps >= 1, f"steps is {self.steps}; training needs some")
         require(self.episodes >= 1 and self.contexts >= 1, "episodes and contexts must be at least 1")
 
 
@@ -69,7 +70,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     store = Store.open(data) if data is not None else Store.open(_fetched())
     console.print(f"     {store!r}")
     console.print("2/5  training")
-    trained = train(store, out / "run", FitSettings(seconds=settings.seconds, seed=settings.seed), domain="stem")
+    trained = train(store, out / "run", FitSettings(steps=settings.steps, seed=settings.seed), domain="stem")
     surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
     appearance = appearance_of(store)
     console.print("3/5  hop-probability maps of unseen atoms")

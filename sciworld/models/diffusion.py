@@ -40,13 +40,13 @@ class DiffusionSettings:
     """
 
     context: int = 1
-    width: int = 64
+    width: int = 48
     coarse: int = 96
     encoder_blocks: int = 1
     decoder_blocks: int = 2
     embedding: int = 64
     patch: int = 2
-    pure: float = 0.4
+    pure: float = 0.5
     low: float = 1.0
     high: float = 25.0
     first: float = 16.0

@@ -131,8 +131,11 @@ class Benchmark:
 
         return declare
 
-    def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Parse the command line, measure, print a row as each figure is known, write the JSON after each function."""
+    def main(self, finish: Callable[[Run], None] | None = None, arguments: Sequence[str] | None = None) -> None:
+        """Parse the command line, measure, print a row as each figure is known, write the JSON after each function.
+
+        finish : called after all figures, but not with --only.
+        """
         known = [name for names, _ in self.measures for name in names]
         parser = argparse.ArgumentParser(
             description=self.description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -158,6 +161,8 @@ class Benchmark:
                     print(row(name, found[name]), flush=True)
             if chosen.json:
                 chosen.json.write_text(json.dumps(as_json(figures, run), indent=1) + "\n")
+        if finish is not None and not chosen.only:
+            finish(run)
 
 
 def row(name: str, figure: Figure) -> str:

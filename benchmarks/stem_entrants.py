@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness import Run
 
-SIZES = (200, 1000, 5000)  # recorded transitions; "all" is 22,000
-BEST_DWELL = 4.0  # s: fewest mean seconds of greedy under `prior`, of 2, 3, 4, 5, 6 s (see greedy_best_dwell)
+SIZES = (200, 1000, 5000)  # recorded transitions; all are 22,000
+STEPS_A_RECORDING = 22
 
 
 class Scale:
@@ -20,9 +23,9 @@ class Scale:
     def __init__(self, quick: bool) -> None:
         self.quick = quick
         self.transitions = 440 if quick else 22_000
-        self.steps = 20 if quick else 5000  # of training, as the demo
-        self.half_steps = 20 if quick else 3000
-        self.few_steps = 20 if quick else 1500  # of training on fewer transitions
+        self.steps = 20 if quick else 10_000  # of training, twice the demo
+        self.half_steps = 20 if quick else 2500
+        self.few_steps = 20 if quick else 1000  # of training on fewer transitions
         self.contexts = 2 if quick else 32
         self.samples = 4 if quick else 24
         self.decisions = 4 if quick else 170
@@ -32,64 +35,83 @@ class Scale:
         self.few_budget = 32 if quick else 96
 
 
-def store_of(run: Run, name: str, seed: int, **settings: Any) -> Any:
-    """A store of simulated recordings, made once."""
+def made_once(path: Path, make: Callable[[Path], Any]) -> Path:
+    """`path`, made whole by `make` if it is not there."""
+    if not path.is_dir():
+        staged = path.with_suffix(".part")
+        shutil.rmtree(staged, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(staged)
+        staged.rename(path)
+    return path
+
+
+def store_of(run: Run, rates: str) -> Any:
+    """A store of simulated recordings under `rates`."""
     from sciworld.domains.stem.generate import generate
     from sciworld.store import Store
 
-    scale = Scale(run.quick)
-    path = run.cache / f"{name}-{scale.transitions}"
-    if not path.is_dir():
-        staged = path.with_suffix(".part")
-        shutil.rmtree(staged, ignore_errors=True)
-        generate(staged, seed, transitions=scale.transitions, **settings)
-        staged.rename(path)
-    return Store.open(path)
+    transitions = Scale(run.quick).transitions
+    seed = {"prior": 1, "mixture": 2}[rates]
+    make = partial(generate, seed=seed, transitions=transitions, rates=rates)
+    return Store.open(made_once(run.cache / f"{rates}-{transitions}", make))
 
 
-def shuffled_store(run: Run, store: Any) -> Any:
+def shuffled_store(run: Run) -> Any:
     """The same recordings with the known rows of their controls in another order."""
     from sciworld.store import Store
 
-    path = run.cache / f"shuffled-{Scale(run.quick).transitions}"
-    if not path.is_dir():
-        staged = path.with_suffix(".part")
-        shutil.rmtree(staged, ignore_errors=True)
+    def make(path: Path) -> None:
         rng = np.random.default_rng(99)
         recordings = []
-        for recording in store:
+        for recording in store_of(run, "prior"):
             rows = recording["controls"].values.copy()
             rows[:-1] = rows[:-1][rng.permutation(len(rows) - 1)]
             recordings.append(recording.assign(controls=recording["controls"].copy(data=rows)))
-        Store.create(staged).append(recordings)
-        staged.rename(path)
-    return Store.open(path)
+        Store.create(path).append(recordings)
+
+    return Store.open(made_once(run.cache / f"shuffled-{Scale(run.quick).transitions}", make))
 
 
-def trained(
-    run: Run, name: str, store: Any, steps: int, transitions: int | None = None, start: str | None = None
-) -> Any:
-    """The surrogate of a model trained once; on the first `transitions` of the store, from a trained model or anew."""
-    from sciworld.surrogate.surrogate import Surrogate
-    from sciworld.training.run import Run as TrainingRun
+def folder_of(run: Run, name: str) -> Path:
+    """The run folder of an entrant: all | shuffled | mixture | success_N | pretrained_success_N, N transitions."""
+    folder = run.cache / f"run-{name}{'-quick' if run.quick else ''}"
+    if (folder / "model.safetensors").is_file():
+        return folder
     from sciworld.training.train import train
     from sciworld.training.trainer import FitSettings
 
-    folder = run.cache / f"run-{name}{'-quick' if run.quick else ''}"
-    if not (folder / "model.safetensors").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        recordings = None if transitions is None else np.arange(-(-transitions // 22))
-        settings = FitSettings(steps=steps, learning_rate=2e-3 if start is None else 1e-3)
-        train(store, folder, settings, domain="stem", recordings=recordings, start_from=start, progress=False)
-    return Surrogate(TrainingRun(folder).model(), seconds=("dwell", 2.0))
+    scale = Scale(run.quick)
+    shutil.rmtree(folder, ignore_errors=True)
+    store, steps, recordings, start = store_of(run, "prior"), scale.few_steps, None, None
+    if name == "all":
+        steps = scale.steps
+    elif name == "shuffled":
+        store, steps = shuffled_store(run), scale.half_steps
+    elif name == "mixture":
+        store, steps = store_of(run, "mixture"), scale.half_steps
+    else:
+        size = min(int(name.rpartition("_")[2]), scale.transitions)
+        recordings = np.arange(-(-size // STEPS_A_RECORDING))
+        start = folder_of(run, "mixture") / "model.safetensors" if name.startswith("pretrained") else None
+    settings = FitSettings(steps=steps, learning_rate=2e-3 if start is None else 1e-3)
+    train(store, folder, settings, domain="stem", recordings=recordings, start_from=start, progress=False)
+    return folder
 
 
-def main_surrogate(run: Run) -> tuple[Any, Any]:
-    """The surrogate of the demo's training, and how atoms look in its recordings."""
-    from sciworld.demos.stem import appearance_of
+def surrogate_of(run: Run, name: str) -> Any:
+    """The surrogate of an entrant."""
+    from sciworld.surrogate.surrogate import Surrogate
+    from sciworld.training.run import Run as TrainingRun
 
-    store = store_of(run, "prior", seed=1)
-    return trained(run, "all", store, Scale(run.quick).steps), appearance_of(store)
+    return Surrogate(TrainingRun(folder_of(run, name)).model(), seconds=("dwell", 2.0))
+
+
+def appearance(run: Run) -> Any:
+    """How atoms look in the recordings."""
+    from sciworld.domains.stem.appearance import appearance_of
+
+    return appearance_of(store_of(run, "prior"))
 
 
 def unseen(contexts: int, seed: int) -> tuple[Any, Any, Any]:
@@ -103,41 +125,8 @@ def unseen(contexts: int, seed: int) -> tuple[Any, Any, Any]:
     return simulator, state, present
 
 
-def verdict(run: Run, entrant: str, settings: dict[str, Any], measure: Callable[[], Any]) -> Any:
-    """A verdict that took long, kept."""
-    from sciworld.evaluate.verdict import Verdict
-
-    return Verdict.from_json(run.cached(entrant, settings, lambda: measure().to_json()))
-
-
-def planned(
-    run: Run,
-    name: str,
-    surrogate: Any,
-    appearance: Any,
-    rates: str = "prior",
-    few: bool = False,
-    judge_made: bool = True,
-) -> Any:
-    """The verdict on planning with a surrogate; the first episodes of the hundred where `few` suffice."""
-    from sciworld.demos.steering import planner
-
-    scale = Scale(run.quick)
-    episodes = episodes_of(run, rates, few)
-    budget = scale.few_budget if few else scale.budget
-    settings = {"rates": rates, "episodes": len(episodes.goals), "budget": budget}
-    return verdict(
-        run,
-        f"planned-{name}",
-        settings,
-        lambda: episodes.judge(
-            planner(surrogate, appearance, episodes.goals, budget=budget), name, 11, rates == "prior"
-        ),
-    )
-
-
 def episodes_of(run: Run, rates: str = "prior", few: bool = False) -> Any:
-    """Starts and goals within 10 A: the same for every controller."""
+    """Starts and goals within 10 A: the same for every controller; the first of them where `few` suffice."""
     from sciworld.demos.steering import Episodes
     from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 
@@ -146,15 +135,49 @@ def episodes_of(run: Run, rates: str = "prior", few: bool = False) -> Any:
     return episodes.take(np.arange(scale.few_episodes)) if few else episodes
 
 
-def rivals(run: Run, rates: str = "prior", few: bool = False) -> tuple[Any, Any]:
-    """The verdicts on greedy that knows the rates, with the best fixed dwell, and on chance."""
-    from sciworld.demos.steering import BEST_OFFSET, chance
-    from sciworld.domains.stem.greedy import Greedy
+def planned(run: Run, name: str, rates: str = "prior", few: bool = False) -> Any:
+    """The verdict on planning with an entrant's surrogate."""
+    from sciworld.demos.steering import planner
+
+    scale = Scale(run.quick)
+    budget = scale.few_budget if few else scale.budget
+    weights = hashlib.sha256((folder_of(run, name) / "model.safetensors").read_bytes()).hexdigest()
+
+    def measure(episodes: Any) -> Any:
+        controller = planner(surrogate_of(run, name), appearance(run), episodes.goals, budget=budget)
+        return episodes.judge(controller, name, 11, made_training_data=rates == "prior")
+
+    return _verdict(run, f"planned-{name}", rates, few, {"budget": budget, "weights": weights}, measure)
+
+
+def greedy(run: Run, rates: str = "prior", few: bool = False) -> Any:
+    """The verdict on greedy that knows the rates, with the best fixed dwell."""
+    from sciworld.domains.stem.greedy import BEST, Greedy
+
+    offset, dwell = BEST[rates]
+
+    def measure(episodes: Any) -> Any:
+        return episodes.judge(Greedy(episodes.goals, offset, dwell), "greedy with known rates", 11, False)
+
+    return _verdict(run, "greedy", rates, few, {"offset": offset, "dwell": dwell}, measure)
+
+
+def random(run: Run, rates: str = "prior", few: bool = False) -> Any:
+    """The verdict on chance."""
+    from sciworld.demos.steering import chance
+
+    def measure(episodes: Any) -> Any:
+        return episodes.judge(chance(episodes.simulator), "random", 11, False)
+
+    return _verdict(run, "random", rates, few, {}, measure)
+
+
+def _verdict(
+    run: Run, entrant: str, rates: str, few: bool, settings: dict[str, Any], measure: Callable[[Any], Any]
+) -> Any:
+    """A verdict that takes long, kept under all that it depends on."""
+    from sciworld.evaluate.verdict import Verdict
 
     episodes = episodes_of(run, rates, few)
-    settings = {"rates": rates, "episodes": len(episodes.goals)}
-    greedy = Greedy(episodes.goals, BEST_OFFSET[rates], BEST_DWELL if rates == "prior" else 1.5)
-    return (
-        verdict(run, "greedy", settings, lambda: episodes.judge(greedy, "greedy with known rates", 11, False)),
-        verdict(run, "random", settings, lambda: episodes.judge(chance(episodes.simulator), "random", 11, False)),
-    )
+    settings = {"rates": rates, "episodes": len(episodes.goals), **settings}
+    return Verdict.from_json(run.cached(entrant, settings, lambda: measure(episodes).to_json()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,31 @@ class ColumnTable:
             if column.is_position:
                 found.setdefault(column.group, {})[column.axis] = index
         return {group: (axes["x"], axes["y"]) for group, axes in found.items()}
+
+    def unbounded(self) -> ColumnTable:
+        """The table without bounds and rate limits."""
+        return ColumnTable(tuple(dataclasses.replace(c, low=None, high=None, rate_limit=None) for c in self))
+
+    def widened(self, other: ColumnTable) -> ColumnTable:
+        """The table with bounds that hold those of both, which otherwise are the same. Raises ControlError."""
+        if self.unbounded().columns != other.unbounded().columns:
+            raise ControlError(f"columns {', '.join(self.names)} and {', '.join(other.names)} are not the same")
+
+        def widest(name: str, pick: Callable[..., float], one: Column, two: Column) -> float | None:
+            values = (getattr(one, name), getattr(two, name))
+            return None if None in values else pick(*values)
+
+        return ColumnTable(
+            tuple(
+                dataclasses.replace(
+                    one,
+                    low=widest("low", min, one, two),
+                    high=widest("high", max, one, two),
+                    rate_limit=widest("rate_limit", max, one, two),
+                )
+                for one, two in zip(self, other, strict=True)
+            )
+        )
 
     def to_json(self) -> str:
         """The table as JSON: a list of objects that leave out fields at their defaults."""

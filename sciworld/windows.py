@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import json
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 
 from sciworld.controls import ColumnTable
 from sciworld.errors import CheckpointError, RecordingError, SettingsError
+from sciworld.measures.moments import Moments
 from sciworld.parts import FINITE, Part
 from sciworld.store import Store
 
@@ -112,9 +113,19 @@ class Windows:
         self.context, self.horizon, self.length = context, horizon, context + horizon
         self._parts = [part for part, _ in pairs]
         first = self._parts[0]
+        self.channels, self.controls, self.covariates = (_table(first, n) for n in ("frames", "controls", "covariates"))
         for part in self._parts[1:]:
             _require_same(first, part)
-        self.channels, self.controls, self.covariates = (_table(first, n) for n in ("frames", "controls", "covariates"))
+            # Bounds that were read off each file's data differ: what was recorded reaches as far as all of them.
+            self.channels = self.channels.widened(_table(part, "frames"))
+            self.controls = self.controls.widened(_table(part, "controls"))
+            self.covariates = self.covariates.widened(_table(part, "covariates"))
+        for column in self.controls:
+            if column.acts == "during":
+                raise RecordingError(
+                    f"windows: control '{column.name}' acts during the exposure; windows give controls that act "
+                    "between frames: shift it by a frame, and say acts='between'"
+                )
         self.shape: tuple[int, ...] = first.array("frames").shape[1:]
         self.dtype = first.array("frames").dtype
         self.view_units: str = first.array("view").attributes["units"]
@@ -146,16 +157,20 @@ class Windows:
         )
 
     def fingerprint(self) -> int:
-        """A number that is another one for other windows or other recordings."""
-        seen = zlib.crc32(self._rows.time.tobytes(), self.length)
-        return zlib.crc32(self._start.tobytes(), seen)
+        """A number that is another one for other windows, or for recordings with other sessions, times or controls."""
+        rows = self._rows
+        sessions = json.dumps([attributes["session"] for part in self._parts for attributes in part.attributes])
+        seen = zlib.crc32(sessions.encode(), self.length)
+        for array in (rows.time, rows.controls, rows.view, rows.covariates, self._start):
+            seen = zlib.crc32(np.ascontiguousarray(array).tobytes(), seen)
+        return seen
 
     def statistics(self) -> Statistics:
         """Means and scales over all windows, or over evenly spaced ones that take at most 64 MiB to read."""
         window = self.length * int(np.prod(self.shape)) * self.dtype.itemsize
         count = max(1, min(len(self), SAMPLE_BYTES // window))
         ids = np.linspace(0, len(self) - 1, count).astype(np.int64)
-        frames, controls, pitches = _Moments(len(self.channels)), _Moments(len(self.controls)), []
+        frames, controls, pitches = Moments(len(self.channels)), Moments(len(self.controls)), []
         for part in np.array_split(ids, max(1, count * window // (16 << 20))):
             batch = self.batch(part)
             frames.add(batch.frames)
@@ -334,30 +349,6 @@ class _Rows:
         )
 
 
-class _Moments:
-    """Running mean and variance along the last axis of what is added; values that are not finite are left out."""
-
-    def __init__(self, width: int) -> None:
-        self.count, self.mean, self.square = np.zeros(width), np.zeros(width), np.zeros(width)
-
-    def add(self, values: np.ndarray) -> None:
-        """Merge values : (..., width), after Chan, Golub and LeVeque (1979), updating formulae."""
-        values = values.reshape(math.prod(values.shape[:-1]), values.shape[-1]).astype(np.float64)
-        known = np.isfinite(values)
-        count = known.sum(axis=0)
-        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        square = (np.where(known, values - mean, 0.0) ** 2).sum(axis=0)
-        total = np.maximum(self.count + count, 1)
-        self.square = self.square + square + (mean - self.mean) ** 2 * self.count * count / total
-        self.mean = self.mean + (mean - self.mean) * count / total
-        self.count = self.count + count
-
-    def normal(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation; 1 where that is 0, but for rounding."""
-        deviation = np.sqrt(self.square / np.maximum(self.count, 1))
-        return self.mean, np.where(deviation > 1e-12 * np.abs(self.mean), deviation, 1.0)
-
-
 def _chosen(store: Store, indices: Any) -> list[tuple[Part, np.ndarray]]:
     """The parts with at least one chosen recording, and which of theirs are : (recording,) bool."""
     mask = np.ones(len(store), dtype=bool)
@@ -382,7 +373,8 @@ def _require_same(first: Part, other: Part) -> None:
     facts = []
     for part in (first, other):
         frames = part.array("frames")
-        fact = {f"table of {name}": _table(part, name).to_json() for name in ("frames", "controls", "covariates")}
+        tables = {name: _table(part, name).unbounded() for name in ("frames", "controls", "covariates")}
+        fact = {f"table of {name}": table.to_json() for name, table in tables.items()}
         fact |= {"frame shape": str(frames.shape[1:]), "dtype": frames.dtype.name}
         facts.append(fact | {"units of view": part.array("view").attributes["units"]})
     for name, value in facts[0].items():

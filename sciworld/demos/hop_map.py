@@ -8,7 +8,8 @@ import numpy as np
 
 from sciworld.demos.steering import OPTIMIZER, idle_frames
 from sciworld.domains.stem.appearance import Appearance, site_readers
-from sciworld.domains.stem.locate import BOND, Located, locate
+from sciworld.domains.stem.constants import BOND
+from sciworld.domains.stem.locate import Located, locate
 from sciworld.domains.stem.objectives import AtSite, region
 from sciworld.domains.stem.simulator import StemSimulator, StemState
 from sciworld.search.problem import Problem
@@ -85,7 +86,7 @@ def hop_map(
         one = present.take(np.array([i]))
         seen = surrogate.start(one)
         futures = surrogate.futures(seen, controls[i].reshape(1, d * b, 1, 3), samples, rng)[0, :, :, -1]
-        here = _take(located, i)
+        here = located.take(np.array([i]))
         if samples:
             learned[i] = _ended_at(futures, here, one.view)
         else:
@@ -167,7 +168,3 @@ def _same_order(located: np.ndarray, true: np.ndarray) -> np.ndarray:
     """For each true neighbour (3, 2), which located one (3, 2) it is."""
     order: np.ndarray = np.linalg.norm(true[:, None] - located[None], axis=2).argmin(axis=1)
     return order
-
-
-def _take(located: Located, i: int) -> Located:
-    return Located(**{name: value[i : i + 1] for name, value in vars(located).items()})

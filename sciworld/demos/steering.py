@@ -10,7 +10,7 @@ import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem.appearance import Appearance
-from sciworld.domains.stem.greedy import Greedy
+from sciworld.domains.stem.greedy import BEST, Greedy
 from sciworld.domains.stem.locate import locate
 from sciworld.domains.stem.objectives import REACHED, Aim, Steer, SteerSettings, region
 from sciworld.domains.stem.simulator import StemSimulator, StemState, random_goals
@@ -28,7 +28,6 @@ LIMIT = 600.0  # s, after which an episode has failed
 STEPS = 200  # actions at most: 600 s of the shortest dwells
 SAMPLES = 16  # futures from which the uncertainty of one action is read
 OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2)
-BEST_OFFSET = {"simple": 1.42, "prior": 1.207}  # A, of greedy: where its rate model has its maximum
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +58,14 @@ class Episodes:
         name: str,
         seed: int,
         made_training_data: bool,
+        aim: str = "progress",
         progress: Callable[[int, int], None] | None = None,
     ) -> Verdict:
-        """Replay `controller` on these episodes; promises are set beside the approach that came true."""
+        """Replay `controller` on these episodes; promises are set beside what came true.
+
+        aim : of the controller's `SteerSettings`: promises are approach per second (progress) or per electron (dose);
+        of the aim "site" the truth is not kept.
+        """
         settings = self.simulator.settings
         return replay(
             controller,
@@ -76,14 +80,23 @@ class Episodes:
             name=name,
             limit=LIMIT,
             dose_units="e",
-            outcome=self.approach_rate,
+            outcome={"progress": self.approach_per_second, "dose": self.approach_per_electron}.get(aim),
             progress=progress,
         )
 
-    def approach_rate(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
+    def approach_per_second(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
         """Approach to the goal per second, as it came : (n,) A/s. What `ProgressRate` promises."""
-        gain = np.linalg.norm(before.silicon - self.goals, axis=1) - np.linalg.norm(after.silicon - self.goals, axis=1)
-        return gain / (after.seconds - before.seconds)
+        return self._approach(before, after) / (after.seconds - before.seconds)
+
+    def approach_per_electron(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
+        """Approach to the goal per electron, as it came : (n,) A. What `ProgressRate` promises of dose."""
+        return self._approach(before, after) / (after.dose - before.dose)
+
+    def _approach(self, before: StemState, after: StemState) -> np.ndarray:
+        """How much nearer to the goal : (n,) A."""
+        was, now = (np.linalg.norm(state.silicon - self.goals, axis=1) for state in (before, after))
+        nearer: np.ndarray = was - now
+        return nearer
 
     def take(self, index: np.ndarray) -> Episodes:
         """The episodes in `index`."""
@@ -101,7 +114,7 @@ def planner(
 ) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame."""
     space = beam_space(surrogate)
-    steer = Steer(goals, appearance, settings, lambda observation: idle_frames(surrogate, observation))
+    steer = Steer(goals, appearance, settings, lambda observation: idle_frames(surrogate, observation, settings))
     return RecedingHorizon(
         surrogate,
         lambda observation: problem(steer(observation), space),
@@ -130,7 +143,7 @@ def plan_action(
     located = locate(present.frames, present.view)
     if located.n_silicon[0] != 1:
         raise SearchError(f"the frame shows {located.n_silicon[0]} silicon atoms, not one; choose another frame")
-    aim = Steer(goal[None], appearance, settings, lambda seen: idle_frames(surrogate, seen))(present)
+    aim = Steer(goal[None], appearance, settings, lambda seen: idle_frames(surrogate, seen, settings))(present)
     if not aim.active[0]:
         x, y = located.silicon[0]
         raise SearchError(f"the silicon, at {x:.2f},{y:.2f} A, is at the goal already; there is nothing to search for")
@@ -145,13 +158,14 @@ def plan_action(
     )
 
 
-def idle_frames(surrogate: Surrogate, observation: Observation) -> np.ndarray:
+def idle_frames(surrogate: Surrogate, observation: Observation, settings: SteerSettings | None = None) -> np.ndarray:
     """Frames (n, y, x, channel) that the surrogate expects of a beam that does next to nothing.
 
     It stands for the shortest dwell in the corner of the searched square that is farthest from the silicon.
     """
     silicon = locate(observation.frames, observation.view).silicon
-    low, high = region(silicon, observation)
+    low, high = region(silicon, observation, settings)
+    # Not a corner of the field: a surrogate knows beams about as far from the silicon as those it was trained on.
     far = np.where(high[:, :2] - silicon > silicon - low[:, :2], high[:, :2], low[:, :2])
     controls = surrogate.space.clip(np.column_stack([far, low[:, 2]]))[:, None, None]
     state = surrogate.start(observation)
@@ -197,7 +211,7 @@ def best_greedy(
     It is chosen on episodes of its own, so that the comparison on others favours nobody.
     """
     trial = Episodes.draw(simulator, episodes, 10.0, seed)
-    offset = BEST_OFFSET[simulator.settings.rates]
+    offset, _ = BEST[simulator.settings.rates]
     seconds = {
         dwell: float(trial.judge(Greedy(trial.goals, offset, dwell), "greedy", seed, False).seconds.mean())
         for dwell in dwells

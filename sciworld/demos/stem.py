@@ -15,9 +15,9 @@ from sciworld import catalog
 from sciworld.config import require
 from sciworld.demos import stem_report
 from sciworld.demos.hop_map import HopMap, beams, hop_map
-from sciworld.demos.steering import BEST_OFFSET, STEPS, Episodes, chance, planner
-from sciworld.domains.stem.appearance import Appearance, measure_appearance
-from sciworld.domains.stem.greedy import Greedy
+from sciworld.demos.steering import STEPS, Episodes, chance, planner
+from sciworld.domains.stem.appearance import Appearance, appearance_of
+from sciworld.domains.stem.greedy import BEST, Greedy
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 from sciworld.errors import SettingsError
 from sciworld.evaluate.verdict import Verdict, to_json
@@ -29,7 +29,6 @@ from sciworld.training.trainer import FitSettings
 
 DATA = "si-graphene-sim-small"
 PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
-GREEDY_DWELL = 4.0  # s; `best_greedy` finds it under the `prior` rates
 MARK = "demo.txt"
 DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
 
@@ -97,14 +96,6 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     return report
 
 
-def appearance_of(store: Store, recordings: int = 20) -> Appearance:
-    """How atoms look in the first recordings of a store."""
-    chosen = [store[i] for i in range(min(recordings, len(store)))]
-    frames = np.concatenate([recording["frames"].values for recording in chosen])
-    view = np.concatenate([recording["view"].values for recording in chosen])
-    return measure_appearance(frames, view)
-
-
 def maps_of(surrogate: Surrogate, simulator: StemSimulator, appearance: Appearance, contexts: int, seed: int) -> HopMap:
     """Hop maps of atoms that no training saw: 21 x 21 beams within 2 A, three dwells."""
     rng = np.random.default_rng([seed, 77])
@@ -118,7 +109,6 @@ def contest(
     surrogate: Surrogate,
     appearance: Appearance,
     seed: int,
-    dwell: float = GREEDY_DWELL,
     made_training_data: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Verdict]:
@@ -127,12 +117,12 @@ def contest(
     Nobody knows the rates of a mixture, which differ from atom to atom: there is no greedy then.
     """
     rivals: dict[str, Controller] = {PLANNED: planner(surrogate, appearance, episodes.goals)}
-    offset = BEST_OFFSET.get(episodes.simulator.settings.rates)
-    if offset is not None:
-        rivals[GREEDY] = Greedy(episodes.goals, offset, dwell)
+    rates = episodes.simulator.settings.rates
+    if rates in BEST:
+        rivals[GREEDY] = Greedy(episodes.goals, *BEST[rates])
     rivals["random"] = chance(episodes.simulator)
     return {
-        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress)
+        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress=progress)
         for name, rival in rivals.items()
     }
 

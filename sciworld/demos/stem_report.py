@@ -12,7 +12,8 @@ from plotly.graph_objects import Figure
 from sciworld import plots
 from sciworld.demos.hop_map import HopMap
 from sciworld.demos.steering import LIMIT
-from sciworld.domains.stem.simulator import BOND, StemSimulator
+from sciworld.domains.stem.constants import BOND
+from sciworld.domains.stem.simulator import StemSimulator
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict, compare

@@ -10,9 +10,9 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import require
 from sciworld.demos.steering import Episodes, beam_space, plan_action
-from sciworld.demos.stem import appearance_of, contest
+from sciworld.demos.stem import contest
 from sciworld.domains.stem import generate
-from sciworld.domains.stem.appearance import FRAMES, measure_appearance
+from sciworld.domains.stem.appearance import FRAMES, appearance_of, measure_appearance
 from sciworld.domains.stem.objectives import SteerSettings
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 from sciworld.errors import RecordingError, SettingsError

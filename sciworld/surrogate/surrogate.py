@@ -44,6 +44,7 @@ class Surrogate:
     ) -> None:
         require(evaluations >= 1, f"evaluations is {evaluations}; use at least 1")
         require(batch >= 1, f"batch is {batch}; use at least 1")
+        require(model.chunk == 1, f"the model gives {model.chunk} frames at a time; a surrogate steps one by one")
         self.model = model.eval()
         self.sample_evaluations = evaluations
         self.seconds = seconds
@@ -106,6 +107,7 @@ class Surrogate:
         """
         controls = np.asarray(self._space.check(controls), dtype=np.float32)
         p, c, t, k = controls.shape
+        require(samples == 0 or self.sample_evaluations > 1, "one evaluation gives the mean; samples need 2 or more")
         s = max(samples, 1)
         evaluations = 1 if samples == 0 else self.sample_evaluations
         generator = self._generator(rng)

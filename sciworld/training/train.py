@@ -57,8 +57,10 @@ def train(
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
     validation = None if held_out is None else Windows(store, context, chunk, recordings=held_out)
     if start_from is None:
-        torch.manual_seed(settings.seed)  # initial weights: torch's layers draw them from its global generator alone
-        model = kind(Signature.of(windows), kind.presets[preset])
+        signature = Signature.of(windows)
+        with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
+            torch.manual_seed(settings.seed)
+            model = kind(signature, kind.presets[preset])
     field = domains.domain(domain) if domain else None
     return fit(
         model,

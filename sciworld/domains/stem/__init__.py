@@ -7,10 +7,12 @@ from typing import Any
 from sciworld.config import from_dict
 from sciworld.domains.base import Domain
 from sciworld.domains.stem.focus import focus
-from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 
 
-def _simulator(**settings: Any) -> StemSimulator:
+def _simulator(**settings: Any) -> Any:
+    # Loaded when it is asked for: a search needs this domain, and must do without its truth.
+    from sciworld.domains.stem.simulator import StemSettings, StemSimulator
+
     return StemSimulator(from_dict(StemSettings, settings, "stem simulator"))
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciworld.domains.stem.locate import BOND, Located, locate
+from sciworld.domains.stem.constants import BOND
+from sciworld.domains.stem.locate import Located, locate
 from sciworld.errors import RecordingError
+from sciworld.store import Store
 
 SIGMAS = np.arange(0.30, 0.78, 0.06)  # A, tried as the width of an atom's image
 FRAMES = 128  # used by the fit: silicon's contrast is then known within 1 % at 12 counts a carbon
@@ -45,12 +47,25 @@ def measure_appearance(frames: np.ndarray, view: np.ndarray) -> Appearance:
     lattice = lattice_sites(silicon, neighbours)
     fits = [_fit_contrast(images, lab, silicon, lattice, sigma) for sigma in SIGMAS]
     misfits = np.array([misfit for misfit, _ in fits])
-    best = int(np.clip(misfits.argmin(), 1, len(SIGMAS) - 2))
+    best = int(misfits.argmin())
+    if best in (0, len(SIGMAS) - 1):
+        raise RecordingError(
+            f"appearance: atoms look {SIGMAS[best]:.2f} A wide or beyond; check the calibration, widths from "
+            f"{SIGMAS[1]:.2f} to {SIGMAS[-2]:.2f} A can be fitted"
+        )
     # The vertex of the parabola through the three best.
     left, middle, right = misfits[best - 1 : best + 2]
     shift = 0.5 * (left - right) / (left - 2 * middle + right)
     sigma = float(SIGMAS[best] + np.clip(shift, -1, 1) * (SIGMAS[1] - SIGMAS[0]))
     return Appearance(sigma, _fit_contrast(images, lab, silicon, lattice, sigma)[1])
+
+
+def appearance_of(store: Store, recordings: int = 20) -> Appearance:
+    """How atoms look in the first recordings of a store."""
+    chosen = [store[i] for i in range(min(recordings, len(store)))]
+    frames = np.concatenate([recording["frames"].values for recording in chosen])
+    view = np.concatenate([recording["view"].values for recording in chosen])
+    return measure_appearance(frames, view)
 
 
 def site_readers(located: Located, view: np.ndarray, shape: tuple[int, int], appearance: Appearance) -> np.ndarray:

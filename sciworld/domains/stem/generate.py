@@ -11,7 +11,8 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import from_dict, require, to_dict
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.stem.simulator import CHANNELS, ELECTRONS_PER_NA, StemSettings, StemSimulator, StemState
+from sciworld.domains.stem.constants import ELECTRONS_PER_NA
+from sciworld.domains.stem.simulator import CHANNELS, StemSettings, StemSimulator, StemState
 from sciworld.errors import StoreError
 from sciworld.simulator import Observation
 from sciworld.store import Store

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from sciworld.domains.stem.constants import BOND, LATTICE
 from sciworld.errors import RecordingError
 from sciworld.kernels import locate as kernel
-
-LATTICE_CONSTANT = 2.46  # A, graphene
-BOND = LATTICE_CONSTANT / np.sqrt(3.0)  # A, 1.42
 
 BLUR = 0.35  # A, lifts the atoms out of the noise and still separates neighbours
 WINDOW = 1.2  # A, where the centroid's weights end: short of the next atoms' centres
@@ -50,6 +49,10 @@ class Located:
     def __len__(self) -> int:
         return len(self.n_silicon)
 
+    def take(self, index: np.ndarray) -> Located:
+        """What was found in the frames in `index`."""
+        return Located(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
+
 
 def locate(frames: np.ndarray, view: np.ndarray, fit_scale: bool = False) -> Located:
     """Find, in every frame, the silicon, its neighbours and the lattice.
@@ -77,7 +80,7 @@ def locate(frames: np.ndarray, view: np.ndarray, fit_scale: bool = False) -> Loc
         pixel=results[:, 0:2],
         neighbours=silicon[:, None] + bonds,
         orientation=angle,
-        lattice_constant=LATTICE_CONSTANT * scale,
+        lattice_constant=LATTICE * scale,
         n_silicon=n_silicon,
         intact=results[:, 7],
         quality=results[:, 6],

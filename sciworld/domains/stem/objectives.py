@@ -9,8 +9,8 @@ import numpy as np
 
 from sciworld.config import require
 from sciworld.domains.stem.appearance import Appearance, site_readers
-from sciworld.domains.stem.locate import BOND, locate
-from sciworld.domains.stem.simulator import ELECTRONS_PER_NA
+from sciworld.domains.stem.constants import BOND, ELECTRONS_PER_NA
+from sciworld.domains.stem.locate import locate
 from sciworld.simulator import Objective, Observation
 
 REACHED = 0.5 * BOND  # A: nearer to the goal than to any other site
@@ -104,7 +104,8 @@ class Aim:
     """What to search for in each of n present frames, and where.
 
     objectives : one a frame. low, high : (n, control), beam_x, beam_y in A and dwell in s. active : (n,) bool, whether
-    the goal is still ahead. target : (n,) index of the neighbour that lies nearest to the goal.
+    the silicon is seen and its goal still ahead; elsewhere low = high, a beam that does next to nothing. target : (n,)
+    index of the neighbour that lies nearest to the goal.
     """
 
     objectives: list[Objective]
@@ -142,10 +143,18 @@ class Steer:
         settings = self.settings
         located = locate(observation.frames, observation.view)
         low, high = region(located.silicon, observation, settings)
+        lost = ~np.isfinite(located.silicon).all(axis=1)
         now = np.linalg.norm(located.silicon - self.goals, axis=1)
         after = np.linalg.norm(located.neighbours - self.goals[:, None], axis=2)
         target = after.argmin(axis=1)
-        readers = site_readers(located, observation.view, observation.frames.shape[1:3], self.appearance)
+        active = ~lost & (now >= REACHED)
+        low[~active] = high[~active] = rest(located.silicon, observation, settings)[~active]
+        readers = np.zeros((len(now), 4, *observation.frames.shape[1:3]), dtype=np.float32)
+        seen = np.flatnonzero(~lost)
+        if len(seen):
+            readers[seen] = site_readers(
+                located.take(seen), observation.view[seen], observation.frames.shape[1:3], self.appearance
+            )
         idle = [None] * len(now) if self.idle is None else list(self.idle(observation)[..., 0])
         if settings.aim == "site":
             objectives: list[Objective] = [AtSite(readers[i, 1 + k], idle[i]) for i, k in enumerate(target)]
@@ -156,14 +165,35 @@ class Steer:
                 ProgressRate(readers[i], gains[i], settings.frame_time, idle[i], per_second=per_second)
                 for i in range(len(now))
             ]
-        return Aim(objectives, low, high, now >= REACHED, target)
+        return Aim(objectives, low, high, active, target)
 
 
 def region(
     silicon: np.ndarray, observation: Observation, settings: SteerSettings | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where beams are searched: low, high : (n, 3), a square around the silicon (n, 2) cut to the field of view."""
+    """Where beams are searched: low, high : (n, 3), a square around the silicon (n, 2) cut to the field of view.
+
+    Where no silicon was found (NaN) the square lies around the middle of the field.
+    """
     settings = settings or SteerSettings()
+    least, most = _field(observation)
+    silicon = np.where(np.isfinite(silicon), silicon, (least + most) / 2)
+    low = np.column_stack([np.clip(silicon - settings.reach, least, most), np.full(len(silicon), settings.low_dwell)])
+    high = np.column_stack([np.clip(silicon + settings.reach, least, most), np.full(len(silicon), settings.high_dwell)])
+    return low, high
+
+
+def rest(silicon: np.ndarray, observation: Observation, settings: SteerSettings | None = None) -> np.ndarray:
+    """The control (n, 3) that does least: the shortest dwell in the corner of the field that is farthest from it."""
+    settings = settings or SteerSettings()
+    least, most = _field(observation)
+    silicon = np.where(np.isfinite(silicon), silicon, (least + most) / 2)
+    far = np.where(most - silicon > silicon - least, most, least)
+    return np.column_stack([far, np.full(len(far), settings.low_dwell)])
+
+
+def _field(observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest x, y : (n, 2) A of the pixels' centres."""
     rows, cols = observation.frames.shape[1:3]
     v = observation.view
     corners = np.stack(
@@ -173,7 +203,4 @@ def region(
             for r in (0, rows - 1)
         ]
     )
-    least, most = corners.min(axis=0), corners.max(axis=0)
-    low = np.column_stack([np.clip(silicon - settings.reach, least, most), np.full(len(silicon), settings.low_dwell)])
-    high = np.column_stack([np.clip(silicon + settings.reach, least, most), np.full(len(silicon), settings.high_dwell)])
-    return low, high
+    return corners.min(axis=0), corners.max(axis=0)

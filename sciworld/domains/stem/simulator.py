@@ -14,13 +14,11 @@ import numpy as np
 
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable, ControlSpace
+from sciworld.domains.stem.constants import BOND, ELECTRONS_PER_NA, LATTICE
 from sciworld.errors import SimulatorError
 from sciworld.kernels import stem as kernels
 from sciworld.simulator import Observation
 
-LATTICE = kernels.LATTICE  # A
-BOND = kernels.BOND  # A
-ELECTRONS_PER_NA = 6.241509e9  # electrons a second in 1 nA
 RATES = ("simple", "prior", "mixture")
 REFERENCE_CURRENT = 0.1  # nA: the current at which the rate models are stated
 _MAX_TERMS = 12

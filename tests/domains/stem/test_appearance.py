@@ -12,8 +12,9 @@ from sciworld.domains.stem.appearance import (
     measure_appearance,
     site_readers,
 )
+from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.locate import locate
-from sciworld.domains.stem.simulator import BOND, StemSettings, StemSimulator, neighbour_sites, site_positions
+from sciworld.domains.stem.simulator import StemSettings, StemSimulator, neighbour_sites, site_positions
 from sciworld.errors import RecordingError
 
 SETTINGS = StemSettings(rows=26, columns=38, field_of_view=16.0, drift=0.0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sciworld import recording
+from sciworld.domains.stem.constants import BOND, ELECTRONS_PER_NA
 from sciworld.domains.stem.generate import DWELL, REACH, generate
 from sciworld.domains.stem.locate import locate
-from sciworld.domains.stem.simulator import BOND, ELECTRONS_PER_NA
 from sciworld.errors import SettingsError, StoreError
 from sciworld.store import Store
 from sciworld.windows import Windows

@@ -4,14 +4,15 @@ import h5py
 import numpy as np
 import pytest
 
-from sciworld.domains.stem.locate import BOND, LATTICE_CONSTANT, Located, locate
+from sciworld.domains.stem.constants import BOND, LATTICE
+from sciworld.domains.stem.locate import Located, locate
 from sciworld.errors import RecordingError
 
 SIGMA = 0.465  # A, probe
 TURN = 2 * np.pi / 3
 
 
-def honeycomb(silicon, orientation, reach=14, constant=LATTICE_CONSTANT):
+def honeycomb(silicon, orientation, reach=14, constant=LATTICE):
     """Carbon sites : (site, 2) A around a silicon whose first neighbour lies at `orientation`."""
     first, second = constant * np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
     grid = np.array([i * first + j * second for i in range(-reach, reach) for j in range(-reach, reach)])
@@ -22,7 +23,7 @@ def honeycomb(silicon, orientation, reach=14, constant=LATTICE_CONSTANT):
     return silicon + sites[np.hypot(*sites.T) > 0.1]
 
 
-def render(silicon, orientation, view, shape, carbon=12.0, ratio=3.27, constant=LATTICE_CONSTANT):
+def render(silicon, orientation, view, shape, carbon=12.0, ratio=3.27, constant=LATTICE):
     """Expected counts : (y, x) of one frame: a Gaussian at each atom, exactly where it is."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     x, y = view[0] * cols + view[1] * rows + view[2], view[3] * cols + view[4] * rows + view[5]
@@ -64,7 +65,7 @@ def test_noisy_frames_are_located_without_bias():
     assert np.abs(angle).max() < 3 and np.sqrt((angle**2).mean()) < 0.6
     assert (found.n_silicon == 1).mean() > 0.995
     assert found.quality.min() > 0.85 and found.intact.mean() > 0.99
-    assert np.allclose(found.lattice_constant, LATTICE_CONSTANT)
+    assert np.allclose(found.lattice_constant, LATTICE)
 
 
 def test_frames_without_noise_show_no_bias_of_the_pixel_grid():
@@ -100,7 +101,7 @@ def test_a_turned_and_flipped_view_gives_laboratory_coordinates():
 def test_the_lattice_constant_is_fitted_if_asked():
     frames, view, _, _ = draw(20, seed=5, constant=2.54)
     assert np.allclose(locate(frames, view, fit_scale=True).lattice_constant, 2.54, atol=0.015)
-    assert np.allclose(locate(frames, view).lattice_constant, LATTICE_CONSTANT)
+    assert np.allclose(locate(frames, view).lattice_constant, LATTICE)
 
 
 def test_silicon_atoms_are_counted():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sciworld.domains.stem.appearance import Appearance, site_readers
+from sciworld.domains.stem.constants import ELECTRONS_PER_NA
 from sciworld.domains.stem.locate import locate
 from sciworld.domains.stem.objectives import REACHED, AtSite, ProgressRate, Steer, SteerSettings, region
-from sciworld.domains.stem.simulator import ELECTRONS_PER_NA, StemSettings, StemSimulator, neighbour_sites
+from sciworld.domains.stem.simulator import StemSettings, StemSimulator, neighbour_sites
 from sciworld.errors import SettingsError
 from sciworld.simulator import Observation
 

@@ -107,7 +107,6 @@ class Surrogate:
         """
         controls = np.asarray(self._space.check(controls), dtype=np.float32)
         p, c, t, k = controls.shape
-        require(samples == 0 or self.sample_evaluations > 1, "one evaluation gives the mean; samples need 2 or more")
         s = max(samples, 1)
         evaluations = 1 if samples == 0 else self.sample_evaluations
         generator = self._generator(rng)

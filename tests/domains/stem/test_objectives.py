@@ -7,6 +7,7 @@ import pytest
 
 from sciworld.domains.stem.appearance import Appearance, site_readers
 from sciworld.domains.stem.constants import ELECTRONS_PER_NA
+from sciworld.domains.stem.greedy import Greedy
 from sciworld.domains.stem.locate import locate
 from sciworld.domains.stem.objectives import REACHED, AtSite, ProgressRate, Steer, SteerSettings, region
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator, neighbour_sites
@@ -107,7 +108,9 @@ def test_steer_reads_the_goal_off_the_frames():
     true = state.neighbours[np.arange(20), chosen]
     assert np.linalg.norm(toward - true, axis=1)[1:].max() < 0.35
     inside = (aim.low[:, :2] <= located.silicon) & (located.silicon <= aim.high[:, :2])
-    assert inside.all() and (aim.low[:, 2] == 1.0).all() and (aim.high[:, 2] == 10.0).all()
+    assert inside[1:].all() and (aim.low[:, 2] == 1.0).all() and (aim.high[1:, 2] == 10.0).all()
+    # Where the goal is reached there is nothing to do: a short dwell far from the silicon.
+    assert (aim.low[0] == aim.high[0]).all() and np.linalg.norm(aim.low[0, :2] - state.silicon[0]) > 6.0
 
 
 def test_steer_scores_the_hop_toward_the_goal_highest():
@@ -151,3 +154,18 @@ def test_the_region_lies_inside_the_field_of_view():
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(SettingsError, match=message):
         SteerSettings(**settings)
+
+
+def test_a_blank_frame_is_left_alone_and_does_not_stop_the_others():
+    _, state, present = seen(4, noisy=True)
+    frames = present.frames.copy()
+    frames[1] = 0
+    blank = Observation(frames, present.time, present.view)
+    goals = state.neighbours[:, 0] + 3.0
+    aim, before = Steer(goals, APPEARANCE)(blank), Steer(goals, APPEARANCE)(present)
+    assert aim.active.tolist() == [True, False, True, True]
+    assert (aim.low[1] == aim.high[1]).all() and np.isfinite(aim.low).all()
+    for kept in (0, 2, 3):
+        assert (aim.low[kept] == before.low[kept]).all() and aim.target[kept] == before.target[kept]
+    controls, _ = Greedy(goals, 1.2, 4.0).act(None, blank)
+    assert np.isfinite(controls).all() and controls[1, 2] == 1.0

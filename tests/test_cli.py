@@ -23,7 +23,7 @@ from sciworld import catalog, cli, doctor
 from sciworld.demos import steering, stem
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
-from sciworld.errors import StoreError
+from sciworld.errors import SettingsError, StoreError
 from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search.search import Plan
@@ -416,6 +416,28 @@ def test_demo_does_the_whole_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(stem, "run", lambda *args: asked.append(args))
     good("demo", "stem", "--out", tmp_path / "demo", "--steps", 2, "--episodes", 1, "--seed", 5)
     assert asked == [(tmp_path / "demo", stem.DemoSettings(steps=2, episodes=1, seed=5))]
+
+
+def test_demo_removes_nothing_but_an_earlier_demo(tmp_path: Path) -> None:
+    mine, linked = tmp_path / "mine", tmp_path / "linked"
+    mine.mkdir()
+    for name, text in (("demo.txt", stem.MARKED), (stem.MARK, "notes on a demo")):
+        (mine / name).write_text(text)
+        with pytest.raises(SettingsError, match="no earlier demo"):
+            stem.run(mine, data=tmp_path / "none")
+        assert (mine / name).read_text() == text
+    (mine / stem.MARK).write_text(stem.MARKED)
+    with pytest.raises(StoreError, match="not a store"):
+        stem.run(mine, data=tmp_path / "none")
+    assert (mine / "demo.txt").exists()  # a demo that cannot begin removes nothing
+    with pytest.raises(SettingsError, match="is a file"):
+        stem.run(mine / "demo.txt")
+    linked.symlink_to(mine)
+    stem._clear(linked.resolve())
+    assert [path.name for path in linked.iterdir()] == [stem.MARK]
+    for wrong in ({"seed": -1}, {"within": np.nan}):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
+            stem.DemoSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_wide_table_lies_on_its_side_in_a_narrow_terminal() -> None:

@@ -29,7 +29,8 @@ from sciworld.training.trainer import FitSettings
 
 DATA = "si-graphene-sim-small"
 PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
-MARK = "demo.txt"
+MARK = ".sciworld-demo"
+MARKED = "made by `sciworld demo stem`, which replaces this folder\n"
 DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
 
 
@@ -53,6 +54,8 @@ class DemoSettings:
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"steps is {self.steps}; training needs some")
         require(self.episodes >= 1 and self.contexts >= 1, "episodes and contexts must be at least 1")
+        require(0 < self.within < np.inf, f"within is {self.within} A; it must be above 0")
+        require(self.seed >= 0, f"seed is {self.seed}; use at least 0")
 
 
 def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
@@ -61,15 +64,17 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     data : a store of recordings; by default the catalogue's simulated silicon in graphene, made once and kept.
     """
     settings = settings or DemoSettings()
-    out = Path(out)
+    fitting = FitSettings(steps=settings.steps, seed=settings.seed)
+    out = Path(out).resolve()
     console = Console()
     began = time.perf_counter()
-    _clear(out)
+    _require_free(out)
     console.print("1/5  recordings")
     store = Store.open(data) if data is not None else Store.open(_fetched())
+    _clear(out)  # last, so that what cannot begin removes nothing
     console.print(f"     {store!r}")
     console.print("2/5  training")
-    trained = train(store, out / "run", FitSettings(steps=settings.steps, seed=settings.seed), domain="stem")
+    trained = train(store, out / "run", fitting, domain="stem")
     surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
     appearance = appearance_of(store)
     console.print("3/5  hop-probability maps of unseen atoms")
@@ -151,11 +156,20 @@ def _fetched() -> Path:
     return found if isinstance(found, Path) else found[0]
 
 
+def _require_free(out: Path) -> None:
+    """Raise SettingsError unless `out` is missing, empty, or an earlier demo by its mark."""
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out}: is a file; choose a folder")
+    if out.exists() and any(out.iterdir()):
+        mark = out / MARK
+        if not (mark.is_file() and mark.read_bytes() == MARKED.encode()):
+            raise SettingsError(f"{out}: holds something that is no earlier demo; choose another folder")
+
+
 def _clear(out: Path) -> None:
     """Make room for a new report: remove what an earlier one left, and refuse a folder of anything else."""
-    if out.exists() and any(out.iterdir()):
-        if not (out / MARK).is_file():
-            raise SettingsError(f"{out}: holds something that is no earlier demo; choose another folder")
+    _require_free(out)
+    if out.exists():
         shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).write_text("made by `sciworld demo stem`, which replaces this folder\n")
+    out.mkdir(parents=True)
+    (out / MARK).write_bytes(MARKED.encode())

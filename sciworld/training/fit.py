@@ -53,27 +53,34 @@ def fit(
     log_extra : figures for the log, of the averaged model at a step, measured with the diagnostics.
 
     An interrupt (SIGINT) ends the step, makes a checkpoint, and raises KeyboardInterrupt; a second one does not wait.
-    Raises TrainingError if the loss or gradient is not finite, the folder exists or belongs to another run, or the
-    disk is full; CheckpointError if a checkpoint is damaged; ModelError if the windows do not fit the model.
+    Raises TrainingError if the loss or gradient is not finite, the folder exists or belongs to another run, another
+    process trains there, or the disk is full; CheckpointError if a checkpoint is damaged; ModelError if the windows do
+    not fit the model. A run that stopped before its first line of log is begun anew.
     """
     _require_fit(model, windows)
-    symmetry.require_known(symmetries)
+    if validation is not None:
+        _require_fit(model, validation)
+    symmetry.require_fit(symmetries, windows.shape)
     description = _describe(model, windows, settings, focus, symmetries, validation)
     description |= {"sources": sorted(set(sources))}
-    if resume:
-        run = Run(run_folder)
-        run.require_same(description)
-    with _threads(settings.threads), Loader(windows, settings.batch, settings.seed) as loader:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_threads(settings.threads))
+        loader = stack.enter_context(Loader(windows, settings.batch, settings.seed))
+        # First all that can fail by its settings: a run that cannot begin leaves no folder behind.
         trainer = Trainer(model, loader, settings, focus, tuple(symmetries), validation)
-        if resume:
-            trainer.restore(*run.resume())
+        run = stack.enter_context(Run.held(run_folder, description, resume))
+        newest = run.newest()
+        if newest is not None:
+            folder, state = newest
+            trainer.restore(folder, state)
+            run.cut_log(state["log_bytes"])
         else:
-            run = Run.create(run_folder, description)
             run.save(0, trainer.save)
         run.note_versions(trainer.step)
         with Bar(progress) as bar:
             _train(trainer, run, bar, log_extra)
-    checkpoint.save(trainer.ema, run.path / "model.safetensors", {"step": trainer.step, "seconds": trainer.seconds})
+        facts = {"step": trainer.step, "seconds": trainer.seconds}
+        checkpoint.save(trainer.ema, run.path / "model.safetensors", facts)
     return run
 
 

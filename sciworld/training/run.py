@@ -12,13 +12,16 @@ removed: kill the process at any moment, and a whole one is there.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +34,17 @@ from sciworld.errors import CheckpointError, TrainingError
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 
-PREFIX = "step-"
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+LOG = logging.getLogger(__name__)
+PREFIX, STAGE = "step-", ".stage-"
 
 
 class Run:
-    """A run folder; `create` makes one, the constructor opens one that exists.
+    """A run folder; `held` makes one to train in, the constructor opens one that exists.
 
     Raises CheckpointError if `path` holds no run.
     """
@@ -47,17 +56,36 @@ class Run:
             raise CheckpointError(f"{self.path}/config.json: not of a run; give the folder of a run that training made")
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], config: dict[str, Any]) -> Run:
-        """A new folder for a run so described. Raises TrainingError if anything is there already."""
+    @contextlib.contextmanager
+    def held(cls, path: str | os.PathLike[str], config: dict[str, Any], resume: bool = False) -> Iterator[Run]:
+        """A new run so described, or with `resume` the one in `path`; no other process can train there meanwhile.
+
+        A run that never came to log anything is begun anew. Raises TrainingError if anything else is there, another
+        process trains there, or the run to resume was begun otherwise; CheckpointError if there is none.
+        """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if resume:
+            cls(path).require_same(config)
+        else:
+            _make_folder(path)
+        with _lock(path):
+            if not resume or (_unborn(path) and not _checkpoints(path)):
+                cls._create(path, config)
+            for stage in (path / "checkpoints").glob(f"{STAGE}*"):  # of a process that was killed
+                shutil.rmtree(stage, ignore_errors=True)
+            yield cls(path)
+
+    @staticmethod
+    def _create(path: Path, config: dict[str, Any]) -> None:
+        """Make the run in the folder `path`. Raises TrainingError if it holds anything but a run without a log."""
+        if any(path.iterdir()) and not _unborn(path):
             raise TrainingError(f"{path}: exists already; resume that run, or choose another folder")
         try:
-            (path / "checkpoints").mkdir(parents=True)
-        except OSError as error:
+            shutil.rmtree(path / "checkpoints", ignore_errors=True)
+            (path / "checkpoints").mkdir()
+            _write_json(path / "config.json", config)
+        except (OSError, CheckpointError) as error:
             raise TrainingError(f"{path}: cannot be made ({error}); choose another folder") from error
-        _write_json(path / "config.json", config)
-        return cls(path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -67,10 +95,13 @@ class Run:
         return checkpoint.load(self.path / "model.safetensors", device)
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines of the log; one that was cut off by a kill is left out."""
+        """The lines of the log; one that was cut off by a kill is left out. Raises CheckpointError if it is damaged."""
         path = self.path / "log.jsonl"
         whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
-        return [json.loads(line) for line in whole.splitlines()]
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error}); restore it") from error
 
     def require_same(self, config: dict[str, Any]) -> None:
         """Raise TrainingError that names the differences unless the run was begun with this `config`."""
@@ -100,44 +131,58 @@ class Run:
         Raises TrainingError if it cannot be written; the checkpoint before it is then untouched.
         """
         folder = self.path / "checkpoints"
-        stage, target = folder / ".stage", folder / f"{PREFIX}{step:09d}"
-        older = [path for _, path in self._checkpoints() if path != target]
+        target = folder / f"{PREFIX}{step:09d}"
+        older = [path for _, path in _checkpoints(self.path) if path != target]
         if target.exists():
             return
+        stage = None
         try:
-            shutil.rmtree(stage, ignore_errors=True)
-            stage.mkdir()
+            stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder))
+            stage.chmod(0o755)  # as a run's other folders: to be read by colleagues
             state = {**write(stage), "step": step, "log_bytes": self._sync_log()}
             checkpoint.replace_file(stage / "state.json", json.dumps(state).encode())
             stage.rename(target)
             checkpoint.sync_folder(folder)
         except (OSError, CheckpointError) as error:
-            shutil.rmtree(stage, ignore_errors=True)
+            if stage is not None:
+                shutil.rmtree(stage, ignore_errors=True)
             kept = f"; {older[-1].name} is whole" if older else ""
             raise TrainingError(f"{target}: {error}{kept}; mend this and resume") from error
         for path in older:
             shutil.rmtree(path)
 
-    def resume(self) -> tuple[Path, dict[str, Any]]:
-        """The newest checkpoint's folder and state, with the log cut back to it. Raises CheckpointError."""
-        found = self._checkpoints()
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint's folder and state; None before the first. Nothing is changed.
+
+        Raises CheckpointError if there is a log but no checkpoint, the state is damaged, or the log is not of it.
+        """
+        found = _checkpoints(self.path)
         if not found:
+            if _unborn(self.path):
+                return None
             raise CheckpointError(f"{self.path}: no checkpoint to resume from; delete the folder and begin again")
-        folder = found[-1][1]
+        step, folder = found[-1]
         state = _read_json(folder / "state.json")
-        size = (self.path / "log.jsonl").stat().st_size if (self.path / "log.jsonl").exists() else 0
-        if size < state["log_bytes"]:
-            raise CheckpointError(
-                f"{self.path}/log.jsonl: {size} bytes, {folder.name} knows of {state['log_bytes']}; restore the log"
-            )
-        if size:
-            os.truncate(self.path / "log.jsonl", state["log_bytes"])
+        if not _is_state(state, step):
+            raise CheckpointError(f"{folder}/state.json: not the state of step {step}; restore it, or begin a new run")
+        log, known = self.path / "log.jsonl", state["log_bytes"]
+        size = log.stat().st_size if log.exists() else 0
+        if size < known:
+            raise CheckpointError(f"{log}: {size} bytes, {folder.name} knows of {known}; restore the log")
+        if known:
+            with log.open("rb") as file:
+                file.seek(known - 1)
+                if file.read(1) != b"\n":
+                    raise CheckpointError(
+                        f"{log}: no line ends at byte {known}, where {folder.name} was made; restore it"
+                    )
         return folder, state
 
-    def _checkpoints(self) -> list[tuple[int, Path]]:
-        """Steps and folders of the checkpoints, oldest first."""
-        folders = (self.path / "checkpoints").glob(f"{PREFIX}*")
-        return sorted((int(path.name.removeprefix(PREFIX)), path) for path in folders)
+    def cut_log(self, size: int) -> None:
+        """Drop what the log has beyond the first `size` bytes: lines later than the checkpoint that training goes on
+        from."""
+        if (self.path / "log.jsonl").exists():
+            os.truncate(self.path / "log.jsonl", size)
 
     def _sync_log(self) -> int:
         """Wait until the log is on the disk; its size in bytes."""
@@ -147,6 +192,58 @@ class Run:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
             return file.seek(0, os.SEEK_END)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise TrainingError(f"{path}: exists already; resume that run, or choose another folder") from error
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be made ({error}); choose another folder") from error
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Keep other processes out of `folder`, where the system has locks. Raises TrainingError if one is in there."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(f"{folder}: another process trains here; wait for it, or choose another") from error
+        except OSError as error:  # some network file systems lock no folders
+            LOG.warning("%s: cannot be locked (%s); let no other process train there", folder, error)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _unborn(path: Path) -> bool:
+    """Whether the folder holds a run that stopped before its first line of log: nothing is lost with it."""
+    names = {entry.name for entry in path.iterdir()}
+    begun = any(step for step, _ in _checkpoints(path))
+    return "checkpoints" in names and names <= {"checkpoints", "config.json", "versions.json"} and not begun
+
+
+def _checkpoints(path: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of a run's checkpoints, oldest first."""
+    folders = {folder.name.removeprefix(PREFIX): folder for folder in (path / "checkpoints").glob(f"{PREFIX}*")}
+    return sorted((int(step), folder) for step, folder in folders.items() if step.isdecimal())
+
+
+def _is_state(state: Any, step: int) -> bool:
+    """Whether `state` is what `Run.save` writes at `step`."""
+    if not isinstance(state, dict) or not isinstance(state.get("loader"), dict):
+        return False
+    if type(state["loader"].get("batch")) is not int:
+        return False
+    whole = all(type(state.get(name)) is int and state[name] >= 0 for name in ("step", "log_bytes"))
+    seconds = state.get("seconds")
+    return whole and state["step"] == step and isinstance(seconds, float) and 0 <= seconds < math.inf
 
 
 def versions() -> dict[str, Any]:
@@ -176,7 +273,7 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; give the folder of a run that training made") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); restore it, or begin a new run") from error
 
 

@@ -29,8 +29,7 @@ def flip_y(batch: Batch, controls: ColumnTable) -> Batch:
 def transpose(batch: Batch, controls: ColumnTable) -> Batch:
     """Exchange rows and columns of square frames. Raises TrainingError for others."""
     *_, y, x, _ = batch.frames.shape
-    if y != x:
-        raise TrainingError(f"symmetry 'transpose' needs square frames, these are {y} x {x}; leave it out")
+    _require_square(y, x)
     moved = batch.controls.copy()
     for across, down in _in_pixels(controls):
         moved[..., [across, down]] = moved[..., [down, across]]
@@ -46,11 +45,18 @@ SYMMETRIES: dict[str, Callable[[Batch, ColumnTable], Batch]] = {
 }
 
 
-def require_known(names: Sequence[str]) -> None:
-    """Raise TrainingError unless each of `names` is a symmetry."""
+def require_fit(names: Sequence[str], shape: Sequence[int]) -> None:
+    """Raise TrainingError unless each of `names` is a symmetry of frames of `shape` (y, x, channel)."""
     unknown = [name for name in names if name not in SYMMETRIES]
     if unknown:
         raise TrainingError(f"no symmetry '{unknown[0]}'; there are {', '.join(SYMMETRIES)}")
+    if "transpose" in names:
+        _require_square(*shape[:2])
+
+
+def fitting(names: Sequence[str], shape: Sequence[int]) -> tuple[str, ...]:
+    """Those of `names` that frames of `shape` (y, x, channel) have: without 'transpose' where y is not x."""
+    return tuple(name for name in names if name != "transpose" or shape[0] == shape[1])
 
 
 def draw(batch: Batch, names: Sequence[str], controls: ColumnTable, rng: np.random.Generator) -> Batch:
@@ -59,6 +65,11 @@ def draw(batch: Batch, names: Sequence[str], controls: ColumnTable, rng: np.rand
         if rng.random() < 0.5:
             batch = SYMMETRIES[name](batch, controls)
     return dataclasses.replace(batch, frames=np.ascontiguousarray(batch.frames))
+
+
+def _require_square(y: int, x: int) -> None:
+    if y != x:
+        raise TrainingError(f"symmetry 'transpose' needs square frames, these are {y} x {x}; leave it out")
 
 
 def _flip(batch: Batch, controls: ColumnTable, axis: int, component: int) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from sciworld.errors import ModelError, SciworldError
 from sciworld.models import checkpoint
 from sciworld.models.base import Signature
 from sciworld.store import Store
+from sciworld.training import symmetries as symmetry
 from sciworld.training.fit import fit
 from sciworld.training.run import Run
 from sciworld.training.trainer import FitSettings
 from sciworld.windows import Windows
+
+LOG = logging.getLogger(__name__)
 
 HELD_OUT = 0.1  # of the sessions, for the diagnostics
 
@@ -37,7 +41,8 @@ def train(
 ) -> Run:
     """Train a model of a family's preset on a store, a tenth of its sessions held out for the diagnostics.
 
-    domain : brings focus and symmetries; without it every pixel counts alike. recordings : indices of those to use.
+    domain : brings focus and symmetries, those that the frames have; without it every pixel counts alike.
+    recordings : indices of those to use.
     start_from : a checkpoint whose weights, shape and normalisation training goes on from, in place of a preset.
     Raises CheckpointError, ModelError for an unknown family or preset, RecordingError where no window is left,
     TrainingError.
@@ -68,12 +73,22 @@ def train(
         run_folder,
         settings,
         focus=field.focus if field else None,
-        symmetries=field.symmetries if field else (),
+        symmetries=_symmetries(field.symmetries, windows) if field else (),
         validation=validation,
         sources=sources if start_from is None else [*sources, f"the weights of {start_from}"],
         progress=progress,
         resume=resume,
     )
+
+
+def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
+    """Those of a domain's symmetries that the frames have; what is left out is logged."""
+    kept = symmetry.fitting(names, windows.shape)
+    if kept != names:
+        y, x, _ = windows.shape
+        left = ", ".join(name for name in names if name not in kept)
+        LOG.warning("training without the symmetry %s: it needs square frames, these are %d x %d", left, y, x)
+    return kept
 
 
 def unseen(run: Run, store: Store) -> np.ndarray | None:

@@ -253,6 +253,84 @@ def test_a_damaged_run_folder(windows: Windows, tmp_path: Path) -> None:
         fit(linear_world.linear(), windows, run.path, settings(), resume=True)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("first", ["no checkpoint", "a step"])
+def test_a_run_without_a_log_is_begun_anew(windows: Windows, tmp_path: Path, first: str, resume: bool) -> None:
+    def event(self: Sudden, losses: Losses) -> Losses:
+        raise MemoryError
+
+    cut = sudden(2, event)
+    cut.load_state_dict(linear_world.linear().state_dict())
+    with pytest.raises(MemoryError):
+        fit(cut, windows, tmp_path / "run", settings())
+    if first == "no checkpoint":  # as a kill before the first one leaves it
+        newest = tmp_path / "run" / "checkpoints" / "step-000000000"
+        newest.rename(newest.with_name(".stage-abc"))
+    model = linear_world.linear(5 if resume and first == "a step" else 0)
+    run = fit(model, windows, tmp_path / "run", settings(), resume=resume)
+    whole = fit(linear_world.linear(), windows, tmp_path / "whole", settings())
+    assert same(weights(run.model()), weights(whole.model())) and untimed(run) == untimed(whole)
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step-000000040"]
+
+
+def test_only_one_trains_in_a_folder(windows: Windows, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+
+    def other(resume: bool) -> None:
+        fit(linear_world.linear(), windows, tmp_path / "run", settings(), resume=resume)
+
+    def event(self: Sudden, losses: Losses) -> Losses:
+        for resume in (True, False):
+            with pytest.raises(TrainingError, match="another process trains here"):
+                other(resume)
+        return losses
+
+    fit(sudden(13, event), windows, tmp_path / "run", settings())
+    other(resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 39},
+        {"step": "40"},
+        {"seconds": None},
+        {"seconds": math.nan},
+        {"loader": 3},
+        {"loader": {}},
+        {"log_bytes": -1},
+        {"log_bytes": True},
+        {"log_bytes": 100},
+    ],
+)
+def test_a_state_that_cannot_be(windows: Windows, tmp_path: Path, change: dict[str, Any]) -> None:
+    run = fit(linear_world.linear(), windows, tmp_path / "run", settings())
+    path = run.path / "checkpoints" / "step-000000040" / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    log = (run.path / "log.jsonl").read_bytes()
+    with pytest.raises(CheckpointError, match=r"not the state of step 40|no line ends at byte 100"):
+        fit(linear_world.linear(), windows, run.path, settings(), resume=True)
+    assert (run.path / "log.jsonl").read_bytes() == log
+
+
+def test_the_log_is_cut_only_once_the_tensors_are_whole(windows: Windows, tmp_path: Path) -> None:
+    run = fit(linear_world.linear(), windows, tmp_path / "run", settings())
+    with (run.path / "log.jsonl").open("a") as file:
+        file.write('{"step": 45}\n')
+    log = (run.path / "log.jsonl").read_bytes()
+    model = run.path / "checkpoints" / "step-000000040" / "ema.safetensors"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-8])
+    with pytest.raises(CheckpointError, match="truncated"):
+        fit(linear_world.linear(), windows, run.path, settings(), resume=True)
+    assert (run.path / "log.jsonl").read_bytes() == log
+    model.write_bytes(whole)
+    assert fit(linear_world.linear(), windows, run.path, settings(), resume=True).log()[-1]["step"] == 40
+    (run.path / "log.jsonl").write_text("[" * 100_000 + "\n")
+    with pytest.raises(CheckpointError, match="log"):
+        run.log()
+
+
 @pytest.mark.parametrize("wrong", ["loss", "gradient"])
 def test_a_loss_or_gradient_that_is_not_finite(windows: Windows, tmp_path: Path, wrong: str) -> None:
     def event(self: Sudden, losses: Losses) -> Losses:
@@ -383,6 +461,11 @@ def test_windows_of_another_kind(store: Store, windows: Windows, tmp_path: Path)
         fit(other, windows, tmp_path / "run", settings())
     with pytest.raises(TrainingError, match="no symmetry 'turn'"):
         fit(linear_world.linear(), windows, tmp_path / "run", settings(), symmetries=("turn",))
+    with pytest.raises(TrainingError, match="needs square frames, these are 5 x 7"):
+        fit(linear_world.linear(), windows, tmp_path / "run", settings(), symmetries=("transpose",))
+    with pytest.raises(TrainingError, match="windows of 4 frames"):
+        wrong = Windows(store, context=3, horizon=1)
+        fit(linear_world.linear(), windows, tmp_path / "run", settings(), validation=wrong)
     assert not (tmp_path / "run").exists()
 
 

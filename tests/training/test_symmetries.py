@@ -125,4 +125,12 @@ def test_refusals() -> None:
     with pytest.raises(TrainingError, match="'transpose' needs square frames, these are 5 x 7; leave it out"):
         symmetries.transpose(labelled(0, y=5, x=7), CONTROLS)
     with pytest.raises(TrainingError, match="no symmetry 'rotate'; there are flip_x, flip_y, transpose"):
-        symmetries.require_known(("flip_x", "rotate"))
+        symmetries.require_fit(("flip_x", "rotate"), (5, 5, 1))
+
+
+def test_transpose_is_left_out_of_frames_that_are_not_square() -> None:
+    names = ("flip_x", "flip_y", "transpose")
+    assert symmetries.fitting(names, (5, 5, 1)) == names
+    assert symmetries.fitting(names, (5, 7, 1)) == ("flip_x", "flip_y")
+    with pytest.raises(TrainingError, match="5 x 7; leave it out"):
+        symmetries.require_fit(names, (5, 7, 1))

@@ -51,7 +51,7 @@ def test_frames_that_do_not_fit():
 def test_the_domain_brings_focus_symmetries_and_simulator():
     stem = domain("stem")
     assert stem.name == "stem" and stem.focus is focus
-    symmetries.require_known(stem.symmetries)
+    symmetries.require_fit(stem.symmetries, (5, 5, 1))
     assert len(stem.symmetries) == 3
     assert stem.simulator(rates="simple").settings == StemSettings(rates="simple")
     with pytest.raises(SettingsError, match="stem simulator: unknown setting colour"):

@@ -202,6 +202,7 @@ def rollout(
     from sciworld.demos.rollout import rollout
     from sciworld.store import Store
 
+    writable(out)
     made, surrogate = load(run, device)
     table = rollout(made, surrogate, Store.open(store), out, recording, start, steps, samples, seed)
     show(table)
@@ -225,6 +226,7 @@ def search(
     from sciworld.demos import stem_run
     from sciworld.store import Store
 
+    writable(out)
     _, surrogate = load(run, device)
     with bar("searching") as progress:
         plan = stem_run.plan(
@@ -253,6 +255,7 @@ def replay(
     from sciworld.demos import stem_report, stem_run
     from sciworld.evaluate import verdict
 
+    writable(out)
     made, surrogate = load(run, device)
     with bar("steering") as progress:
         verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
@@ -308,9 +311,27 @@ def point(text: str) -> tuple[float, float]:
     raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal=3.2,-1.0")
 
 
-def write(path: Path, text: str) -> None:
+def writable(path: Path | None) -> None:
+    """Raise SettingsError or OSError unless a file can be written at `path`: before the work, not after it."""
+    import tempfile
+
+    if path is None or (path.exists() and not path.is_dir() and not path.is_file()):  # such as /dev/stdout
+        return
+    if path.is_dir():
+        raise SettingsError(f"{path}: is a folder; name a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def write(path: Path, text: str) -> None:
+    """Put `text` at `path`, all of it or nothing."""
+    from sciworld.models.checkpoint import replace_file
+
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+    else:
+        replace_file(path.resolve(), text.encode())
 
 
 def show(table: Any) -> None:

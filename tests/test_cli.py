@@ -23,9 +23,11 @@ from sciworld import catalog, cli, doctor
 from sciworld.demos import steering, stem
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
-from sciworld.errors import SettingsError, StoreError
+from sciworld.errors import CheckpointError, SettingsError, StoreError
+from sciworld.evaluate.report import write_report
 from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict
+from sciworld.models import checkpoint
 from sciworld.search.search import Plan
 from sciworld.store import Store
 from sciworld.training.run import Run
@@ -246,6 +248,25 @@ def test_search_finds_controls_with_units(folder: Path, tmp_path: Path, aim: str
     assert np.linalg.norm(plan.controls[0, 0, :2] - silicon) < 2.2 * np.sqrt(2) + 0.3
 
 
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cli.write(tmp_path / "plan.json", "old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "plan.json")
+    cli.write(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "plan.json").read_text() == "new"
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    for write in (cli.write, lambda path, text: write_report(path, text, [])):
+        with pytest.raises(CheckpointError, match="No space left"):
+            write(tmp_path / "plan.json", "newer")
+        assert (tmp_path / "plan.json").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "plan.json"]
+    cli.writable(Path("/dev/null"))
+    cli.write(Path("/dev/null"), "anything")
+    assert not Path("/dev/null").is_file()
+
+
 def test_search_has_nothing_to_do_at_the_goal(folder: Path) -> None:
     x, y = Store.open(folder / "store")[-1]["states"].values[2, :2]
     assert "at the goal already" in bad("search", folder / "run", folder / "store", f"--goal={x},{y}", "--frame", 2)
@@ -357,6 +378,9 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
         ("replay {run} --rates magic", "rates is 'magic'"),
         ("replay {run} --episodes 0", "episodes is 0"),
         ("replay {run} --within 1", "no site within 1"),
+        ("rollout {run} {store} --out {t}", "is a folder; name a file in it"),
+        ("search {run} {store} --goal 3,4 --out {t}", "is a folder; name a file in it"),
+        ("replay {run} --out {f}/beam.csv/a.json", "beam.csv"),
         ("catalog show nothing", "no data set 'nothing'; there are haadf-single-atoms"),
         ("catalog fetch nothing", "no data set 'nothing'"),
         ("catalog ingest nothing --out {t}/s", "no data set 'nothing'"),
@@ -437,7 +461,7 @@ def test_demo_removes_nothing_but_an_earlier_demo(tmp_path: Path) -> None:
     assert [path.name for path in linked.iterdir()] == [stem.MARK]
     for wrong in ({"seed": -1}, {"within": np.nan}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
-            stem.DemoSettings(**wrong)  # type: ignore[arg-type]
+            stem.DemoSettings(**wrong)
 
 
 def test_a_wide_table_lies_on_its_side_in_a_narrow_terminal() -> None:

@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from sciworld.errors import SettingsError
+from sciworld.models.checkpoint import replace_file
 
 SCRIPT = "plotly.min.js"
 
@@ -56,20 +57,21 @@ class Section:
 def write_report(path: str | Path, title: str, sections: Sequence[Section]) -> Path:
     """Write an HTML report at `path`, with plotly's script stored once beside it; returns the path.
 
-    Raises SettingsError for an item that has no HTML.
+    An earlier page is replaced in one go. Raises SettingsError for an item that has no HTML, CheckpointError if the
+    page cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    (path.parent / SCRIPT).write_text(get_plotlyjs(), encoding="utf-8")
+    replace_file(path.parent / SCRIPT, get_plotlyjs().encode())
     links = "".join(f'<a href="#section-{i}">{html.escape(s.heading)}</a>' for i, s in enumerate(sections))
     body = "\n".join(_section(i, section) for i, section in enumerate(sections))
-    path.write_text(
+    page = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
         f'<style>{_STYLE}</style>\n<script src="{SCRIPT}"></script>\n</head>\n<body>\n'
-        f"<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n",
-        encoding="utf-8",
+        f"<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n"
     )
+    replace_file(path.resolve(), page.encode())
     return path
 
 

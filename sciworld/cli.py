@@ -229,12 +229,13 @@ def search(
     writable(out)
     _, surrogate = load(run, device)
     with bar("searching") as progress:
-        plan = stem_run.plan(
+        decision = stem_run.plan(
             surrogate, Store.open(store), point(goal), recording, frame, aim, budget, seed, progress
         )  # fmt: skip
-    show(stem_run.plan_table(plan, aim))
+    show(decision.to_table())
+    warn(decision.warnings())
     if out is not None:
-        write(out, plan.to_json())
+        write(out, decision.to_json())
         typer.echo(f"the plan: {out}")
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 import sciworld
 from sciworld import catalog, cli, doctor
-from sciworld.demos import steering, stem
+from sciworld.demos import steering, stem, stem_run
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
 from sciworld.errors import CheckpointError, SettingsError, StoreError
@@ -244,6 +244,10 @@ def test_search_finds_controls_with_units(folder: Path, tmp_path: Path, aim: str
     assert plan.uncertainty[0] > 0 and np.isfinite(plan.promise[0])
     # Two generations of 32 posterior means, and 16 futures of four evaluations each.
     assert plan.evaluations == 64 + 16 * 4
+    assert "128" in out and "64 searching + 64 for the uncertainty" in out
+    asked_for = {"goal": [-4.0, 3.0], "recording": 9, "frame": 2, "aim": aim, "evaluations_for_uncertainty": 64}
+    assert asked_for.items() <= json.loads(path.read_text()).items()
+    assert re.search(r"goal +-4, 3 +x, y in A\ndecided from +recording 9 +frame 2\naim +" + aim, out)
     silicon = Store.open(folder / "store")[-1]["states"].values[2, :2]
     assert np.linalg.norm(plan.controls[0, 0, :2] - silicon) < 2.2 * np.sqrt(2) + 0.3
 
@@ -265,6 +269,16 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monke
     cli.writable(Path("/dev/null"))
     cli.write(Path("/dev/null"), "anything")
     assert not Path("/dev/null").is_file()
+
+
+def test_search_warns_of_a_goal_outside_the_frame(folder: Path) -> None:
+    result = call("search", folder / "run", folder / "store", "--goal=-900,3", "--frame", 2, "--budget", 32)
+    assert result.exit_code == 0 and "the goal -900,3 A lies outside the frame" in result.stderr
+    view = np.array([0.5, 0, 10, 0, 0.5, 20])
+    inside = [
+        stem_run.in_frame(np.array(point), view, (5, 7)) for point in ((13.2, 20), (13.3, 20), (10, 22.2), (10, 22.3))
+    ]
+    assert inside == [True, False, True, False]
 
 
 def test_search_has_nothing_to_do_at_the_goal(folder: Path) -> None:

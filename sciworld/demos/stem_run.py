@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from sciworld import recording
 from sciworld.config import require
-from sciworld.demos.steering import Episodes, beam_space, plan_action
+from sciworld.demos.steering import SAMPLES, Episodes, beam_space, plan_action
 from sciworld.demos.stem import contest
 from sciworld.domains.stem import generate
 from sciworld.domains.stem.appearance import FRAMES, appearance_of, measure_appearance
@@ -32,6 +34,60 @@ PROMISES = {
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """One action, with what was asked for.
+
+    Parameters
+    ----------
+    plan : what was found.
+    goal : x and y in A, laboratory frame. within : whether it lies inside the frame.
+    recording, frame : which, counted from 0. aim : of the search.
+    sampled : those of the plan's model evaluations that went into its uncertainty, not into the search.
+    """
+
+    plan: Plan
+    goal: tuple[float, float]
+    within: bool
+    recording: int
+    frame: int
+    aim: str
+    sampled: int
+
+    def to_json(self) -> str:
+        """The plan, as `Plan.from_json` reads it, and beside it what was asked for."""
+        asked = {"goal": list(self.goal), "goal_units": "A", "recording": self.recording, "frame": self.frame}
+        promised = {"aim": self.aim, "promise_is": PROMISES[self.aim], "evaluations_for_uncertainty": self.sampled}
+        return json.dumps({**json.loads(self.plan.to_json()), **asked, **promised})
+
+    def to_table(self) -> Table:
+        """What was asked for, the controls with their units, what they promise, and what that cost."""
+        plan = self.plan
+        rows = [
+            ("goal", ", ".join(f"{value:g}" for value in self.goal), "x, y in A"),
+            ("decided from", f"recording {self.recording}", f"frame {self.frame}"),
+            ("aim", self.aim, ""),
+        ]
+        rows += [
+            (column.name, number(value), column.units)
+            for column, value in zip(plan.space.table, plan.controls[0, 0], strict=True)
+        ]
+        searching = f"{plan.evaluations - self.sampled} searching + {self.sampled} for the uncertainty"
+        rows += [
+            ("promise", number(plan.promise[0]), PROMISES[self.aim]),
+            ("uncertainty", number(plan.uncertainty[0]), "standard deviation over sampled futures"),
+            ("evaluations", str(plan.evaluations), f"of the model: {searching}; stopped: {plan.stopped}"),
+        ]
+        return Table(("", "value", ""), tuple(rows))
+
+    def warnings(self) -> list[str]:
+        """What a reader must not overlook."""
+        if self.within:
+            return []
+        x, y = self.goal
+        return [f"the goal {x:g},{y:g} A lies outside the frame; whether there is a site for silicon is not seen"]
+
+
 def plan(
     surrogate: Surrogate,
     store: Store,
@@ -42,7 +98,7 @@ def plan(
     budget: int = 160,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Plan:
+) -> Decision:
     """One action toward `goal`, x and y in A, decided from frame number `frame` of a recording.
 
     Raises SearchError, RecordingError, SettingsError or ControlError where there is nothing to decide.
@@ -55,10 +111,14 @@ def plan(
             "pixel size when it is ingested"
         )
     require(-n <= frame < n, f"frame is {frame}; the recording has the frames 0 to {n - 1}")
+    require(seed >= 0, f"seed is {seed}; use at least 0")
     history = observed(ds, frame % n, surrogate.model.context)
     settings, appearance = steer_settings(ds, aim), appearance_of(store)
     rng = np.random.default_rng(seed)
-    return plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress)
+    found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress)
+    within = in_frame(np.array(goal), ds["view"].values[frame], ds["frames"].shape[1:3])
+    sampled = surrogate.evaluations(1, 1, SAMPLES)
+    return Decision(found, goal, within, which % len(store), frame % n, aim, sampled)
 
 
 def recording_of(store: Store, which: int) -> xr.Dataset:
@@ -80,18 +140,11 @@ def steer_settings(ds: xr.Dataset, aim: str) -> SteerSettings:
     return SteerSettings(aim=aim, **found)
 
 
-def plan_table(plan: Plan, aim: str) -> Table:
-    """The controls that were found with their units, what they promise, and what that cost."""
-    rows = [
-        (column.name, number(value), column.units)
-        for column, value in zip(plan.space.table, plan.controls[0, 0], strict=True)
-    ]
-    rows += [
-        ("promise", number(plan.promise[0]), PROMISES[aim]),
-        ("uncertainty", number(plan.uncertainty[0]), "standard deviation over sampled futures"),
-        ("evaluations", str(plan.evaluations), f"of the model; stopped: {plan.stopped}"),
-    ]
-    return Table(("", "value", ""), tuple(rows))
+def in_frame(point: np.ndarray, view: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether the laboratory point (2,) lies on the pixels of a frame of `shape` (y, x) that is seen through `view`."""
+    matrix, origin = view[[0, 1, 3, 4]].reshape(2, 2), view[[2, 5]]
+    column, row = np.linalg.solve(matrix, point - origin)
+    return bool(-0.5 <= column <= shape[1] - 0.5 and -0.5 <= row <= shape[0] - 0.5)
 
 
 def judge(
@@ -111,6 +164,8 @@ def judge(
     """
     beam_space(surrogate)
     require(episodes >= 1, f"episodes is {episodes}; use at least 1")
+    require(0 < within < np.inf, f"within is {within} A; it must be above 0")
+    require(seed >= 0, f"seed is {seed}; use at least 0")
     signature = surrogate.model.signature
     rows, columns, _ = signature.shape
     simulator = StemSimulator(

@@ -8,10 +8,11 @@ every chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,20 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore
 import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sciworld.errors import StoreError
+from sciworld.stored import SCHEMA, StoredArray, read_node
 
-SCHEMA = 1
-ENGINES = ("tensorstore", "zarr")
+PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
 SHARD_BYTES = 64 << 20
 TILE = 256
-CACHE_BYTES = 256 << 20
 # What a part has beside its recordings' own variables.
 SIZES = {"time": "row_size", "log": "log_size"}
 FINITE = "finite"
@@ -86,8 +85,8 @@ class Joined:
         if held:
             yield np.concatenate(held)
 
-    def write(self, folder: Path, name: str) -> None:
-        """Write the array as folder/name. Raises OSError."""
+    def write(self, folder: Path, name: str) -> str:
+        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError."""
         rows = sum(piece.shape[0] for piece in self.pieces)
         shape = (rows, *self.pieces[0].shape[1:])
         dtype = np.dtype(self.pieces[0].dtype.name)
@@ -115,7 +114,9 @@ class Joined:
             start += len(block)
             for key in [key for key in files if key.startswith(f"{name}/c")]:
                 write_file(folder / key, files.pop(key).to_bytes())
-        write_file(folder / name / "zarr.json", files[f"{name}/zarr.json"].to_bytes())
+        content = files[f"{name}/zarr.json"].to_bytes()
+        write_file(folder / name / "zarr.json", content)
+        return hashlib.sha256(content).hexdigest()
 
 
 def kind(recording: xr.Dataset) -> str:
@@ -158,12 +159,12 @@ def join_parts(parts: Sequence[Part]) -> tuple[dict[str, Joined], list[dict[str,
 
 def write(folder: Path, arrays: dict[str, Joined], attributes: list[dict[str, Any]], replaces: Sequence[str]) -> None:
     """Write a part into the empty `folder`, its own zarr.json last. Raises OSError."""
-    for name, array in arrays.items():
-        array.write(folder, name)
+    sha256 = {name: array.write(folder, name) for name, array in arrays.items()}
     shared = {name: value for name, value in attributes[0].items() if _in_all(name, value, attributes)}
     own = [{name: value for name, value in each.items() if name not in shared} for each in attributes]
     header = {"Conventions": "CF-1.11", "featureType": "timeSeries", "sciworld_schema": SCHEMA}
-    header |= {"replaces": list(replaces), "arrays": sorted(arrays), "shared": shared, "recordings": own}
+    header |= {"replaces": list(replaces), "arrays": sorted(arrays), "sha256": sha256, "shared": shared}
+    header["recordings"] = own
     write_group(folder, header)
 
 
@@ -182,102 +183,6 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(handle.fileno())
 
 
-def read_node(folder: Path) -> dict[str, Any]:
-    """The zarr.json of a group or array. Raises StoreError."""
-    file = folder / "zarr.json"
-    try:
-        node = json.loads(file.read_text())
-        version = node["attributes"].get("sciworld_schema", 0)
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"{file}: missing; if the store was compacted meanwhile open it anew, else restore it"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{file}: not readable ({error}); restore it from a copy, or move its folder away") from error
-    if not isinstance(version, int) or version > SCHEMA:
-        raise StoreError(f"{file}: schema {version}, newer than the {SCHEMA} known here; upgrade sciworld")
-    return node
-
-
-class StoredArray:
-    """An array on disk that slices to NumPy along its first axis."""
-
-    def __init__(self, folder: Path, engine: str) -> None:
-        node = read_node(folder)
-        self.folder = folder
-        self.shape: tuple[int, ...] = tuple(node["shape"])
-        self.dtype = np.dtype(node["data_type"])
-        self.dims: tuple[str, ...] = tuple(node["dimension_names"])
-        self.attributes: dict[str, Any] = node["attributes"]
-        self.shard: tuple[int, ...] = tuple(node["chunk_grid"]["configuration"]["chunk_shape"])
-        self._engine = engine
-        for file, _ in self.shards():
-            if not file.is_file():
-                raise StoreError(
-                    f"{file}: missing; restore it from a copy, or record its part {folder.parent.name} anew"
-                )
-        self._handle: Any
-        try:
-            self._handle = _open_tensorstore(folder) if engine == "tensorstore" else zarr.open_array(folder, mode="r")
-        except (ValueError, OSError) as error:
-            raise StoreError(f"{folder}: cannot be opened ({error}); restore it from a copy") from error
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(self.shape[0])
-        return self.read([(start, stop)])[0]
-
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Rows [start, stop) for each of `ranges`, read together. Raises StoreError naming the damaged file."""
-        try:
-            return self._read(ranges)
-        except (ValueError, OSError, RuntimeError) as error:
-            for file, region in self.shards():
-                if any(start < region[0].stop and region[0].start < stop for start, stop in ranges):
-                    self._verify(file, region)
-            raise StoreError(f"{self.folder}: cannot be read ({error}); restore it from a copy") from error
-
-    @cached_property
-    def whole(self) -> np.ndarray:
-        """The whole array, read once and held in memory; read-only."""
-        values = self[:]
-        values.setflags(write=False)
-        return values
-
-    def verify(self) -> list[str]:
-        """Read everything; what is wrong with each damaged shard."""
-        wrong = []
-        for file, region in self.shards():
-            try:
-                self._verify(file, region)
-            except StoreError as error:
-                wrong.append(str(error))
-        return wrong
-
-    def shards(self) -> Iterable[tuple[Path, tuple[slice, ...]]]:
-        """Every shard's file and the region of the array that it holds."""
-        counts = [-(-size // shard) for size, shard in zip(self.shape, self.shard, strict=True)]
-        for index in itertools.product(*map(range, counts)):
-            file = self.folder.joinpath("c", *map(str, index))
-            starts = [i * shard for i, shard in zip(index, self.shard, strict=True)]
-            stops = [min(a + shard, size) for a, shard, size in zip(starts, self.shard, self.shape, strict=True)]
-            yield file, tuple(map(slice, starts, stops))
-
-    def _read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        if self._engine == "tensorstore":
-            futures = [self._handle[start:stop].read() for start, stop in ranges]
-            return [future.result() for future in futures]
-        return [np.asarray(self._handle[start:stop]) for start, stop in ranges]
-
-    def _verify(self, file: Path, region: tuple[slice, ...]) -> None:
-        try:
-            # A handle of its own, whose cache holds nothing: the bytes on disk are what is verified.
-            np.asarray(zarr.open_array(self.folder, mode="r")[region])
-        except Exception as error:
-            raise StoreError(
-                f"{file}: damaged ({error}); restore it from a copy, or record its part {self.folder.parent.name} anew"
-            ) from error
-
-
 class Part:
     """One immutable part on disk.
 
@@ -289,10 +194,13 @@ class Part:
         header = read_node(folder)["attributes"]
         self.folder, self.name, self._engine = folder, folder.name, engine
         try:
+            _check_header(header, self.name)
             self.replaces: tuple[str, ...] = tuple(header["replaces"])
             self.names: tuple[str, ...] = tuple(header["arrays"])
             self.attributes: list[dict[str, Any]] = [header["shared"] | own for own in header["recordings"]]
-        except (KeyError, TypeError) as error:
+            # Parts of the first release have no checksums of metadata.
+            self._sha256: dict[str, str] = header.get("sha256", {})
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{folder / 'zarr.json'}: not a part of a sciworld store ({error}); move it away"
             ) from error
@@ -313,9 +221,16 @@ class Part:
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     def array(self, name: str) -> StoredArray:
-        """The array called `name`, opened once."""
+        """The array called `name`, opened once. Raises StoreError, also if its rows are not those of the recordings."""
         if name not in self._arrays:
-            self._arrays[name] = StoredArray(self.folder / name, self._engine)
+            array = StoredArray(self.folder / name, self._engine, self._sha256.get(name))
+            known = self._offsets if array.dims[0] in SIZES else {"recording": [len(self)]}
+            if array.dims[0] not in known or array.shape[0] != known[array.dims[0]][-1]:
+                raise StoreError(
+                    f"{self.folder / name}: {array.shape[0]} rows along '{array.dims[0]}', but {self.name} has "
+                    f"{len(self)} recordings with other sizes; restore the part from a copy, or move it away"
+                )
+            self._arrays[name] = array
         return self._arrays[name]
 
     def offsets(self, dim: str = "time") -> np.ndarray:
@@ -324,8 +239,14 @@ class Part:
 
     @cached_property
     def _offsets(self) -> dict[str, np.ndarray]:
-        sizes = {dim: name for dim, name in SIZES.items() if name in self.names}
-        return {dim: np.concatenate([[0], np.cumsum(self.array(name)[:])]) for dim, name in sizes.items()}
+        offsets = {}
+        for dim, name in SIZES.items():
+            if name in self.names:
+                sizes = self.array(name)[:]
+                if sizes.dtype != np.int64 or sizes.ndim != 1 or (sizes < 0).any():
+                    raise StoreError(f"{self.folder / name}: not the sizes of recordings; restore it from a copy")
+                offsets[dim] = np.concatenate([[0], np.cumsum(sizes)])
+        return offsets
 
     def read(self, index: int) -> xr.Dataset:
         """The recording at `index` in this part, as it was written."""
@@ -341,6 +262,39 @@ class Part:
                 values, dims = array[index : index + 1][0], dims[1:]
             variables[name] = xr.Variable(dims, values, dict(array.attributes))
         return xr.Dataset(variables, attrs=dict(self.attributes[index]))
+
+
+def number(name: str) -> tuple[int, int]:
+    """The number and generation in a part's name. Raises ValueError."""
+    match = PART.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r} is not a part's name")
+    return int(match[1]), int(match[2] or 0)
+
+
+def is_name(name: object) -> bool:
+    """Whether an array may be called so: the name is that of its folder too."""
+    return isinstance(name, str) and name not in ("", ".", "..", "zarr.json") and not set(name) & set("/\\\0")
+
+
+def _check_header(header: dict[str, Any], own: str) -> None:
+    """What a part's header says is used as paths, also of what is deleted. Raises KeyError, TypeError, ValueError."""
+    for field in ("replaces", "arrays", "recordings"):
+        if not isinstance(header[field], list):
+            raise TypeError(f"{field} is no list")
+    for name in header["replaces"]:
+        # A merged part takes the first name of what it was merged from, a generation on.
+        later, same = number(name)[0] - number(own)[0], number(name)[0] == number(own)[0]
+        if later < 0 or (same and number(name)[1] >= number(own)[1]):
+            raise ValueError(f"{own} cannot replace {name}")
+    odd = [name for name in header["arrays"] if not is_name(name)]
+    if odd or not {"row_size", "time"} <= set(header["arrays"]):
+        raise ValueError(f"arrays are {header['arrays']}")
+    if not isinstance(header.get("sha256", {}), dict):
+        raise TypeError("sha256 is no table")
+    for recording in header["recordings"]:
+        if not all(isinstance((header["shared"] | recording)[name], str) for name in ("session", "source")):
+            raise TypeError("a session or source is no text")
 
 
 def _is_frames(name: str) -> bool:
@@ -359,17 +313,3 @@ def _finite(recording: xr.Dataset, names: list[str]) -> np.ndarray:
         frames = np.asarray(recording.variables[name].data)
         finite &= np.isfinite(frames).reshape(len(frames), -1).all(axis=1)
     return finite
-
-
-def _open_tensorstore(folder: Path) -> Any:
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{folder.resolve()}/"},
-        # Parts never change once they exist.
-        "recheck_cached_data": "open",
-        "recheck_cached_metadata": "open",
-    }
-    return tensorstore.open(spec, read=True, context=_CONTEXT).result()
-
-
-_CONTEXT = tensorstore.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import html
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +27,10 @@ except ImportError:  # Windows has no flock; what a killed writer left is then k
 from sciworld import parts as parts_
 from sciworld import recording as recording_
 from sciworld.errors import RecordingError, SettingsError, StoreError
-from sciworld.parts import Part
+from sciworld.parts import PART, Part
+from sciworld.stored import ENGINES, SCHEMA, read_node
 
-PART = re.compile(r"part-(\d{8})(?:-(\d+))?")
+LOOKS = 20  # at a store whose parts others merge meanwhile
 
 
 class Store:
@@ -47,12 +47,12 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], engine: str = "tensorstore") -> None:
-        if engine not in parts_.ENGINES:
-            raise SettingsError(f"engine is {engine!r}; use one of {', '.join(parts_.ENGINES)}")
+        if engine not in ENGINES:
+            raise SettingsError(f"engine is {engine!r}; use one of {', '.join(ENGINES)}")
         self.path, self._engine = Path(path), engine
         if not (self.path / "zarr.json").is_file():
             raise StoreError(f"{self.path}: not a store; create one with Store.create, or mend the path")
-        if "sciworld_schema" not in parts_.read_node(self.path)["attributes"]:
+        if "sciworld_schema" not in read_node(self.path)["attributes"]:
             raise StoreError(f"{self.path}: a Zarr group of something else; create a store at another path")
         self._parts: dict[str, Part] = {}
         self._load()
@@ -72,7 +72,7 @@ class Store:
             with _as_store_error(path):
                 path.mkdir(parents=True, exist_ok=True)
                 with _stage(path) as stage:
-                    parts_.write_group(stage, {"sciworld_schema": parts_.SCHEMA})
+                    parts_.write_group(stage, {"sciworld_schema": SCHEMA})
                     os.replace(stage / "zarr.json", path / "zarr.json")
         return cls(path, engine)
 
@@ -115,6 +115,9 @@ class Store:
             taken = {*parts_.RESERVED, "recording"} & {*map(str, recording.variables), *map(str, recording.dims)}
             if taken:
                 raise RecordingError(f"recording {index}: '{min(taken)}' is a name that stores use; rename it")
+            odd = [name for name in recording.variables if not parts_.is_name(name)]
+            if odd:
+                raise RecordingError(f"recording {index}: {odd[0]!r} cannot name a folder of the store; rename it")
             groups.setdefault(parts_.kind(recording), []).append(recording)
         names = []
         for group in groups.values():
@@ -138,7 +141,7 @@ class Store:
                 arrays, attributes = parts_.join_parts(run)
                 known = [name for part in run for name in (part.name, *part.replaces)]
                 replaces = [name for name in known if (self.path / name).is_dir()]
-                number, generation = _number(run[0].name)
+                number, generation = parts_.number(run[0].name)
                 target = f"part-{number:08d}-{generation + 1}"
                 with _as_store_error(self.path), _stage(self.path) as stage:
                     parts_.write(stage, arrays, attributes, replaces)
@@ -150,7 +153,14 @@ class Store:
 
     def check(self) -> None:
         """Read every shard against its checksums. Raises StoreError naming the damaged files."""
-        wrong = [fault for part in self.parts for name in part.names for fault in part.array(name).verify()]
+        wrong = []
+        for part in self.parts:
+            part = Part(part.folder, self._engine)  # anew: what is on the disk now is what is checked
+            for name in part.names:
+                try:
+                    wrong += part.array(name).verify()
+                except StoreError as error:
+                    wrong.append(str(error))
         if wrong:
             raise StoreError("\n".join(wrong))
 
@@ -200,20 +210,42 @@ class Store:
         return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
 
     def _load(self) -> None:
-        """Look which parts there are. A part that another was merged from is not one any more."""
-        found = {name: self._parts.get(name) or Part(self.path / name, self._engine) for name in self._on_disk()}
+        """Look which parts there are; look again if another process merged some meanwhile."""
+        for look in range(LOOKS):
+            names = self._on_disk()
+            try:
+                self._parts = self._look(names)
+                return
+            except StoreError:
+                if look + 1 == LOOKS or self._on_disk() == names:
+                    raise
+
+    def _look(self, names: Sequence[str]) -> dict[str, Part]:
+        """The parts among the folders. One that another was merged from is none any more, and may be half removed."""
+        found, faults = {}, {}
+        for name in names:
+            try:
+                found[name] = self._parts.get(name) or Part(self.path / name, self._engine)
+            except StoreError as error:
+                faults[name] = error
         replaced = {name for part in found.values() for name in part.replaces}
-        self._parts = {name: part for name, part in found.items() if name not in replaced}
+        for name, fault in faults.items():
+            if name not in replaced:
+                raise fault
+        live = {name: part for name, part in found.items() if name not in replaced}
+        for part in live.values():
+            part.array("time")  # its rows are those of the recordings
+        return live
 
     def _on_disk(self) -> list[str]:
-        names = [folder.name for folder in self.path.iterdir() if PART.fullmatch(folder.name)]
-        return sorted((name for name in names if (self.path / name / "zarr.json").is_file()), key=_number)
+        names = [folder.name for folder in self.path.iterdir() if PART.fullmatch(folder.name) and folder.is_dir()]
+        return sorted(names, key=parts_.number)
 
     def _next_name(self) -> str:
         """A name after all that are or were there."""
-        names = self._on_disk()
-        replaced = [name for part in names for name in parts_.read_node(self.path / part)["attributes"]["replaces"]]
-        return f"part-{max((_number(name)[0] for name in [*names, *replaced]), default=-1) + 1:08d}"
+        self._load()
+        known = [*self._on_disk(), *(name for part in self.parts for name in part.replaces)]
+        return f"part-{max((parts_.number(name)[0] for name in known), default=-1) + 1:08d}"
 
     def _commit(self, stage: Path, name: Callable[[], str]) -> str:
         """Rename the finished stage to a free name; another writer may take it between the look and the move."""
@@ -227,13 +259,6 @@ class Store:
             else:
                 _sync_folder(self.path)
                 return chosen
-
-
-def _number(name: str) -> tuple[int, int]:
-    """The number and generation in a part's name."""
-    match = PART.fullmatch(name)
-    assert match
-    return int(match[1]), int(match[2] or 0)
 
 
 def _runs(parts: Sequence[Part], max_bytes: int) -> list[list[Part]]:

@@ -22,7 +22,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld import parts, recording
+from sciworld import parts, recording, stored
 from sciworld import store as store_module
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError, SettingsError, StoreError
@@ -97,7 +97,7 @@ def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, wanted
     # Regrouped by kind, in order within a kind.
     kinds = list(dict.fromkeys(map(parts.kind, wanted)))
     order = sorted(range(len(wanted)), key=lambda i: (kinds.index(parts.kind(wanted[i])), i))
-    for engine in parts.ENGINES:
+    for engine in stored.ENGINES:
         opened = Store.open(path, engine)
         for index, ds in enumerate(opened):
             same(ds, recording.check(wanted[order[index]]))
@@ -448,7 +448,7 @@ def shard_of(store: Store, name: str = "frames") -> Path:
     return next(iter(store.parts[0].array(name).shards()))[0]
 
 
-@pytest.mark.parametrize("engine", parts.ENGINES)
+@pytest.mark.parametrize("engine", stored.ENGINES)
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999])
 def test_a_damaged_shard_is_named(store: Store, engine: str, place: float) -> None:
     file = shard_of(store)
@@ -462,7 +462,7 @@ def test_a_damaged_shard_is_named(store: Store, engine: str, place: float) -> No
         opened.parts[0].array("frames")[:]
 
 
-@pytest.mark.parametrize("engine", parts.ENGINES)
+@pytest.mark.parametrize("engine", stored.ENGINES)
 def test_a_truncated_or_missing_shard_is_named(store: Store, engine: str) -> None:
     file = shard_of(store)
     file.write_bytes(file.read_bytes()[:-7])
@@ -498,9 +498,143 @@ def test_damaged_metadata_is_named(store: Store, content: str) -> None:
 def test_a_newer_schema_asks_for_an_upgrade(store: Store, node: str) -> None:
     file = store.path / node / "zarr.json"
     content = json.loads(file.read_text())
-    content["attributes"]["sciworld_schema"] = parts.SCHEMA + 1
+    content["attributes"]["sciworld_schema"] = stored.SCHEMA + 1
     file.write_text(json.dumps(content))
     with pytest.raises(StoreError, match=f"{file}: schema 2.*upgrade sciworld"):
+        Store.open(store.path)
+
+
+def edit(file: Path, **attributes: Any) -> None:
+    """Change attributes of a part's header by hand."""
+    content = json.loads(file.read_text())
+    content["attributes"] |= attributes
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replaces": ["../precious"]},
+        {"replaces": [7]},
+        {"replaces": "part-00000001"},
+        {"replaces": ["part-00000000"]},
+        {"arrays": ["../../precious", "row_size", "time"]},
+        {"arrays": ["frames"]},
+        {"recordings": [1, 2]},
+        {"recordings": [{}]},
+        {"shared": []},
+        {"sha256": []},
+    ],
+)
+def test_a_header_that_points_elsewhere_is_refused(store: Store, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / "precious").mkdir()
+    store.append(toy.recordings(2))
+    file = store.parts[0].folder / "zarr.json"
+    edit(file, **wrong)
+    with pytest.raises(StoreError, match=f"{file}: not a part.*move it away"):
+        Store.open(store.path).compact()
+    assert (tmp_path / "precious").is_dir()
+
+
+def test_a_name_that_is_no_folder_s_is_refused(store: Store) -> None:
+    ds = toy.make(3)
+    ds["../up"] = ((), 1.0)
+    with pytest.raises(RecordingError, match=r"recording 0: '\.\./up' cannot name"):
+        store.append([ds])
+
+
+def test_a_part_without_its_header_is_named(store: Store) -> None:
+    store.append(toy.recordings(2))
+    (store.parts[0].folder / "zarr.json").unlink()
+    with pytest.raises(StoreError, match=r"part-00000000/zarr\.json: missing.*move .*part-00000000 away"):
+        Store.open(store.path)
+    (store.path / "part-00000000").rename(store.path.parent / "away")
+    assert len(Store.open(store.path)) == 2
+
+
+def test_what_was_merged_may_be_half_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.append(toy.recordings(2, seed=20))
+    wanted = list(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        store.compact()
+    shutil.rmtree(store.path / "part-00000000" / "time")
+    (store.path / "part-00000001" / "zarr.json").unlink()
+    found = Store.open(store.path)
+    for ds, other in zip(found, wanted, strict=True):
+        same(ds, other)
+    assert found.append(toy.recordings(1)) == ["part-00000002"]
+    found.compact()
+    assert [path.name for path in store.path.glob("part-*")] == ["part-00000000-2"]
+
+
+def test_an_append_beside_a_compaction_looks_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Store._look
+
+    def late(self: Store, names: list[str]) -> dict[str, parts.Part]:
+        if "part-00000001" in names:  # committed: now another process merges it
+            monkeypatch.setattr(Store, "_look", look)
+            self._parts = {}
+            Store.open(self.path).compact()
+        return look(self, names)
+
+    monkeypatch.setattr(Store, "_look", late)
+    assert store.append(toy.recordings(2)) == ["part-00000001"]
+    assert [part.name for part in store.parts] == ["part-00000000-1"]
+
+
+def test_metadata_of_an_array_have_a_checksum(store: Store) -> None:
+    file = store.parts[0].folder / "frames" / "zarr.json"
+    opened = Store.open(store.path)
+    file.write_text(file.read_text().replace("float32", "int32"))
+    for act in (opened.check, lambda: Store.open(store.path)[0]):
+        with pytest.raises(StoreError, match=f"{file}: .*sha256 differs"):
+            act()
+    # Parts of old have no checksums, and are read as before.
+    file.write_text(file.read_text().replace("int32", "float32"))
+    header = json.loads((file.parents[1] / "zarr.json").read_text())
+    del header["attributes"]["sha256"]
+    (file.parents[1] / "zarr.json").write_text(json.dumps(header))
+    same(Store.open(store.path)[0], toy.recordings(5)[0])
+    Store.open(store.path).check()
+
+
+@pytest.mark.parametrize("engine", stored.ENGINES)
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("frames", "shape", [10**12, 8, 12, 2]),
+        ("frames", "shape", [55.0, 8, 12, 2]),
+        ("frames", "shape", None),
+        ("frames", "data_type", "r7"),
+        ("frames", "data_type", {"name": "x"}),
+        ("frames", "dimension_names", []),
+        ("frames", "codecs", [{"name": "none"}]),
+        ("frames", "chunk_grid", {"configuration": {"chunk_shape": [0, 8, 12, 2]}}),
+        ("time", "shape", [54]),
+        ("row_size", "shape", [4]),
+    ],
+)
+def test_damaged_metadata_of_an_array_are_named(
+    store: Store, engine: str, name: str, field: str, value: object
+) -> None:
+    edit(store.parts[0].folder / "zarr.json", sha256={})
+    file = store.parts[0].folder / name / "zarr.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    with pytest.raises(StoreError, match=f"{file.parent}.*(restore|move)"):
+        Store.open(store.path, engine)[0]
+
+
+def test_metadata_that_nest_without_end_are_named(store: Store) -> None:
+    file = store.parts[0].folder / "zarr.json"
+    file.write_text("[" * 200_000)
+    with pytest.raises(StoreError, match=str(file)):
+        Store.open(store.path)
+
+
+def test_sizes_that_do_not_sum_to_the_rows_are_named_on_opening(store: Store) -> None:
+    edit(store.parts[0].folder / "zarr.json", recordings=[{}] * 4, shared={"session": "s", "source": ""})
+    with pytest.raises(StoreError, match=r"row_size.*4 recordings with other sizes"):
         Store.open(store.path)
 
 

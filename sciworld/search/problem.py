@@ -104,7 +104,8 @@ class Problem:
         """Score futures : (problem, candidate, sample, time, y, x, channel) under controls
         (problem, candidate, step, control): (problem, candidate, sample) float64, larger is better.
 
-        Raises SearchError if an objective returns another shape.
+        A score of +inf is none, as NaN: whatever it came of, nothing would ever be better. Raises SearchError if an
+        objective returns another shape, or what are no real numbers.
         """
         expected = futures.shape[1:3]
         scores = np.empty(futures.shape[:3])
@@ -115,8 +116,10 @@ class Problem:
                     f"problem {i}: the objective returned {found.shape}; it must return (candidate, sample), "
                     f"here {expected}"
                 )
+            if found.dtype.kind not in "biuf":
+                raise SearchError(f"problem {i}: the objective returned {found.dtype}; it must return real numbers")
             scores[i] = found
-        return scores
+        return np.where(np.isposinf(scores), np.nan, scores)
 
     def take(self, index: np.ndarray) -> Problem:
         """The problem of those that `index` (integers) names."""

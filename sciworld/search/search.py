@@ -25,7 +25,8 @@ class SearchSettings:
 
     Parameters
     ----------
-    budget : model evaluations that each problem may use.
+    budget : model evaluations that each problem may use; None for 256, or for what three generations of the
+        optimizer need where that is more: sampled futures and long horizons take many.
     samples : futures imagined per candidate where the posterior mean does not answer: for objectives that are not
         linear, and beyond one step. 0 looks at the posterior mean in every case.
     final_samples : fresh futures of the chosen candidate, from which the promise is read where samples are used:
@@ -34,20 +35,22 @@ class SearchSettings:
     chunk : futures imagined at a time, over all problems; bounds the memory.
     """
 
-    budget: int = 256
+    budget: int | None = None
     samples: int = 4
     final_samples: int = 16
     tolerance: float = 0.01
     chunk: int = 8192
 
     def __post_init__(self) -> None:
-        require(self.budget >= 1, f"budget is {self.budget} model evaluations; use at least 1")
+        enough = self.budget is None or self.budget >= 1
+        require(enough, f"budget is {self.budget} model evaluations; use at least 1")
         require(self.samples >= 0, f"samples is {self.samples}; use 0 for the posterior mean, or more")
         require(self.final_samples >= 1, f"final_samples is {self.final_samples}; use at least 1")
         require(self.tolerance >= 0, f"tolerance is {self.tolerance}; it is a share of the bounds, at least 0")
         require(self.chunk >= 1, f"chunk is {self.chunk} futures; use at least 1")
 
 
+BUDGET, GENERATIONS = 256, 3  # where the settings leave the budget open: so many evaluations, or generations if more
 _ARRAYS = ("controls", "promise", "uncertainty", "trace")
 
 
@@ -139,21 +142,23 @@ def search(
     method = optimizers.named(optimizer)
     state = look.start(method, optimizer_settings, guess)
     final = surrogate.evaluations(1, steps, settings.final_samples) if samples else 0
-    used, trace, stopped = final, [], "budget"
+    used, trace, stopped, budget = final, [], "budget", settings.budget
     while True:
         candidates = method.ask(state, rng)
         cost = surrogate.evaluations(candidates.shape[1], steps, samples)
-        if used + cost > settings.budget:
+        if budget is None:
+            budget = max(BUDGET, final + GENERATIONS * cost)
+        if used + cost > budget:
             break
         state = method.tell(state, candidates, look.score(look.decode(candidates), samples).mean(axis=-1))
         used += cost
         trace.append(state.best_score)
         if progress is not None:
-            progress(used, settings.budget)
+            progress(used, budget)
         if (method.spread(state) < settings.tolerance).all():
             stopped = "converged"
             break
-    _require_found(state.best, len(trace), cost + final, settings.budget)
+    _require_found(state.best, len(trace), cost + final, budget)
     controls = look.decode(state.best[:, None])
     scores = look.score(controls, settings.final_samples)[:, 0] if samples else state.best_score[:, None]
     uncertainty = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.full(n, np.nan)
@@ -216,5 +221,5 @@ def _require_found(best: np.ndarray, generations: int, cost: int, budget: int) -
     if len(lost):
         raise SearchError(
             f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(best)}); its objective "
-            "returned NaN or -inf for all of them"
+            "returned NaN, inf or -inf for all of them"
         )

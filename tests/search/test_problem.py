@@ -56,6 +56,19 @@ def test_an_objective_of_the_wrong_shape_is_told_the_right_one():
         problem.score(np.zeros((1, 3, 4, 1, 5, 7, 1)), np.zeros((1, 3, 1, 3)))
 
 
+@pytest.mark.parametrize("value", [1j, "high", None])
+def test_an_objective_of_no_real_numbers_is_refused(value):
+    problem = Problem(lambda futures, controls: np.full((3, 4), value), 1, SPACE)
+    with pytest.raises(SearchError, match="must return real numbers"):
+        problem.score(np.zeros((1, 3, 4, 1, 5, 7, 1)), np.zeros((1, 3, 1, 3)))
+
+
+def test_an_infinite_score_is_none():
+    problem = Problem(lambda futures, controls: np.array([[1, np.inf, -np.inf, np.nan]]), 1, SPACE)
+    scores = problem.score(np.zeros((1, 1, 4, 1, 5, 7, 1)), np.zeros((1, 1, 1, 3)))
+    assert_array_equal(scores, [[[1, np.nan, -np.inf, np.nan]]])
+
+
 def test_only_an_objective_that_says_so_is_linear():
     assert Problem(Brightness(0, 0), 1, SPACE).linear(2)
     assert not Problem([Brightness(0, 0), Nearness(0, 0)], 1, SPACE).linear(2)

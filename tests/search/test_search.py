@@ -66,6 +66,19 @@ def test_the_budget_counts_every_model_evaluation(objective, horizon, samples, e
     assert len(plan.trace) == len(steps) and steps[-1] == (plan.evaluations, 1000)
 
 
+@pytest.mark.parametrize(("horizon", "total"), [(1, 256), (2, 2 * (16 + 3 * 48 * 4))])
+def test_the_budget_left_open_pays_for_three_generations(horizon, total):
+    """At least; for what one posterior mean answers it is 256."""
+    goal = Brightness(2, 2) if horizon == 1 else Nearness(2, 2)
+    surrogate = BlobForecaster(noise=0.1)
+    steps = []
+    plan = search(
+        surrogate, observation(START), Problem(goal, horizon, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(tolerance=0), progress=lambda used, budget: steps.append(budget),
+    )  # fmt: skip
+    assert set(steps) == {total} and len(steps) >= 3 and plan.evaluations <= total
+
+
 def test_it_stops_early_when_every_problem_has_converged():
     plan = search(
         BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0),

@@ -67,7 +67,7 @@ class Lag:
         return tuple(
             f"the images seem to answer '{name}' at lag {lag:+d} (correlation {np.abs(values).max():.2f}; "
             f"{abs(values[self.lags == 0][0]):.2f} at lag 0): check the clocks, and if it is so, attach the "
-            f"controls with a shift of {lag:+d} frames more"
+            f"controls with a shift of {lag:+d} frames more, into a new store (--shift, and a new --out)"
             for name, lag, values, sure in zip(
                 self.controls, self.best, self.correlation, self.significant, strict=True
             )

@@ -30,7 +30,7 @@ class Summary:
     parts : names of the parts that were appended.
     recordings, frames : how many.
     lag : the measured lag; None without controls.
-    figure : the page that shows the lag; None without controls.
+    figure : the page that shows the lag; None without controls, or if it could not be written.
     histories : what was stated, chosen and contradicted, one text a recording.
     warnings : what the user must look at.
     """
@@ -62,10 +62,12 @@ def ingest(
     sources : a file, or several, one recording each; a folder, or a list within the list, is one movie. controls :
     one CSV file for each source. mapping, times, shift : see `attach_controls`. reader, options : see
     `open_recording`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
-    The lag's picture is written beside the store, as NAME-lag.html with plotly's script in plotly.min.js.
+    The lag's picture is written beside the store, as NAME-lag.html with plotly's script in plotly.min.js; if it cannot
+    be written, that is a warning.
 
-    All sources are read before anything is written. Raises FormatError, ControlError, RecordingError or StoreError;
-    what the store held is untouched by any of them.
+    All sources are read before anything is written. A session that the store holds already is refused, unless it is
+    stated (options) and what is read is another source: nothing is in a store twice by accident. Raises
+    FormatError, ControlError, RecordingError or StoreError; what the store held is untouched by any of them.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     tables = [controls] if isinstance(controls, str | Path) else list(controls)
@@ -86,21 +88,24 @@ def ingest(
         found.append(attach_controls(ds, tables[index], mapping, times, shift) if tables else ds)
     if tables:
         found = _with_common_bounds(found, mapping)
+    _refuse_repeats(found, Path(out), stated=bool((options or {}).get("session")))
     lag = estimate_lag(found) if tables else None
     if lag is not None:
         note = lag.summary()
         found = [ds.assign_attrs(history=f"{ds.attrs['history']}; {note}") for ds in found]
     store = Store.create(out)
     parts = store.append(found)
+    warnings = [] if lag is None else list(lag.warnings())
+    figure = None if lag is None else _picture(lag, store.path, warnings)
     return Summary(
         store=store.path,
         parts=tuple(parts),
         recordings=len(found),
         frames=sum(ds.sizes["time"] for ds in found),
         lag=lag,
-        figure=None if lag is None else _picture(lag, store.path),
+        figure=figure,
         histories=tuple(ds.attrs["history"] for ds in found),
-        warnings=() if lag is None else lag.warnings(),
+        warnings=tuple(warnings),
     )
 
 
@@ -152,7 +157,28 @@ def _with_common_bounds(found: list[xr.Dataset], mapping: str) -> list[xr.Datase
     return [ds.assign(controls=ds["controls"].assign_attrs(columns=text)) for ds in found]
 
 
-def _picture(lag: Lag, store: Path) -> Path:
-    path = store.with_name(f"{store.name}-lag.html")
-    lag.figure().write_html(path, include_plotlyjs="directory")
+def _refuse_repeats(found: list[xr.Dataset], out: Path, stated: bool) -> None:
+    """No recording is of a session in the store; where the user stated the session, of a session and source."""
+    if not (out / "zarr.json").is_file():
+        return
+    store = Store.open(out)
+    held = set(zip(store.sessions(), store.sources(), strict=True))
+    for ds in found:
+        session, source = ds.attrs["session"], ds.attrs["source"]
+        if (session, source) in held if stated else session in store.sessions():
+            raise RecordingError(
+                f"{source}: session '{session}' is in the store {out} already; choose a new --out, or give --session "
+                "if it is another one"
+            )
+
+
+def _picture(lag: Lag, store: Path, warnings: list[str]) -> Path | None:
+    """Write the picture of the lag beside the store. The recordings are in the store by now: no failure undoes that."""
+    store = store.resolve()
+    path = store.parent / f"{store.name}-lag.html"
+    try:
+        lag.figure().write_html(path, include_plotlyjs="directory")
+    except OSError as error:
+        warnings.append(f"{path}: the picture of the lag cannot be written ({error}); the store is complete")
+        return None
     return path

@@ -45,7 +45,32 @@ def test_several_sources_share_bounds_and_a_part(tmp_path):
     columns = recording.control_table(Store.open(done.store)[0])
     both = np.concatenate([np.loadtxt(path, delimiter=",", skiprows=1) for path in tables])
     assert columns["x"].high == both[:, 0].max() and columns["dwell"].high == 9
-    assert len(ingest(sources, tmp_path / "store").parts) == 1 and len(Store.open(tmp_path / "store")) == 4
+    assert len(ingest(sources, tmp_path / "store", options={"session": "again"}).parts) == 1
+    assert len(Store.open(tmp_path / "store")) == 4
+
+
+def test_nothing_is_in_a_store_twice(tmp_path):
+    session(tmp_path, "a")
+    session(tmp_path, "b")
+    out = tmp_path / "store"
+    for options in ({}, {"session": "mine"}):
+        ingest(tmp_path / "a.tif", out, options=options)
+        with pytest.raises(RecordingError, match=r"a\.tif: session '(a|mine)'.*new --out, or give --session"):
+            ingest([tmp_path / "b.tif", tmp_path / "a.tif"], out, options=options)
+    ingest(tmp_path / "b.tif", out, options={"session": "mine"})  # stated: one session may be several files
+    assert Store.open(out).sessions() == ["a", "mine", "mine"]
+
+
+def test_a_picture_in_the_way_is_a_warning_after_the_store_is_whole(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+    (tmp_path / "store-lag.html").mkdir()
+    done = ingest(tmp_path / "a.tif", tmp_path / "store", controls=tmp_path / "a.csv", mapping=MAP)
+    assert done.figure is None and "store-lag.html: the picture" in done.warnings[0]
+    assert len(Store.open(done.store)) == 1
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = ingest(tmp_path / "a.tif", ".", controls=tmp_path / "a.csv", mapping=MAP)
+    assert done.figure == tmp_path / "here-lag.html"
 
 
 def test_a_list_within_the_list_is_a_movie(tmp_path):

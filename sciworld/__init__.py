@@ -29,6 +29,7 @@ _HOMES = {
     "Trajectory": "sciworld.simulator",
     "Verdict": "sciworld.evaluate.verdict",
     "Windows": "sciworld.windows",
+    "observed": "sciworld.evaluate.imagine",
     "replay": "sciworld.evaluate.replay",
     "rollout": "sciworld.simulator",
     "train": "sciworld.training.train",

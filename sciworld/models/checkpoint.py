@@ -26,6 +26,7 @@ from sciworld.models import MODELS, family
 from sciworld.models.base import Signature, WorldModel
 
 FORMAT = 1
+FILE = "model.safetensors"  # the trained model in the folder of a run
 TABLES = ("channels", "controls", "covariates")
 
 
@@ -44,11 +45,11 @@ def save(model: WorldModel, path: str | os.PathLike[str], extra: Mapping[str, An
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> WorldModel:
-    """Rebuild a model that `save` wrote, in evaluation mode.
+    """Rebuild a model that `save` wrote, in evaluation mode; the folder of a run stands for the model in it.
 
     Raises CheckpointError, naming the file, if it is missing, damaged, foreign, newer, or of an unknown family.
     """
-    path = Path(path)
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     tensors, facts = read_tensors(path, "model")
     name, settings, signature = (_fact(facts, fact, path) for fact in ("family", "settings", "signature"))
     if name not in MODELS:
@@ -174,7 +175,7 @@ def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) ->
 def _fact(facts: Mapping[str, str], name: str, path: Path) -> Any:
     try:
         return json.loads(facts[name])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: metadata '{name}' cannot be read ({error}); train the model again") from error
 
 

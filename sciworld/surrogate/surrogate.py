@@ -53,7 +53,7 @@ class Surrogate:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "cpu", **settings: Any) -> Surrogate:
-        """The surrogate of a checkpoint. Raises CheckpointError."""
+        """The surrogate of a checkpoint, or of the folder of a run. Raises CheckpointError."""
         return cls(checkpoint.load(path, device), **settings)
 
     @property

@@ -80,7 +80,7 @@ def fit(
         with Bar(progress) as bar:
             _train(trainer, run, bar, log_extra)
         facts = {"step": trainer.step, "seconds": trainer.seconds}
-        checkpoint.save(trainer.ema, run.path / "model.safetensors", facts)
+        checkpoint.save(trainer.ema, run.path / checkpoint.FILE, facts)
     return run
 
 

@@ -92,7 +92,7 @@ class Run:
 
     def model(self, device: str | torch.device = "cpu") -> WorldModel:
         """The trained model. Raises CheckpointError before training has ended."""
-        return checkpoint.load(self.path / "model.safetensors", device)
+        return checkpoint.load(self.path / checkpoint.FILE, device)
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log; one that was cut off by a kill is left out. Raises CheckpointError if it is damaged."""

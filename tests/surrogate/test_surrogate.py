@@ -167,6 +167,7 @@ def test_a_checkpoint_becomes_a_surrogate(tmp_path):
     surrogate = Surrogate(model)
     expected = surrogate.futures(surrogate.start(present), chosen, 0, rng())
     assert np.abs(loaded.futures(loaded.start(present), chosen, 0, rng()) - expected).max() < 1e-2
+    assert Surrogate.load(tmp_path).space == loaded.space  # the folder of a run
     with pytest.raises(CheckpointError, match="no such file"):
         Surrogate.load(tmp_path / "none.safetensors")
 

@@ -12,7 +12,7 @@ import xarray as xr
 from sciworld import catalog, recording
 from sciworld.controls import ColumnTable
 from sciworld.errors import CatalogError, RecordingError, SettingsError
-from sciworld.ingest.controls import attach_controls, parse_map
+from sciworld.ingest.controls import attach_controls, doubts, parse_map
 from sciworld.ingest.lag import Lag, estimate_lag
 from sciworld.ingest.open import open_recording
 from sciworld.store import Store
@@ -62,12 +62,13 @@ def ingest(
     sources : a file, or several, one recording each; a folder, or a list within the list, is one movie. controls :
     one CSV file for each source. mapping, times, shift : see `attach_controls`. reader, options : see
     `open_recording`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
-    The lag's picture is written beside the store, as NAME-lag.html with plotly's script in plotly.min.js; if it cannot
-    be written, that is a warning.
+    Positions count from the centre of the first pixel, x along columns and y down the rows, unless the file states an
+    origin; beams outside the frame are a warning. The lag's picture is written beside the store, as NAME-lag.html
+    with plotly's script in plotly.min.js; if it cannot be written, that is a warning.
 
     All sources are read before anything is written. A session that the store holds already is refused, unless it is
-    stated (options) and what is read is another source: nothing is in a store twice by accident. Raises
-    FormatError, ControlError, RecordingError or StoreError; what the store held is untouched by any of them.
+    stated (options) and what is read is another source: nothing is in a store twice by accident. Raises FormatError,
+    ControlError, RecordingError or StoreError; what the store held is untouched by any of them.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     tables = [controls] if isinstance(controls, str | Path) else list(controls)
@@ -95,7 +96,7 @@ def ingest(
         found = [ds.assign_attrs(history=f"{ds.attrs['history']}; {note}") for ds in found]
     store = Store.create(out)
     parts = store.append(found)
-    warnings = [] if lag is None else list(lag.warnings())
+    warnings = [] if lag is None else [*(doubt for ds in found for doubt in doubts(ds)), *lag.warnings()]
     figure = None if lag is None else _picture(lag, store.path, warnings)
     return Summary(
         store=store.path,

@@ -1,5 +1,7 @@
 """Controls from CSV files: the map, the rows, the clock, and what is said when they do not fit."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import ControlError, FormatError, RecordingError
-from sciworld.ingest.controls import attach_controls, parse_map, read_csv
+from sciworld.ingest.controls import attach_controls, doubts, parse_map, read_csv
 
 T, Y, X = 11, 5, 7
 MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
@@ -65,7 +67,7 @@ def test_stated_bounds_are_kept(tmp_path, rows):
 def test_an_empty_cell_is_unknown_not_off(tmp_path):
     for empty in ("", " ", '""'):
         (tmp_path / "b.csv").write_text("\n".join(["t", "1.5", empty, "nan", *["0"] * (T - 3)]) + "\n\n")
-        controls = attach_controls(bare(), tmp_path / "b.csv", "dwell=t:s")["controls"].values[:, 0]
+        controls = attach_controls(bare(), tmp_path / "b.csv", "power=t:W")["controls"].values[:, 0]
         assert controls[0] == 1.5 and np.isnan(controls[[1, 2]]).all() and controls[3] == 0
 
 
@@ -82,7 +84,7 @@ def test_rows_find_their_frames_by_time(tmp_path):
     stamps = np.array([0.5, 1.5, 3.2, 3.6, 4.0, 8.0, 13.2, 14.5, 15.0])
     lines = [f"{value},{stamp}" for value, stamp in enumerate(stamps)]
     (tmp_path / "b.csv").write_text("\n".join(["v,when", *lines]))
-    ds = attach_controls(bare(time), tmp_path / "b.csv", "dwell=v:s", times="when")
+    ds = attach_controls(bare(time), tmp_path / "b.csv", "power=v:W", times="when")
     found = ds["controls"].values[:, 0]
     expected = np.full(T, np.nan)
     expected[[0, 1, 4, 8]] = 1, 2, 5, 6  # two rows fall between the frames 2 and 3
@@ -113,7 +115,7 @@ def test_rows_on_another_clock_are_refused(tmp_path):
         ("beam_x,beam_y,t\n1,2,3\n\n4,5,6\n", r"line 3: 1 cells"),
         ("beam_x,beam_y,t\n1,2,3\n4,5\n", r"b\.csv, line 3: 2 cells, but the header has 3"),
         ("beam_x,beam_y,t\n1,2,inf\n", "line 2.*infinite"),
-        ("beam_x;beam_y;t\n1,5;2;3\n", "line 2: '1,5'"),
+        ("beam_x;beam_y;t\n1,5;2;3\n", "line 2: '1,5'.*decimal comma"),
         ("beam_x,beam_y,t\n" + "1,2,3\n" * 9, r"b\.csv: 9 rows for 11 frames; give 11, or 10"),
     ],
 )
@@ -142,8 +144,61 @@ def test_a_position_needs_a_calibrated_frame(tmp_path, rows):
         attach_controls(bare(view=None), tmp_path / "b.csv", MAP)
     ds = attach_controls(bare(view=None), tmp_path / "b.csv", "x=beam_x:pixel,y=beam_y:pixel")
     assert recording.control_table(ds)["x"].frame == "pixel"
-    with pytest.raises(RecordingError, match="'x' is in nm, 'view' in A"):
-        attach_controls(bare(), tmp_path / "b.csv", "x=beam_x:nm,y=beam_y:nm")
+    ds = attach_controls(bare(view=None), tmp_path / "b.csv", "X=beam_x:px,Y=beam_y:px")
+    assert recording.control_table(ds).positions() == {"beam": (0, 1)}
+    with pytest.raises(RecordingError, match="'x' is in V, 'view' in A"):
+        attach_controls(bare(), tmp_path / "b.csv", "x=beam_x:V,y=beam_y:V")
+
+
+@pytest.mark.parametrize(
+    ("length", "a", "time", "s"),
+    [("nm", 10, "ms", 1e-3), ("pm", 0.01, "us", 1e-6), ("Å", 1, "s", 1), ("um", 1e4, "s", 1)],
+)
+def test_units_are_converted_and_noted(tmp_path, rows, length, a, time, s):
+    (tmp_path / "b.csv").write_text(table(rows))
+    ds = attach_controls(bare(), tmp_path / "b.csv", f"x=beam_x:{length}:0:4,y=beam_y:{length},dwell=t:{time}")
+    columns = recording.control_table(ds)
+    assert [column.units for column in columns] == ["A", "A", "s"] and columns["x"].high == 4 * a
+    np.testing.assert_allclose(ds["controls"][:-1], rows[:-1] * [a, a, s], rtol=1e-15)
+    assert f"'x' converted from {length} to A" in ds.attrs["history"]
+
+
+def test_a_dwell_is_positive(tmp_path, rows):
+    rows[3, 2] = 0
+    (tmp_path / "b.csv").write_text(table(rows))
+    with pytest.raises(FormatError, match=r"b\.csv: row 4 has a dwell of 0 s"):
+        attach_controls(bare(), tmp_path / "b.csv", MAP)
+
+
+def test_beams_outside_the_frame_and_unknown_rows_are_doubts(tmp_path, rows):
+    rows[:, :2] = [0.1, 2.2]  # the frame ends at 3.25 and 2.25
+    rows[2, 0], rows[4, 1], rows[6, 2] = -0.3, 2.3, np.nan
+    (tmp_path / "b.csv").write_text(table(rows))
+    one, two = doubts(attach_controls(bare(), tmp_path / "b.csv", MAP))
+    assert "1 of 10 rows have no value of 'dwell'" in one
+    assert "2 of 10 places of 'beam' lie outside the frame (-0.25 to 3.25, -0.25 to 2.25 A)" in two
+    inside = doubts(attach_controls(bare(view=None), tmp_path / "b.csv", MAP.replace(":A", ":pixel")))
+    assert len(inside) == 1
+
+
+def test_comments_before_the_header_and_the_case_of_names_do_not_matter(tmp_path):
+    (tmp_path / "b.csv").write_text("# made by hand\n#\nBeam_X,T,t\n1,2,3\n")
+    assert read_csv(tmp_path / "b.csv", ["beam_x", "t"]).tolist() == [[1, 3]]
+    (tmp_path / "b.csv").write_text("# one\nA,a\n1,2\nx,3\n")
+    with pytest.raises(FormatError, match="line 4: 'x'"):
+        read_csv(tmp_path / "b.csv", ["A"])
+    (tmp_path / "b.csv").write_text("aB,Ab\n1,2\n")
+    with pytest.raises(FormatError, match="2 columns 'ab'"):
+        read_csv(tmp_path / "b.csv", ["ab"])
+
+
+def test_a_huge_field_and_a_pipe_are_refused(tmp_path):
+    (tmp_path / "b.csv").write_text("a\n" + "1" * 200_000 + "\n")
+    with pytest.raises(FormatError, match=r"b\.csv: not a CSV file \(field larger"):
+        read_csv(tmp_path / "b.csv", ["a"])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="pipe: not a regular file"):
+        read_csv(tmp_path / "pipe", ["a"])
 
 
 def test_controls_are_not_replaced_silently(tmp_path, rows):

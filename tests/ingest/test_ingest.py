@@ -20,7 +20,7 @@ def session(folder, name, seed=0, dtype="uint16"):
     frames = rng.integers(0, 50, (T, Y, X)).astype(dtype)
     metadata = {"axes": "TYX", "unit": "nm", "finterval": 2.0}
     tifffile.imwrite(folder / f"{name}.tif", frames, imagej=True, resolution=(20, 20), metadata=metadata)
-    rows = rng.uniform(0, 3, (T - 1, 3))
+    rows = rng.uniform(0.1, [3.2, 2.2, 3], (T - 1, 3))
     np.savetxt(folder / f"{name}.csv", rows, delimiter=",", header="beam_x,beam_y,t", comments="", fmt="%.17g")
     return frames, rows
 

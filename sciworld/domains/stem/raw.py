@@ -22,6 +22,10 @@ LENGTHS = {
     "A": 1.0, "Å": 1.0, "\u212b": 1.0, "angstrom": 1.0, "Angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4,
     "μm": 1e4, "\\u00B5m": 1e4, "micron": 1e4, "microns": 1e4, "mm": 1e7, "cm": 1e8, "m": 1e10,
 }  # fmt: skip
+# Seconds in one of these.
+TIMES = {
+    "s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "μs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from sciworld.domains.stem.raw import Raw, ReadOptions, length, reading
+from sciworld.domains.stem.raw import TIMES, Raw, ReadOptions, length, reading
 from sciworld.errors import FormatError
-
-_TIMES = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
 
 
 def load_tiff(path: Path, options: ReadOptions) -> Raw:
@@ -136,7 +134,7 @@ def _imagej(file: tifffile.TiffFile, n: int, notes: list[str]) -> tuple[tuple[fl
     if units is not None and None in steps:
         notes.append(f"its unit '{units}' gives no pixel size")
     interval = data.get("finterval") or (1.0 / data["fps"] if data.get("fps") else None)
-    seconds = _TIMES.get(str(data.get("tunit", "s")))
+    seconds = TIMES.get(str(data.get("tunit", "s")))
     time = interval * seconds * np.arange(n) if interval and seconds and n > 1 else None
     return (None if None in steps else (steps[0], steps[1])), time  # type: ignore[return-value]
 
@@ -161,7 +159,7 @@ def _ome(file: tifffile.TiffFile, notes: list[str]) -> tuple[tuple[float, float]
         if value is not None and steps[-1] is None:
             notes.append(f"its PhysicalSize{axis} {value} '{units}' gives no pixel size")
     deltas = [
-        float(plane.get("DeltaT", "nan")) * _TIMES.get(plane.get("DeltaTUnit", "s"), np.nan)
+        float(plane.get("DeltaT", "nan")) * TIMES.get(plane.get("DeltaTUnit", "s"), np.nan)
         for plane in pixels.findall("{*}Plane")
         if plane.get("TheC", "0") == "0"
     ]

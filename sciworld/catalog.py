@@ -197,6 +197,7 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
     folder = config.cache_dir() / "generated"
     path = folder / f"{entry.name}-{digest}"
     if path.is_dir():
+        _check_generated(entry, path)
         return path
     module, function = GENERATORS[entry.generator].split(":")
     try:
@@ -215,3 +216,24 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
             "a folder with space"
         ) from error
     return path
+
+
+def _check_generated(entry: Entry, path: Path) -> None:
+    """The store that was generated once is still whole, as far as its metadata and its files tell."""
+    from sciworld.parts import PART, Part  # slow to import
+    from sciworld.stored import read_node
+
+    try:
+        read_node(path)
+        parts = [Part(folder, "zarr") for folder in sorted(path.iterdir()) if PART.fullmatch(folder.name)]
+        for part in parts:
+            for name in part.names:
+                part.array(name)
+        fault = "" if parts else "it is empty"
+    except (SciworldError, OSError) as error:
+        fault = str(error)
+    if fault:
+        raise CatalogError(
+            f"{path}: the store of '{entry.name}' in the cache is damaged ({fault}); delete this folder, and it is "
+            "generated anew"
+        )

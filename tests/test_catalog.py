@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+import shutil
 import sys
 import types
 
 import pytest
+import toy
 
 from sciworld import catalog
 from sciworld.catalog import GENERATORS, Entry, entries, fetch, get, read_entry, show
 from sciworld.errors import CatalogError
+from sciworld.store import Store
 
 CONTENT = b"column,row\n1,2\n"
 URL = "https://example.org/frames.csv"
@@ -163,7 +166,7 @@ def factory(monkeypatch):
 
     def generate(path, seed, progress=None, **settings):
         calls.append((seed, settings))
-        path.mkdir()
+        Store.create(path).append(toy.recordings(1))
         (path / "part").write_text("half")
         if settings.get("broken"):
             raise OSError("disk full")
@@ -185,6 +188,19 @@ def test_a_generated_data_set_is_made_once_for_its_settings(factory, monkeypatch
     assert sorted(os.listdir(path.parent)) == sorted([path.name, fetch("made").name])
 
 
+def test_a_generated_store_that_was_damaged_is_named(factory, monkeypatch):
+    put(monkeypatch, generator_entry())
+    path = fetch("made")
+    (path / "part-00000000" / "frames" / "zarr.json").unlink()
+    with pytest.raises(CatalogError, match=rf"{path}: .*frames.*delete this folder"):
+        fetch("made")
+    shutil.rmtree(path / "part-00000000")
+    with pytest.raises(CatalogError, match=rf"{path}: .*it is empty.*delete this folder"):
+        fetch("made")
+    shutil.rmtree(path)
+    assert fetch("made") == path and len(factory) == 2
+
+
 def test_a_generator_that_fails_leaves_nothing(factory, monkeypatch, tmp_path):
     put(monkeypatch, generator_entry(broken=True))
     with pytest.raises(CatalogError, match=r"made.*disk full"):
@@ -197,7 +213,7 @@ def test_two_that_generate_at_once_agree(factory, monkeypatch):
     rename = os.rename
 
     def late(source, target):
-        if not target.exists():
+        if target.parent.name == "generated":
             target.mkdir()
             (target / "part").write_text("theirs")
         rename(source, target)
@@ -207,8 +223,6 @@ def test_two_that_generate_at_once_agree(factory, monkeypatch):
 
 
 def test_the_simulated_entries_are_stores(monkeypatch):
-    from sciworld.store import Store
-
     for name, transitions in (("si-graphene-sim-tiny", 2000), ("si-graphene-sim-small", 22000)):
         assert entries()[name].settings == {"transitions": transitions, "rates": "prior"}
     small = entries()["si-graphene-sim-tiny"].model_copy(update={"settings": {"transitions": 44, "rates": "prior"}})

@@ -1,10 +1,13 @@
 """From files and a CSV file of beams to a store and a picture of the lag."""
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
 
 from sciworld import catalog, recording
+from sciworld.domains.stem.readers import READERS
 from sciworld.errors import CatalogError, FormatError, RecordingError, SettingsError
 from sciworld.ingest.open import open_recording
 from sciworld.ingest.run import ingest, ingest_entry
@@ -115,6 +118,13 @@ def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="unknown setting colour"):
         ingest(tif, out, options={"colour": 1})
     assert not out.exists()
+
+
+@pytest.mark.parametrize("suffix", sorted(READERS))
+def test_a_pipe_is_refused_at_once(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(FormatError, match="a pipe or device"):
+        open_recording(tmp_path / f"a{suffix}")
 
 
 def test_open_recording_names_what_it_does_not_know(tmp_path):

@@ -95,6 +95,8 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             raise FormatError(f"{path}: empty (0 bytes), expected {kind}; copy it anew from the instrument")
         if not path.exists():
             raise FormatError(f"{path}: no such file or folder; mend the path")
+        if not (path.is_file() or path.is_dir()):
+            raise FormatError(f"{path}: a pipe or device; give a regular file, or a folder")
         yield
     except (SciworldError, ImportError):
         raise

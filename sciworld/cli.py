@@ -30,6 +30,13 @@ class OneLineErrors(TyperGroup):
                 raise
             typer.secho(f"error: {error}", fg="red", bold=True, err=True)
             raise typer.Exit(1) from error
+        except (MemoryError, RuntimeError) as error:
+            full = isinstance(error, MemoryError) or any(text in str(error) for text in TORCH_FULL)
+            if ctx.params["debug"] or not full:
+                raise
+            why = str(error).split("\n")[0]
+            typer.secho(f"error: out of memory: {why}; ask for less at a time", fg="red", bold=True, err=True)
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             typer.secho(INTERRUPTED, fg="yellow", err=True)
             raise typer.Exit(130) from interrupt
@@ -44,8 +51,29 @@ app.add_typer(demo_app, name="demo")
 
 StoreFolder = Annotated[Path, typer.Argument(help="A store of recordings, as ingest and catalog make it.")]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a run, as train makes it.")]
+TORCH_FULL = ("out of memory", "can't allocate memory")  # what its RuntimeErrors say
+LARGEST_SEED, LARGEST_COUNT = 2**62, 10**9
+
+
+def seed_in_range(value: int) -> int:
+    if not 0 <= value <= LARGEST_SEED:
+        raise SettingsError(f"seed is {value}; use 0 to {LARGEST_SEED}")
+    return value
+
+
+def count_in_range(name: str) -> Callable[[int | None], int | None]:
+    """A check that a number is no slip of the hand, before memory is asked for."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and abs(value) > LARGEST_COUNT:
+            raise SettingsError(f"{name} is {value}; use at most {LARGEST_COUNT}")
+        return value
+
+    return check
+
+
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers.", callback=seed_in_range)]
 
 
 def print_version(wanted: bool) -> None:
@@ -163,8 +191,10 @@ def train(
         str, typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries.")
     ] = "",
     seconds: Annotated[float | None, typer.Option(help="Of training; 300 unless --steps is given.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Of training, in place of seconds.")] = None,
-    batch: Annotated[int, typer.Option(help="Windows a step.")] = 32,
+    steps: Annotated[
+        int | None, typer.Option(help="Of training, in place of seconds.", callback=count_in_range("steps"))
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Windows a step.", callback=count_in_range("batch"))] = 32,
     device: Device = "cpu",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
@@ -193,8 +223,13 @@ def rollout(
     start: Annotated[
         int | None, typer.Option(help="The frame that is the present; else the first that serves.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="To imagine; as many as can be held against it, at most 8.")] = None,
-    samples: Annotated[int, typer.Option(help="Futures to draw.")] = 4,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="To imagine; as many as can be held against it, at most 8.", callback=count_in_range("steps")
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -217,7 +252,7 @@ def search(
     recording: Annotated[int, typer.Option(help="Which; -1 is the last.")] = -1,
     frame: Annotated[int, typer.Option(help="The frame to decide from; -1 is the last.")] = -1,
     aim: Annotated[str, typer.Option(help="progress (a second), dose (progress an electron), or site.")] = "progress",
-    budget: Annotated[int, typer.Option(help="Model evaluations.")] = 160,
+    budget: Annotated[int, typer.Option(help="Model evaluations.", callback=count_in_range("budget"))] = 160,
     out: Annotated[Path | None, typer.Option(help="Write the plan as JSON, e.g. plan.json.")] = None,
     device: Device = "cpu",
     seed: Seed = 0,
@@ -242,7 +277,7 @@ def search(
 @app.command()
 def replay(
     run: RunFolder,
-    episodes: Annotated[int, typer.Option(help="Atoms to steer.")] = 20,
+    episodes: Annotated[int, typer.Option(help="Atoms to steer.", callback=count_in_range("episodes"))] = 20,
     within: Annotated[float, typer.Option(help="How far the goals are, at most, in A.")] = 10.0,
     rates: Annotated[str, typer.Option(help="Of the judge: simple, prior or mixture.")] = "prior",
     out: Annotated[Path | None, typer.Option(help="Write the verdicts as JSON, e.g. verdict.json.")] = None,
@@ -270,8 +305,8 @@ def replay(
 @demo_app.command("stem")
 def demo_stem(
     out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
-    steps: Annotated[int, typer.Option(help="Of training.")] = 5000,
-    episodes: Annotated[int, typer.Option(help="Of steering.")] = 30,
+    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 5000,
+    episodes: Annotated[int, typer.Option(help="Of steering.", callback=count_in_range("episodes"))] = 30,
     seed: Seed = 0,
 ) -> None:
     """Steer silicon through graphene: record, train, search, replay, report."""

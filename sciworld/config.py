@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sciworld.errors import SettingsError
 
 T = TypeVar("T")
@@ -43,6 +45,16 @@ def from_dict(kind: type[T], fields: dict[str, Any], where: str = "") -> T:
         return kind(**values)
     except TypeError as error:
         raise SettingsError(f"{where or kind.__name__}: {error}") from error
+
+
+def array(values: Any, kinds: tuple[type, ...], dtype: Any) -> np.ndarray:
+    """Nested lists, as JSON gives them, as an array. Raises TypeError for a leaf of none of `kinds`: no bool is an int,
+    and lists of unequal length are none. ValueError or OverflowError for one that `dtype` cannot hold."""
+    found = np.array(values, dtype=object)
+    for leaf in found.flat:
+        if type(leaf) not in kinds:
+            raise TypeError(f"{leaf!r:.40} is none of {', '.join(kind.__name__ for kind in kinds)}")
+    return found.astype(dtype)
 
 
 def require(condition: bool, message: str) -> None:

@@ -129,6 +129,17 @@ def test_an_error_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch)
     assert result.stderr == f"error: {error}\n"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 9 TiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 TB\nat")],
+)
+def test_a_full_memory_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "show", raising(error))
+    assert "out of memory" in bad("doctor")
+    monkeypatch.setattr(doctor, "show", raising(RuntimeError("a bug")))
+    assert isinstance(call("doctor").exception, RuntimeError)
+
+
 def test_debug_keeps_the_traceback_and_so_does_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "show", raising(StoreError("half a shard")))
     assert isinstance(runner.invoke(cli.app, ["--debug", "doctor"]).exception, StoreError)
@@ -392,6 +403,13 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
         ("replay {run} --rates magic", "rates is 'magic'"),
         ("replay {run} --episodes 0", "episodes is 0"),
         ("replay {run} --within 1", "no site within 1"),
+        ("replay {run} --within nan", "within is nan"),
+        ("replay {run} --seed -1", "seed is -1; use 0 to"),
+        ("replay {run} --episodes 99999999999999999999", "episodes is 99999999999999999999; use at most"),
+        ("search {run} {store} --goal 3,4 --seed 99999999999999999999", "seed is 99999999999999999999; use 0 to"),
+        ("search {run} {store} --goal 3,4 --device meta", "device 'meta': not one to train or imagine on"),
+        ("train {store} --run {t}/r --steps 3 --device mps", "device 'mps': not one to train or imagine on; use 'cpu'"),
+        ("train {store} --run {t}/r --steps 3 --batch 9999999999999", "batch is 9999999999999; use at most"),
         ("rollout {run} {store} --out {t}", "is a folder; name a file in it"),
         ("search {run} {store} --goal 3,4 --out {t}", "is a folder; name a file in it"),
         ("replay {run} --out {f}/beam.csv/a.json", "beam.csv"),

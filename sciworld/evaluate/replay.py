@@ -30,6 +30,7 @@ def replay(
     seconds: Truth | None = None,
     dose: Truth | None = None,
     dose_units: str = "1",
+    promise_units: str = "1",
     outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
@@ -44,7 +45,7 @@ def replay(
     judge, made_training_data : who judges, and whether it made the data that the controller's surrogate learned from.
     name : of the controller; its class's by default.
     seconds, dose : state -> (episode,), elapsed and delivered so far; by default what the state calls so. What was
-        spent before `state` is not counted.
+        spent before `state` is not counted. promise_units : of promise and outcome.
     outcome : (state before, state after, controls (episode, step, control)) -> (episode,), the truth that is
         comparable with the promise: after as many steps as the search looked ahead, or at the episode's end. A
         controller whose memory has no `promises` needs none.
@@ -73,6 +74,7 @@ def replay(
         promise=promise,
         outcome=truth,
         dose_units=dose_units,
+        promise_units=promise_units,
     )
 
 

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sciworld.config import array
 from sciworld.errors import FormatError, SettingsError
 from sciworld.evaluate.table import DASH, Table, interval
 from sciworld.measures.intervals import Interval, mean, ratio_of_sums, wilson
 
 _PER_EPISODE = {"success": bool, "actions": np.int64, "seconds": np.float64, "dose": np.float64}
 _PER_DECISION = ("promise", "outcome")
-_PLAIN = ("controller", "judge", "made_training_data", "dose_units")
+_PLAIN = {"controller": str, "judge": str, "made_training_data": bool, "dose_units": str, "promise_units": str}
+_NUMBERS = (int, float, type(None))
+_PROMISED = (*_PER_DECISION, "optimism")
+_LEAVES = {"success": (bool,), "actions": (int,), "seconds": _NUMBERS, "dose": _NUMBERS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,7 @@ class Verdict:
     seconds, dose : (episode,) spent, whether the goal was reached or not; NaN where the judge does not say.
     promise, outcome : (episode, decision) what the search expected of its choice, and what came of it; NaN where
         nothing was searched, or the episode was over.
-    dose_units : of the dose.
+    dose_units : of the dose. promise_units : of promise and outcome.
     """
 
     controller: str
@@ -46,6 +50,7 @@ class Verdict:
     promise: np.ndarray
     outcome: np.ndarray
     dose_units: str = "1"
+    promise_units: str = "1"
 
     def __post_init__(self) -> None:
         n = len(self.success)
@@ -81,12 +86,15 @@ class Verdict:
             found.append(f"{self.controller}: the judge, {self.judge}, also made the training data")
         optimism = self.summary()["optimism"]
         if optimism.low > 0:
-            found.append(f"{self.controller}: promises more than comes true, by {interval(optimism)}")
+            found.append(
+                f"{self.controller}: promises more than comes true, by {interval(optimism)}{_units(self, ' {}')}"
+            )
         return found
 
     def to_table(self) -> Table:
         """The summary, one quantity a row."""
         units = {"seconds": " (s)", "dose": f" ({self.dose_units})"}
+        units |= dict.fromkeys(_PROMISED, _units(self))
         rows = tuple((name + units.get(name, ""), interval(value)) for name, value in self.summary().items())
         return Table((self.controller, f"{len(self)} episodes"), rows, judged(self))
 
@@ -100,7 +108,10 @@ class Verdict:
             name: ("episode", getattr(self, name), {"units": units[name]} if name in units else {})
             for name in _PER_EPISODE
         }
-        variables |= {name: (("episode", "decision"), getattr(self, name)) for name in _PER_DECISION}
+        variables |= {
+            name: (("episode", "decision"), getattr(self, name), {"units": self.promise_units})
+            for name in _PER_DECISION
+        }
         attributes = {"controller": self.controller, "judge": self.judge}
         return xr.Dataset(variables, attrs={**attributes, "made_training_data": int(self.made_training_data)})
 
@@ -113,11 +124,16 @@ class Verdict:
     def from_json(cls, text: str, where: str = "verdict") -> Verdict:
         """Read what `to_json` wrote. Raises FormatError, naming `where`, for anything else."""
         try:
-            fields = json.loads(text)
-            arrays: dict[str, Any] = {name: np.array(fields[name], dtype=kind) for name, kind in _PER_EPISODE.items()}
-            arrays |= {name: np.array(fields[name], dtype=np.float64) for name in _PER_DECISION}
+            fields = {"promise_units": "1", **json.loads(text)}
+            arrays: dict[str, Any] = {
+                name: array(fields[name], _LEAVES[name], kind) for name, kind in _PER_EPISODE.items()
+            }
+            arrays |= {name: array(fields[name], _NUMBERS, np.float64) for name in _PER_DECISION}
+            for name, kind in _PLAIN.items():
+                if type(fields[name]) is not kind:
+                    raise TypeError(f"{name} is {fields[name]!r:.40}")
             return cls(**arrays, **{name: fields[name] for name in _PLAIN})
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise FormatError(f"{where}: not a verdict ({error!r}); write it with Verdict.to_json") from error
 
 
@@ -128,6 +144,11 @@ def _plain(value: Any) -> Any:
         value = value.astype(object)
         value[value != value] = None
     return value.tolist()
+
+
+def _units(verdict: Verdict, form: str = " ({})") -> str:
+    """The units of its promises, nothing for pure numbers."""
+    return "" if verdict.promise_units == "1" else form.format(verdict.promise_units)
 
 
 def to_json(verdicts: dict[str, Verdict]) -> str:
@@ -168,7 +189,9 @@ def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: in
     units = sorted({verdict.dose_units for verdict in verdicts.values()})
     judges = sorted({verdict.judge for verdict in verdicts.values()})
     several = len(judges) > 1
-    headings = ["", "success", "actions", "seconds", f"dose ({', '.join(units)})", "promise", "outcome", "optimism"]
+    promised = ", ".join(sorted({_units(verdict) for verdict in verdicts.values()} - {""}))
+    headings = ["", "success", "actions", "seconds (s)", f"dose ({', '.join(units)})"]
+    headings += [name + promised for name in _PROMISED]
     ratio = [] if reference is None else [f"seconds / {reference}"]
     rows = []
     for name, verdict in verdicts.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import array, require
 from sciworld.controls import ColumnTable, ControlSpace
 from sciworld.errors import FormatError, SciworldError, SearchError
 from sciworld.search import optimizers
@@ -51,6 +51,7 @@ class SearchSettings:
 
 
 BUDGET, GENERATIONS = 256, 3  # where the settings leave the budget open: so many evaluations, or generations if more
+_NUMBERS = (int, float, type(None))  # null is NaN
 _ARRAYS = ("controls", "promise", "uncertainty", "trace")
 
 
@@ -93,19 +94,16 @@ class Plan:
         try:
             fields = json.loads(text)
             space = ControlSpace(ColumnTable.from_json(json.dumps(fields["space"]), where))
-            n = len(fields["promise"])
-            controls = np.array(fields["controls"], dtype=np.float64).reshape(n, -1, len(space))
-            promise, uncertainty, trace = (np.array(fields[name], dtype=np.float64) for name in _ARRAYS[1:])
-            return cls(
-                space,
-                controls,
-                promise,
-                uncertainty.reshape(n),
-                int(fields["evaluations"]),
-                str(fields["stopped"]),
-                trace.reshape(-1, n),
-            )
-        except (ValueError, TypeError, KeyError, SciworldError) as error:
+            promise, uncertainty, trace = (array(fields[name], _NUMBERS, np.float64) for name in _ARRAYS[1:])
+            controls = array(fields["controls"], (int, float), np.float64)
+            n, used, stopped = len(promise), fields["evaluations"], fields["stopped"]
+            trace = trace.reshape(-1, n)
+            if controls.ndim != 3 or len(controls) != n or promise.shape != (n,) or uncertainty.shape != (n,):
+                raise ValueError(f"controls {controls.shape}, promise {promise.shape}, uncertainty {uncertainty.shape}")
+            if type(used) is not int or type(stopped) is not str:
+                raise TypeError(f"evaluations {used!r:.40}, stopped {stopped!r:.40}")
+            return cls(space, space.check(controls), promise, uncertainty, used, stopped, trace)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SciworldError) as error:
             raise FormatError(f"{where}: not a plan ({error!r}); write it with Plan.to_json") from error
 
 

@@ -81,6 +81,7 @@ class FitSettings:
         for name in ("warmup", "weight_decay", "seed", "threads", "checkpoint_every"):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"{where}: {name} is {value}; use at least 0")
+        require(self.seed < 2**63, f"{where}: seed is {self.seed}; use one below 2**63")
         require(0 <= self.decay <= 1, f"{where}: decay is {self.decay}; it is a share of the budget, from 0 to 1")
         for name, value in (("ema", self.ema), *(("betas", beta) for beta in self.betas)):
             require(0 <= value < 1, f"{where}: {name} is {value}; use 0 to below 1")
@@ -255,12 +256,13 @@ class Trainer:
 
 
 def as_device(name: str) -> torch.device:
-    """The device called `name`. Raises SettingsError for one that this torch does not have."""
+    """The device called `name`, of the CPU or CUDA. Raises SettingsError for one that this torch does not have."""
+    if name.split(":")[0] not in ("cpu", "cuda"):
+        raise SettingsError(f"device '{name}': not one to train or imagine on; use 'cpu' or 'cuda'")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(
-            f"device '{name}': {str(error).splitlines()[0]}; use 'cpu', or install a torch for this device"
-        ) from error
+        why = str(error).splitlines()[0]
+        raise SettingsError(f"device '{name}': {why}; use 'cpu', or install a torch for this device") from error
     return device

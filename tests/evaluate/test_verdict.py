@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -68,6 +69,42 @@ def test_json_and_back():
     for text in ("", "[]", "{}", verdict.to_json().replace("seconds", "weeks"), verdict.to_json()[:-40]):
         with pytest.raises(FormatError, match=r"v\.json: not a verdict"):
             Verdict.from_json(text, "v.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("made_training_data", "no"),
+        ("made_training_data", 0),
+        ("success", [1, 0]),
+        ("actions", [True, 2]),
+        ("actions", [10**30, 2]),
+        ("seconds", ["3", 4.0]),
+        ("dose", [10**400, 4.0]),
+        ("promise", [[0.1], [0.1, 0.2]]),
+        ("controller", None),
+    ],
+)
+def test_json_of_other_types_is_no_verdict(name, value):
+    fields = json.loads(make(n=2).to_json()) | {name: value}
+    with pytest.raises(FormatError, match="not a verdict"):
+        Verdict.from_json(json.dumps(fields))
+    with pytest.raises(FormatError, match="not a verdict"):
+        Verdict.from_json("[" * 100_000)
+
+
+def test_promises_have_units():
+    verdict = make(promise_units="A/s", promise=np.full((20, 3), 2.0))
+    again = Verdict.from_json(verdict.to_json())
+    assert again.promise_units == "A/s"
+    names = [name for name, _ in verdict.to_table().rows]
+    assert names[-3:] == ["promise (A/s)", "outcome (A/s)", "optimism (A/s)"]
+    assert {"seconds (s)", "promise (A/s)", "optimism (A/s)"} <= set(compare({"a": verdict, "b": again}).columns)
+    assert verdict.warnings()[-1].endswith("] A/s")
+    assert verdict.to_xarray().outcome.attrs["units"] == "A/s"
+    old = json.loads(make().to_json())
+    del old["promise_units"]
+    assert Verdict.from_json(json.dumps(old)).promise_units == "1"
 
 
 def test_the_dataset_carries_units_and_can_be_stored(tmp_path):

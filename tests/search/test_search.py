@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from blob import SPACE, BlobForecaster, Brightness, Nearness, move, observation
@@ -174,6 +176,29 @@ def test_a_plan_goes_to_json_and_back_with_its_columns():
 def test_a_file_that_is_no_plan_is_named(text):
     with pytest.raises(FormatError, match=r"plan\.json: not a plan"):
         Plan.from_json(text, "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("controls", [[[9.0, 0, 0]]]),
+        ("controls", [[["0", 0, 0]]]),
+        ("controls", [[[None, 0, 0]]]),
+        ("controls", [[10**400, 0, 0]]),
+        ("promise", [True]),
+        ("uncertainty", [1.0, 2.0]),
+        ("evaluations", 2.5),
+        ("stopped", None),
+    ],
+)
+def test_json_of_other_types_is_no_plan(name, value):
+    args = BlobForecaster(), observation(START[:1]), Problem(GOALS[:1], 1, SPACE)
+    fields = json.loads(search(*args, np.random.default_rng(0)).to_json())
+    assert Plan.from_json(json.dumps(fields | {"goal": [1, 2]})).promise.shape == (1,)
+    with pytest.raises(FormatError, match="not a plan"):
+        Plan.from_json(json.dumps(fields | {name: value}))
+    with pytest.raises(FormatError, match="not a plan"):
+        Plan.from_json("[" * 100_000)
 
 
 def test_a_plan_with_controls_missing_is_no_plan():

@@ -197,6 +197,15 @@ def test_train_says_where_its_recordings_came_from(folder: Path) -> None:
     assert len(run.log()) == 1
 
 
+def test_train_leaves_out_what_frames_that_are_not_square_lack(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    generate(tmp_path / "store", 3, transitions=32, steps=8, rows=28, columns=36, field_of_view=16.0)
+    good("train", tmp_path / "store", "--run", tmp_path / "run", "--domain", "stem", "--steps", 2, "--batch", 4)
+    assert Run(tmp_path / "run").config["symmetries"] == ["flip_x", "flip_y"]
+    assert "without the symmetry transpose: it needs square frames, these are 28 x 36" in caplog.text
+
+
 def test_train_goes_on_with_a_run(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "run", tmp_path / "run")
     same = ("train", folder / "store", "--run", tmp_path / "run", "--batch", 4, "--domain", "stem")

@@ -61,8 +61,9 @@ def measure_appearance(frames: np.ndarray, view: np.ndarray) -> Appearance:
 
 
 def appearance_of(store: Store, recordings: int = 20) -> Appearance:
-    """How atoms look in the first recordings of a store."""
-    chosen = [store[i] for i in range(min(recordings, len(store)))]
+    """How atoms look in the first recordings of a store, those whose frames are of the first one's shape."""
+    first = [store[i] for i in range(min(recordings, len(store)))]
+    chosen = [recording for recording in first if recording["frames"].shape[1:] == first[0]["frames"].shape[1:]]
     frames = np.concatenate([recording["frames"].values for recording in chosen])
     view = np.concatenate([recording["view"].values for recording in chosen])
     return measure_appearance(frames, view)

@@ -7,12 +7,14 @@ import pytest
 
 from sciworld.domains.stem.appearance import (
     Appearance,
+    appearance_of,
     atom_images,
     lattice_sites,
     measure_appearance,
     site_readers,
 )
 from sciworld.domains.stem.constants import BOND
+from sciworld.domains.stem.generate import generate
 from sciworld.domains.stem.locate import locate
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator, neighbour_sites, site_positions
 from sciworld.errors import RecordingError
@@ -110,3 +112,13 @@ def test_lattice_sites_are_those_of_graphene():
         assert np.linalg.norm(found[c][:, None] - near, axis=2).min(axis=1).max() < 1e-9
     assert np.linalg.norm(found - state.silicon[:, None], axis=2).min(axis=1).max() < 1e-9
     assert np.linalg.norm(found - found[:, :1], axis=2)[:, 1:].min() > BOND - 1e-9
+
+
+def test_a_store_of_several_shapes_is_measured_on_the_first(tmp_path):
+    store = generate(tmp_path / "store", 1, transitions=48, steps=8)
+    alone = appearance_of(store, 4)
+    other = generate(tmp_path / "other", 2, transitions=8, steps=8, rows=26, columns=38, field_of_view=16.0)
+    store.append([other[0]])
+    assert len({recording["frames"].shape[1:] for recording in store}) == 2
+    assert appearance_of(store).contrast == pytest.approx(appearance_of(store, 6).contrast)
+    assert alone.contrast == pytest.approx(appearance_of(store, 6).contrast, rel=0.1)

@@ -59,9 +59,10 @@ def test_what_was_spent_before_does_not_count():
 
 
 def test_a_goal_reached_too_late_does_not_count():
-    verdict = judge(FixedPlan(np.tile(RIGHT, (5, 1))), limit=5.0)
+    verdict = judge(FixedPlan(np.tile(RIGHT, (5, 1))), limit=5.0, promise_units="mm")
     assert_array_equal(verdict.success, [True, True, False, False])
     assert_array_equal(verdict.seconds, [0, 2, 6, 6])
+    assert verdict.promise_units == "mm"
 
 
 def to_goal(seen) -> Problem:

@@ -80,6 +80,7 @@ class Episodes:
             name=name,
             limit=LIMIT,
             dose_units="e",
+            promise_units={"progress": "A/s", "dose": "A/e"}.get(aim, "1"),
             outcome={"progress": self.approach_per_second, "dose": self.approach_per_electron}.get(aim),
             progress=progress,
         )

@@ -3,7 +3,8 @@
 The denoiser predicts the clean next frame as a change of the last one, preconditioned as in Karras et al. 2022
 ("Elucidating the design space of diffusion-based generative models", table 1, with unit data variance). At infinite
 noise it sees no noised frame at all and returns the posterior mean. Samples start there, and go down a few noise
-levels by deterministic steps (their algorithm 1, Euler).
+levels by ancestral steps (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the variance-exploding form of Song et
+al. 2021, arXiv:2011.13456, appendix F).
 """
 
 from __future__ import annotations
@@ -212,5 +213,7 @@ class Diffusion(WorldModel):
         frame = mean + levels[0] * torch.randn(mean.shape, generator=generator, device=mean.device)
         for level, lower in zip(levels, [*levels[1:], 0.0], strict=True):
             clean = self._denoise(state, controls, frame, mean.new_full((len(mean),), level))
-            frame = clean + (frame - clean) * (lower / level)
+            kept = (lower / level) ** 2
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            frame = kept * frame + (1 - kept) * clean + lower * (1 - kept) ** 0.5 * noise
         return frame

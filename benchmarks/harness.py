@@ -131,7 +131,7 @@ class Benchmark:
 
         return declare
 
-    def main(self, finish: Callable[[Run], None] | None = None, arguments: Sequence[str] | None = None) -> None:
+    def main(self, arguments: Sequence[str] | None = None, finish: Callable[[Run], None] | None = None) -> None:
         """Parse the command line, measure, print a row as each figure is known, write the JSON after each function.
 
         finish : called after all figures, but not with --only.

@@ -268,4 +268,4 @@ def report(run: Run) -> None:
 
 
 if __name__ == "__main__":
-    bench.main(report)
+    bench.main(finish=report)

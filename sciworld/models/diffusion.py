@@ -3,8 +3,8 @@
 The denoiser predicts the clean next frame as a change of the last one, preconditioned as in Karras et al. 2022
 ("Elucidating the design space of diffusion-based generative models", table 1, with unit data variance). At infinite
 noise it sees no noised frame at all and returns the posterior mean. Samples start there, and go down a few noise
-levels by ancestral steps (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the variance-exploding form of Song et
-al. 2021, arXiv:2011.13456, appendix F).
+levels by ancestral steps (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the variance-exploding form of Song
+et al. 2021, arXiv:2011.13456, appendix F).
 """
 
 from __future__ import annotations

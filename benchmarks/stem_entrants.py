@@ -58,17 +58,26 @@ def store_of(run: Run, rates: str) -> Any:
 
 
 def shuffled_store(run: Run) -> Any:
-    """The same recordings with the known rows of their controls in another order."""
+    """The same recordings, with dwells and beams (as offsets from the silicon) exchanged among all transitions.
+
+    Exchanged within each recording they would not do: one transition in 22 keeps its own by chance, and that is enough
+    for a search to find its way.
+    """
     from sciworld.store import Store
 
     def make(path: Path) -> None:
-        rng = np.random.default_rng(99)
-        recordings = []
-        for recording in store_of(run, "prior"):
-            rows = recording["controls"].values.copy()
-            rows[:-1] = rows[:-1][rng.permutation(len(rows) - 1)]
-            recordings.append(recording.assign(controls=recording["controls"].copy(data=rows)))
-        Store.create(path).append(recordings)
+        recordings = list(store_of(run, "prior"))
+        silicon = np.stack([recording["states"].values[:-1, :2] for recording in recordings])
+        controls = np.stack([recording["controls"].values[:-1] for recording in recordings])
+        controls[..., :2] -= silicon
+        flat = controls.reshape(-1, 3)
+        controls = flat[np.random.default_rng(99).permutation(len(flat))].reshape(controls.shape)
+        controls[..., :2] += silicon
+        shuffled = []
+        for recording, rows in zip(recordings, controls, strict=True):
+            known = recording["controls"].copy(data=np.concatenate([rows, np.full((1, 3), np.nan)]))
+            shuffled.append(recording.assign(controls=known))
+        Store.create(path).append(shuffled)
 
     return Store.open(made_once(run.cache / f"shuffled-{Scale(run.quick).transitions}", make))
 

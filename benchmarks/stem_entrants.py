@@ -23,7 +23,7 @@ class Scale:
     def __init__(self, quick: bool) -> None:
         self.quick = quick
         self.transitions = 440 if quick else 22_000
-        self.steps = 20 if quick else 10_000  # of training, twice the demo
+        self.steps = 20 if quick else 14_000  # of training
         self.half_steps = 20 if quick else 2500
         self.few_steps = 20 if quick else 1000  # of training on fewer transitions
         self.contexts = 2 if quick else 32

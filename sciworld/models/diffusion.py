@@ -35,9 +35,11 @@ class DiffusionSettings:
     encoder_blocks, decoder_blocks : residual blocks (the encoder has as many again on the coarse level).
     embedding : width of the embedding of scalars and noise level.
     patch : pixels along a patch's side.
-    pure : share of training draws at infinite noise: what the posterior mean is learned from.
+    pure : share of the other training draws at infinite noise: what the posterior mean is learned from.
     low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
     first, last : the highest and lowest noise level at which a sample is refined.
+    undecided : share of training draws at noise levels between `low` and `decided` at which the model learns to decide:
+        it sees a mixture of the true next frame with the posterior mean. The other draws are split by `pure`.
     """
 
     context: int = 1
@@ -47,11 +49,13 @@ class DiffusionSettings:
     decoder_blocks: int = 2
     embedding: int = 64
     patch: int = 2
-    pure: float = 0.5
+    pure: float = 0.6
     low: float = 1.0
     high: float = 25.0
-    first: float = 16.0
-    last: float = 2.0
+    first: float = 8.0
+    last: float = 1.2
+    undecided: float = 0.125
+    decided: float = 4.0
 
     def __post_init__(self) -> None:
         require(self.context >= 1, f"context is {self.context} frames; use at least 1")
@@ -59,6 +63,8 @@ class DiffusionSettings:
         require(0 <= self.pure <= 1, f"pure is {self.pure}; it is a share")
         require(0 < self.low < self.high, f"noise levels from {self.low} to {self.high} are no range")
         require(0 < self.last < self.first, f"a sample is refined from {self.first} to {self.last}: swap them")
+        require(0 <= self.undecided < 1, f"undecided is {self.undecided}; it is a share below 1")
+        require(self.decided > self.low, f"decided is {self.decided}; it must be above low, {self.low}")
 
 
 PRESETS = {
@@ -124,7 +130,8 @@ class Diffusion(WorldModel):
         level = self._draw_levels(len(target), generator, target.device)
         noise = torch.randn(target.shape, generator=generator, device=target.device)
         finite = torch.isfinite(level)[:, None, None, None]
-        noised = torch.where(finite, target + torch.where(finite, level[:, None, None, None], 0.0) * noise, 0.0)
+        shown = self._blurred(state, controls, target, generator)
+        noised = torch.where(finite, shown + torch.where(finite, level[:, None, None, None], 0.0) * noise, 0.0)
         error = (self._denoise(state, controls, noised, level) - target).square().mean(dim=1)
         if weights is not None:
             error = error * weights
@@ -178,11 +185,42 @@ class Diffusion(WorldModel):
         return (frames.permute(0, 3, 1, 2) - self.mean) / self.scale
 
     def _draw_levels(self, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-        """Noise levels (b,): infinite for a share `pure`, else log-uniform between `low` and `high`."""
+        """Noise levels (b,): low for the undecided rows; of the others a share `pure` infinite, else log-uniform."""
         s = self._settings
         draw = torch.rand((2, n), generator=generator, device=device)
         level = s.low * (s.high / s.low) ** draw[0]
-        return torch.where(draw[1] < s.pure, torch.inf, level)
+        level = torch.where(draw[1] < s.pure, torch.inf, level)
+        # The first rows: windows come in random order, and a fixed number keeps the device from waiting for the host.
+        first = self._undecided(n)
+        level[:first] = s.low * (s.decided / s.low) ** draw[0, :first]
+        return level
+
+    def _undecided(self, n: int) -> int:
+        """How many of n draws show the model a mixture."""
+        return int(self._settings.undecided * n)
+
+    @torch.no_grad()
+    def _blurred(
+        self, state: DiffusionState, controls: torch.Tensor, target: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """`target` (b, channel, y, x), of which the undecided rows become mixtures with the posterior mean.
+
+        A sample of few evaluations takes large steps, and may reach a low noise level halfway between two outcomes,
+        where no noised true frame ever is. The mixtures, at least half of them truth, teach it to end at the nearer.
+        """
+        n = self._undecided(len(target))
+        if n == 0:
+            return target
+        features = None if state.features is None else state.features[:n]
+        nothing = torch.zeros_like(target[:n])
+        mean = self._denoise(
+            DiffusionState(state.frames[:n], state.view[:n], features),
+            controls[:n],
+            nothing,
+            torch.full((n,), torch.inf, device=target.device),
+        )
+        truth = 0.5 + 0.5 * torch.rand((n, 1, 1, 1), generator=generator, device=target.device) ** 2
+        return torch.cat([torch.lerp(mean, target[:n], truth), target[n:]])
 
     def _denoise(
         self, state: DiffusionState, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor

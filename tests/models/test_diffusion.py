@@ -52,12 +52,26 @@ def test_an_untrained_model_predicts_the_last_frame(context):
 
 
 def test_its_first_loss_is_the_change_of_the_frames():
-    windows, model = batch(b=16), tiny(trained=False, pure=1.0)
+    windows, model = batch(b=16), tiny(trained=False, pure=1.0, undecided=0.0)
     change = (windows.frames[:, 1] - windows.frames[:, 0]) / torch.tensor(SIGNATURE.scale)
     close(model.loss(windows, noise()).total, change.square().mean())
     weights = torch.rand((16, 8, 12), generator=noise(1))
     close(model.loss(windows, noise(), weights).total, (change.square().mean(dim=-1) * weights).mean())
     assert model.loss(windows, noise(), 0 * weights).total == 0
+
+
+def test_undecided_rows_lie_between_the_truth_and_the_posterior_mean():
+    windows, model = batch(b=16), tiny(trained=False, undecided=0.25)  # untrained, the mean is the last frame
+    state, controls = started(model, windows)
+    target = model._normalised(windows.frames[:, 1])
+    shown, mean = model._blurred(state, controls[:, 0], target, noise()), state.frames
+    assert torch.equal(shown[4:], target[4:])
+    change, moved = (target - mean)[:4].flatten(1), (shown - mean)[:4].flatten(1)
+    truth = (moved * change).sum(dim=1) / change.square().sum(dim=1)
+    close(moved, truth[:, None] * change)
+    assert (truth > 0.499).all() and (truth < 1).any() and len(truth.unique()) == 4
+    levels = model._draw_levels(16, noise(), target.device)
+    assert (levels[:4] < model.settings.decided).all()
 
 
 def test_the_generator_decides():
@@ -235,7 +249,9 @@ def test_sizes_that_do_not_fit():
         ({"width": 20}, "multiples of 8"),
         ({"pure": 1.5}, "pure is 1.5; it is a share"),
         ({"low": 30.0}, "noise levels from 30.0 to 25.0"),
-        ({"last": 20.0}, "from 16.0 to 20.0: swap them"),
+        ({"undecided": 1.0}, "undecided is 1.0; it is a share below 1"),
+        ({"decided": 1.0}, "decided is 1.0; it must be above low, 1.0"),
+        ({"last": 20.0}, "from 8.0 to 20.0: swap them"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

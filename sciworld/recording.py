@@ -30,6 +30,7 @@ import xarray as xr
 
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import ControlError, RecordingError
+from sciworld.lazy import is_lazy
 
 Recording: TypeAlias = xr.Dataset
 
@@ -76,7 +77,8 @@ def make(
 
     Parameters
     ----------
-    frames : (time, y, x, channel) or (time, z, y, x, channel), of a dtype in FRAME_DTYPES, kept as it is.
+    frames : (time, y, x, channel) or (time, z, y, x, channel), of a dtype in FRAME_DTYPES, kept as it is; an array, or
+        one of `lazy.lazy` that stays in its file.
     time : (time,) seconds, strictly increasing.
     controls : (time, control) in the units of `control_table`; the last row is NaN. Bounds in a table are those of
         the instrument, not of this run: a store keeps recordings together only if their tables are the same.
@@ -88,8 +90,9 @@ def make(
 
     Raises RecordingError.
     """
-    frames = np.asarray(frames)
-    frames = frames.astype(frames.dtype.newbyteorder("="), copy=False)
+    if not is_lazy(frames):
+        frames = np.asarray(frames)
+        frames = frames.astype(frames.dtype.newbyteorder("="), copy=False)
     if frames.ndim not in (4, 5):
         raise RecordingError(
             f"recording: frames are {frames.shape}; give (time, y, x, channel), e.g. frames[..., None]"
@@ -120,7 +123,7 @@ def make(
         ds = xr.Dataset(variables, attrs={"schema_version": SCHEMA, **texts})
     except ValueError as error:
         raise RecordingError(f"recording: lengths do not agree ({error}); give one row a frame") from error
-    return check(ds)
+    return check(ds, source or "recording")
 
 
 def check(ds: Recording, where: str = "recording") -> Recording:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = (
     ("errors",),
     ("config", "kernels", "datasets_catalog"),
-    ("controls", "stored"),
+    ("controls", "stored", "lazy"),
     ("recording", "parts", "simulator", "measures"),
     ("store", "catalog", "plots"),
     ("windows", "domains"),

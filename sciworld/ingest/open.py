@@ -1,34 +1,60 @@
-"""Open a file of any domain as a recording."""
+"""Open a file of any domain as recordings."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from sciworld import recording
-from sciworld.errors import SettingsError
+from sciworld.errors import FormatError, SettingsError
 
-# A domain's reader: read(path or paths, reader=suffix, **options) -> recording.
-READERS = {"stem": "sciworld.domains.stem.readers:read"}
+# The module of each domain's readers: read(path or paths, reader="", **options) -> recording or list of recordings.
+READERS = {"stem": "sciworld.domains.stem.readers", "fluid": "sciworld.domains.fluid.readers"}
+
+
+def open_recordings(
+    path: str | Path | Sequence[str | Path], reader: str | None = None, options: Mapping[str, object] | None = None
+) -> list[xr.Dataset]:
+    """Read a file, or the files of one movie, into checked recordings: most formats hold one, some hold many.
+
+    path : a file, a folder or list of files that are one movie. reader : a domain's name ("stem", "fluid"), or one
+    with the format to read as ("stem:.tif", "fluid:openpiv"); by default what the file shows itself to be. options :
+    those of the domain's reader, by name. Frames may stay in the file until they are used.
+    Raises FormatError naming the file, SettingsError for an unknown reader or option.
+    """
+    domain, _, kind = (reader or _domain_of(path)).partition(":")
+    if domain not in READERS:
+        raise SettingsError(f"no reader '{domain}'; there are {', '.join(sorted(READERS))}")
+    found = _module(domain).read(path, reader=kind, **(options or {}))
+    return [recording.check(ds, _where(path)) for ds in (found if isinstance(found, list) else [found])]
 
 
 def open_recording(
     path: str | Path | Sequence[str | Path], reader: str | None = None, options: Mapping[str, object] | None = None
 ) -> xr.Dataset:
-    """Read a file, or the files of one movie, into a checked recording.
+    """The one recording of a file, or of the files of one movie; see `open_recordings`.
 
-    path : a file, a folder or list of files that are one movie. reader : a domain's name ("stem"), or one with the
-    suffix to read as ("stem:.tif"); by default the only domain there is. options : those of the domain's reader, by
-    name.
-    Raises FormatError naming the file, SettingsError for an unknown reader or option.
+    Raises FormatError also for a file that holds several.
     """
-    domain, _, suffix = (reader or "stem").partition(":")
-    if domain not in READERS:
-        raise SettingsError(f"no reader '{domain}'; there are {', '.join(sorted(READERS))}")
-    module, function = READERS[domain].split(":")
-    read = getattr(importlib.import_module(module), function)
-    where = str(path) if isinstance(path, str | Path) else f"{len(path)} files"
-    return recording.check(read(path, reader=suffix, **(options or {})), where)
+    found = open_recordings(path, reader, options)
+    if len(found) != 1:
+        raise FormatError(f"{_where(path)}: holds {len(found)} recordings; use open_recordings and choose one")
+    return found[0]
+
+
+def _module(domain: str) -> Any:
+    return importlib.import_module(READERS[domain])
+
+
+def _domain_of(path: str | Path | Sequence[str | Path]) -> str:
+    """The domain that knows the file by its content; the readers of "stem" take any array."""
+    first = path if isinstance(path, str | Path) else next(iter(path), "")
+    return "fluid" if _module("fluid").kind_of(Path(first)) else "stem"
+
+
+def _where(path: str | Path | Sequence[str | Path]) -> str:
+    return str(path) if isinstance(path, str | Path) else f"{len(path)} files"

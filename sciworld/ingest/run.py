@@ -14,7 +14,7 @@ from sciworld.controls import ColumnTable
 from sciworld.errors import CatalogError, RecordingError, SettingsError
 from sciworld.ingest.controls import attach_controls, doubts, parse_map
 from sciworld.ingest.lag import Lag, estimate_lag
-from sciworld.ingest.open import open_recording
+from sciworld.ingest.open import open_recordings
 from sciworld.store import Store
 
 Source = str | Path | Sequence[str | Path]
@@ -59,9 +59,9 @@ def ingest(
 ) -> Summary:
     """Read files, attach their controls, measure the lag, and append everything to the store at `out` at once.
 
-    sources : a file, or several, one recording each; a folder, or a list within the list, is one movie. controls :
+    sources : a file, or several; a folder, or a list within the list, is one movie. controls :
     one CSV file for each source. mapping, times, shift : see `attach_controls`. reader, options : see
-    `open_recording`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
+    `open_recordings`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
     Positions count from the centre of the first pixel, x along columns and y down the rows, unless the file states an
     origin; beams outside the frame are a warning. The lag's picture is written beside the store, as NAME-lag.html
     with plotly's script in plotly.min.js; if it cannot be written, that is a warning.
@@ -83,10 +83,13 @@ def ingest(
         raise SettingsError("ingest: a map, times or a shift without controls; name the CSV file with the controls")
     found = []
     for index, source in enumerate(several):
-        ds = open_recording(source, reader, options)
-        if not allow_nan:
-            _refuse_nan(ds)
-        found.append(attach_controls(ds, tables[index], mapping, times, shift) if tables else ds)
+        opened = open_recordings(source, reader, options)
+        if tables and len(opened) != 1:
+            raise SettingsError(f"{source}: holds {len(opened)} recordings; one CSV file cannot control them all")
+        for ds in opened:
+            if not allow_nan:
+                _refuse_nan(ds)
+            found.append(attach_controls(ds, tables[index], mapping, times, shift) if tables else ds)
     if tables:
         found = _with_common_bounds(found, mapping)
     _refuse_repeats(found, Path(out), stated=bool((options or {}).get("session")))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sciworld.domains.stem.raw import Raw, ReadOptions, reading, stack
+from sciworld.domains.base import reading
+from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
 
 

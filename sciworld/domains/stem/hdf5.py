@@ -8,9 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from sciworld.domains.base import reading
 from sciworld.domains.stem.arrays import pick
 from sciworld.domains.stem.nion import interpret
-from sciworld.domains.stem.raw import Raw, ReadOptions, reading, stack
+from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
 
 

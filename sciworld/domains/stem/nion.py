@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length, reading
+from sciworld.domains.base import reading
+from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length
 from sciworld.errors import FormatError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
-from sciworld.errors import FormatError, SciworldError, SettingsError
+from sciworld.errors import FormatError, SettingsError
 
 # Angstrom in one of these. ImageJ writes the micro sign as an escape.
 LENGTHS = {
@@ -85,26 +85,6 @@ class Raw:
     facts: dict[str, tuple[float, str]] = field(default_factory=dict)
     silicon: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-
-
-@contextlib.contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into a FormatError that names the file, the thing and the cure."""
-    try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise FormatError(f"{path}: empty (0 bytes), expected {kind}; copy it anew from the instrument")
-        if not path.exists():
-            raise FormatError(f"{path}: no such file or folder; mend the path")
-        if not (path.is_file() or path.is_dir()):
-            raise FormatError(f"{path}: a pipe or device; give a regular file, or a folder")
-        yield
-    except (SciworldError, ImportError):
-        raise
-    except Exception as error:  # a damaged file may raise anything at all in the library that parses it
-        raise FormatError(
-            f"{path}: cannot be read as {kind} ({type(error).__name__}: {error}); it is truncated, damaged or of "
-            "another format: copy it anew, or name the reader that fits"
-        ) from error
 
 
 def length(value: object, units: object) -> float | None:

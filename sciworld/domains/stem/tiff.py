@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from sciworld.domains.stem.raw import TIMES, Raw, ReadOptions, length, reading
+from sciworld.domains.base import reading
+from sciworld.domains.stem.raw import TIMES, Raw, ReadOptions, length
 from sciworld.errors import FormatError
 
 

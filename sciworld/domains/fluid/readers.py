@@ -1,0 +1,168 @@
+"""Files of flows become recordings: fields on grids (The Well, PDEBench) and vectors from particle images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from sciworld import config, recording
+from sciworld.config import require
+from sciworld.controls import Column, ColumnTable
+from sciworld.domains.base import reading
+from sciworld.domains.fluid.pdebench import is_pdebench, read_pdebench
+from sciworld.domains.fluid.piv import Vectors, read_davis, read_insight, read_openpiv, read_pivlab
+from sciworld.domains.fluid.well import is_well, read_well
+from sciworld.errors import FormatError, SettingsError
+
+FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {"well": read_well, "pdebench": read_pdebench}
+VECTORS: dict[str, Callable[[Path], Vectors]] = {
+    "openpiv": read_openpiv,
+    "insight": read_insight,
+    "davis": read_davis,
+    "pivlab": read_pivlab,
+}
+HDF5 = b"\x89HDF\r\n\x1a\n"
+TEXT = (".txt", ".vec", ".dat")
+
+
+@dataclass(frozen=True)
+class FluidOptions:
+    """What the user states about files of vectors: what they do not say.
+
+    Parameters
+    ----------
+    frame_seconds : seconds from one field to the next; without it successive fields are counted.
+    session, licence, citation : texts of the recordings; the session is the file's name unless given.
+    """
+
+    frame_seconds: float | None = None
+    session: str = ""
+    licence: str = ""
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        step = self.frame_seconds
+        require(step is None or (math.isfinite(step) and step > 0), f"frame_seconds is {step}; use a positive number")
+
+
+def kind_of(path: Path) -> str | None:
+    """The format of a file by what it holds, never by its name alone; None if it is none of a flow."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith(HDF5):
+        return _kind_of_hdf5(path)
+    if head.startswith(b"#DaVis"):
+        return "davis"
+    if b"VARIABLES" in head and b"CHC" in head:
+        return "insight"
+    return "openpiv" if path.suffix.lower() in TEXT and _rows_of_numbers(head) else None
+
+
+def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: Any) -> list[xr.Dataset]:
+    """Read files of a flow: one recording a trajectory or sample; of vector fields one recording of all the files.
+
+    path : a file, or a list of files with successive vector fields. reader : a name in FIELDS or VECTORS, in place of
+    the one that the file shows. options : the fields of `FluidOptions`.
+    Raises FormatError naming the file, SettingsError for an option or reader that nobody knows.
+    """
+    settings = config.from_dict(FluidOptions, options, "read")
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    if not paths:
+        raise SettingsError("read: an empty list of files; give at least one")
+    if reader and reader not in FIELDS | VECTORS:
+        raise SettingsError(f"no reader '{reader}' of flows; there are {', '.join(FIELDS | VECTORS)}")
+    kinds = [_kind(one, reader) for one in paths]
+    if kinds[0] in FIELDS:
+        if len(paths) > 1:
+            raise FormatError(f"{paths[1]}: files of this format hold whole films; read them one by one")
+        with reading(paths[0], f"{kinds[0]} HDF5"):
+            found = FIELDS[kinds[0]](paths[0])
+        if settings.frame_seconds is not None:
+            raise SettingsError(f"{paths[0]}: states its times; leave out frame_seconds")
+        return [_stated(ds, settings, index if len(found) > 1 else None) for index, ds in enumerate(found)]
+    vectors = []
+    for one, kind in zip(paths, kinds, strict=True):
+        if kind not in VECTORS:
+            raise FormatError(f"{one}: is {kind}, which holds a whole film; read it alone")
+        with reading(one, f"{kind} vectors"):
+            vectors.append(VECTORS[kind](one))
+    return [_stated(_film(vectors, paths, settings), settings, None)]
+
+
+def _kind(path: Path, reader: str) -> str:
+    with reading(path, "a flow"):
+        kind = reader or kind_of(path)
+    if not kind:
+        raise FormatError(f"{path}: no format of a flow; name the reader: {', '.join(FIELDS | VECTORS)}")
+    return kind
+
+
+def _kind_of_hdf5(path: Path) -> str | None:
+    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        if is_well(file):
+            return "well"
+        if "u_0" in file and "v_0" in file:
+            return "pivlab"
+        return "pdebench" if is_pdebench(file) else None
+
+
+def _rows_of_numbers(head: bytes) -> bool:
+    """Whether a text begins with rows of four to six numbers, perhaps after lines with #."""
+    try:
+        lines = [line for line in head.decode("utf-8-sig").splitlines()[:-1] if line.strip() and line[0] != "#"]
+        return bool(lines) and all(4 <= len([float(value) for value in line.split()]) <= 6 for line in lines)
+    except ValueError:
+        return False
+
+
+def _stated(ds: xr.Dataset, settings: FluidOptions, index: int | None) -> xr.Dataset:
+    texts = {key: getattr(settings, key) for key in ("session", "licence", "citation") if getattr(settings, key)}
+    if "session" in texts and index is not None:
+        texts["session"] = f"{texts['session']}/{index}"
+    return ds.assign_attrs(texts)
+
+
+def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> xr.Dataset:
+    """Successive fields on one grid as a recording."""
+    first = vectors[0]
+    for one, path in zip(vectors[1:], paths[1:], strict=True):
+        same = one.names == first.names and one.units == first.units and one.length == first.length
+        if not (same and np.array_equal(one.x, first.x) and np.array_equal(one.y, first.y)):
+            raise FormatError(f"{path}: other columns or another grid than {paths[0].name}; read them apart")
+    frames = np.concatenate([one.frames for one in vectors])
+    time = np.arange(len(frames)) * (settings.frame_seconds or 1.0)
+    notes = [note for one, path in zip(vectors, paths, strict=True) for note in _named(one.notes, path, len(paths))]
+    if first.view is None:
+        notes.append("the grid is uneven: the view is the pixel grid")
+    if settings.frame_seconds is None and len(frames) > 1:
+        notes.append("the files state no times: fields are counted as seconds 0, 1, 2, ...")
+    columns = [
+        Column(name, units, role="measured", group="velocity" if name in ("u", "v") else "")
+        for name, units in zip(first.names, first.units, strict=True)
+    ]
+    source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return recording.make(
+        frames,
+        time,
+        channels=ColumnTable(tuple(columns)),
+        session=paths[0].stem,
+        source=source,
+        licence="",
+        citation="",
+        history="; ".join([f"read {source} as {first.kind}", *notes]),
+        view=first.view,
+        view_units="" if first.view is None else first.length,
+    )
+
+
+def _named(notes: Sequence[str], path: Path, files: int) -> list[str]:
+    return [f"{path.name}: {note}" if files > 1 else note for note in notes]

@@ -1,0 +1,238 @@
+"""The Well: many trajectories in one HDF5 file (Ohana et al. 2024, arXiv:2412.00568, and its format page).
+
+Frames keep the axes as (y, x) for spatial dimensions named (x, y). What varies in time becomes channels; what does not,
+variables of its own; time-varying scalars become controls, constant ones covariates.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from sciworld import recording
+from sciworld.controls import Column, ColumnTable
+from sciworld.domains.fluid.grids import Field, even_view, lazy_frames
+from sciworld.errors import FormatError
+
+ORDERS = ("t0_fields", "t1_fields", "t2_fields")
+
+
+def is_well(file: h5py.File) -> bool:
+    """Whether an HDF5 file has The Well's layout."""
+    return "dimensions" in file and any(order in file for order in ORDERS)
+
+
+def read_well(path: Path) -> list[xr.Dataset]:
+    """One recording a trajectory, its frames still in the file. Raises FormatError where the layout is broken."""
+    with h5py.File(path, "r") as file:
+        whole = _Whole(file, path)
+        return [whole.trajectory(index) for index in range(whole.trajectories)]
+
+
+class _Whole:
+    """The parts that all trajectories of a file share."""
+
+    def __init__(self, file: h5py.File, path: Path) -> None:
+        self.file, self.path = file, path
+        self.trajectories = int(self._attribute(file, "n_trajectories"))
+        dimensions = self._node("dimensions")
+        self.spatial = [_text(name) for name in self._attribute(dimensions, "spatial_dims")]
+        if not 1 <= len(self.spatial) <= 3:
+            raise FormatError(f"{path}: {len(self.spatial)} spatial dimensions; frames have 1, 2 or 3")
+        if self.trajectories < 1:
+            raise FormatError(f"{path}: n_trajectories is {self.trajectories}; there is nothing to read")
+        self.time = self._times()
+        self.sizes = self._sizes()
+        self.fields = [self._field(order, name) for order in range(3) for name in self._names(ORDERS[order])]
+        self.moving = [field for field in self.fields if field.in_time]
+        if not self.moving:
+            raise FormatError(f"{path}: no field varies in time; there is no film to read")
+
+    def trajectory(self, index: int) -> xr.Dataset:
+        """The recording of one trajectory."""
+        time = self.time[index] if self.time.ndim == 2 else self.time
+        controls, covariates, notes = self._scalars(index, len(time))
+        view = self._view()
+        names = list(itertools.chain.from_iterable(field.names for field in self.moving))
+        covariate_columns = tuple(Column(name, "1", role="measured") for name in covariates)
+        ds = recording.make(
+            lazy_frames(self.path, self.moving, index, len(time), self.sizes),
+            time,
+            channels=ColumnTable(tuple(Column(name, "1", role="measured") for name in names)),
+            session=f"{self.path.stem}/{index}",
+            source=self.path.name,
+            licence="",
+            citation="",
+            history="; ".join([f"read {self.path.name} as trajectory {index} of The Well's layout", *notes]),
+            view=view,
+            view_units="" if view is None else "1",
+            covariates=covariates or None,
+            covariate_table=ColumnTable(covariate_columns) if covariates else None,
+            **self._control_parts(controls, time),
+        )
+        ds = ds.assign({field.path.replace("/", "_"): self._constant(field, index) for field in self._constants()})
+        return ds.assign(self._boundaries()).assign_attrs(self._facts())
+
+    def _node(self, name: str) -> Any:
+        if name not in self.file:
+            raise FormatError(f"{self.path}: no '{name}', which The Well's layout has; copy the file anew")
+        return self.file[name]
+
+    def _attribute(self, node: Any, name: str) -> Any:
+        if name not in node.attrs:
+            raise FormatError(f"{self.path}: '{node.name}' has no attribute '{name}'; The Well's layout states it")
+        return node.attrs[name]
+
+    def _names(self, group: str) -> list[str]:
+        """The names in a group, which may be missing or empty."""
+        if group not in self.file:
+            return []
+        node = self.file[group]
+        return [_text(name) for name in np.ravel(node.attrs.get("field_names", list(node)))]
+
+    def _times(self) -> np.ndarray:
+        """Seconds : (time,) or (trajectory, time) float64."""
+        time = np.asarray(self._node("dimensions/time")[()], dtype=np.float64)
+        if time.ndim not in (1, 2) or (time.ndim == 2 and len(time) != self.trajectories):
+            raise FormatError(
+                f"{self.path}: dimensions/time is {time.shape}; expected (time,) or ({self.trajectories}, time)"
+            )
+        return time
+
+    def _sizes(self) -> tuple[int, ...]:
+        """Points along each spatial dimension."""
+        sizes = []
+        for name in self.spatial:
+            axis = self._node(f"dimensions/{name}")
+            if axis.attrs.get("time_varying", False):
+                raise FormatError(f"{self.path}: dimensions/{name} moves in time; only fixed grids are read")
+            sizes.append(int(axis.shape[-1]))
+        return tuple(sizes)
+
+    def _field(self, order: int, name: str) -> Field:
+        path = f"{ORDERS[order]}/{name}"
+        node, n = self._node(path), len(self.spatial)
+        varies = tuple(bool(value) for value in np.ravel(self._attribute(node, "dim_varying")))
+        in_samples, in_time = (bool(self._attribute(node, key)) for key in ("sample_varying", "time_varying"))
+        if len(varies) != n:
+            raise FormatError(f"{self.path}: '{path}' states dim_varying for {len(varies)} of {n} dimensions")
+        lead = in_samples + in_time
+        spatial = node.ndim - lead - order
+        # Axes along which a field does not vary are absent, or of size 1.
+        if spatial not in (n, sum(varies)):
+            raise FormatError(
+                f"{self.path}: '{path}' is {node.shape}, but states {lead} leading and {sum(varies)} spatial axes"
+            )
+        axes = varies if spatial == sum(varies) else (True,) * n
+        expected = [size for size, there in zip(self.sizes, axes, strict=True) if there]
+        given = list(node.shape[lead : lead + spatial])
+        if any(g not in ((e,) if v else (1, e)) for g, e, v in zip(given, expected, _kept(varies, axes), strict=True)):
+            raise FormatError(
+                f"{self.path}: '{path}' has {given} points along its dimensions; the axes have {expected}"
+            )
+        stated = [("trajectories", self.trajectories)] * in_samples + [("times", self.time.shape[-1])] * in_time
+        for (what, size), held in zip(stated, node.shape, strict=False):
+            if held != size:
+                raise FormatError(f"{self.path}: '{path}' holds {held} {what}; the file states {size}")
+        if node.dtype.name not in recording.FRAME_DTYPES:
+            raise FormatError(f"{self.path}: '{path}' is {node.dtype}; save it as float32 or float64")
+        parts = itertools.product(self.spatial, repeat=order)
+        names = tuple(f"{name}_{''.join(part)}" if part else name for part in parts)
+        if len(names) != int(np.prod(node.shape[node.ndim - order :], dtype=int)):
+            raise FormatError(
+                f"{self.path}: '{path}' has components {node.shape[node.ndim - order :]}, not {len(names)}"
+            )
+        return Field(path, in_samples, in_time, axes, names, node.dtype)
+
+    def _scalars(self, index: int, times: int) -> tuple[dict[str, np.ndarray], dict[str, float], list[str]]:
+        """Controls by name : (time,), covariates by name, and contradictions between them, of one trajectory."""
+        notes: list[str] = []
+        controls: dict[str, np.ndarray] = {}
+        covariates: dict[str, float] = {}
+        for name in np.ravel(self.file.attrs.get("simulation_parameters", [])):
+            value = self.file.attrs.get(_text(name))
+            if isinstance(value, int | float | np.number):
+                covariates[_text(name)] = float(value)
+        for name in self._names("scalars"):
+            node = self._node(f"scalars/{name}")
+            values = np.asarray(node[()], dtype=np.float64)
+            if self._attribute(node, "sample_varying"):
+                if values.ndim == 0 or len(values) != self.trajectories:
+                    raise FormatError(
+                        f"{self.path}: 'scalars/{name}' is {values.shape}; one row a trajectory is stated"
+                    )
+                values = values[index]
+            if self._attribute(node, "time_varying"):
+                if values.shape != (times,):
+                    raise FormatError(f"{self.path}: 'scalars/{name}' is {values.shape} for {times} times")
+                controls[name] = values
+            elif values.size != 1:
+                raise FormatError(f"{self.path}: 'scalars/{name}' is {values.shape}; a constant is one number")
+            else:
+                value = float(values.reshape(()))
+                if name in covariates and not np.isclose(covariates[name], value, rtol=1e-6):
+                    notes.append(f"'{name}' is {value:g} as a scalar, used, and {covariates[name]:g} as an attribute")
+                covariates[name] = value
+        return controls, covariates, notes
+
+    def _control_parts(self, controls: dict[str, np.ndarray], time: np.ndarray) -> dict[str, Any]:
+        """Controls between frames, and their whole series as logs: the last value acts after the last frame."""
+        if not controls:
+            return {}
+        columns = ColumnTable(tuple(Column(name, "1", role="commanded") for name in controls))
+        series = np.stack(list(controls.values()), axis=1)
+        acting = series.copy()
+        acting[-1] = np.nan
+        n = len(controls)
+        logs = (np.tile(time, n), np.repeat(np.arange(n), len(time)), series.T.ravel())
+        return {"controls": acting, "control_table": columns, "logs": logs, "log_table": columns}
+
+    def _view(self) -> np.ndarray | None:
+        """Columns and rows to x and y, where the grid is even and Cartesian; None elsewhere."""
+        if len(self.spatial) < 2 or _text(self.file.attrs.get("grid_type", "")) != "cartesian":
+            return None
+        return even_view(*(np.asarray(self.file[f"dimensions/{name}"][()]) for name in self.spatial[:2]))
+
+    def _constants(self) -> list[Field]:
+        return [field for field in self.fields if not field.in_time]
+
+    def _constant(self, field: Field, index: int) -> xr.Variable:
+        """A field that does not vary in time, its axes as in the file but for the sample's."""
+        values = self.file[field.path][index] if field.in_samples else self.file[field.path][()]
+        dims = [f"{field.path.split('/')[1]}_{k}" for k in range(np.ndim(values))]
+        return xr.Variable(dims, np.asarray(values), {"axes": self.spatial, "axis_varies": list(field.axes)})
+
+    def _boundaries(self) -> dict[str, xr.Variable]:
+        """Masks and values of the boundary conditions, with what they are as attributes."""
+        found: dict[str, xr.Variable] = {}
+        for name, group in self.file.get("boundary_conditions", {}).items():
+            attributes = {
+                "bc_type": _text(group.attrs.get("bc_type", "")).upper(),
+                "associated_dims": [_text(one) for one in np.ravel(group.attrs.get("associated_dims", []))],
+                "associated_fields": [_text(one) for one in np.ravel(group.attrs.get("associated_fields", []))],
+            }
+            for part in ("mask", "values"):
+                if part in group:
+                    values = group[part][()]
+                    key = f"boundary_{name}_{part}"
+                    found[key] = xr.Variable([f"{key}_{k}" for k in range(values.ndim)], values, attributes)
+        return found
+
+    def _facts(self) -> dict[str, str]:
+        kept = {key: _text(self.file.attrs.get(key, "")) for key in ("dataset_name", "grid_type")}
+        axes = {name: np.asarray(self.file[f"dimensions/{name}"][()], float).ravel().tolist() for name in self.spatial}
+        return {**kept, "axes": json.dumps(axes)}
+
+
+def _kept(varies: tuple[bool, ...], axes: tuple[bool, ...]) -> list[bool]:
+    return [vary for vary, there in zip(varies, axes, strict=True) if there]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from xarray.backends import BackendArray
@@ -24,7 +25,7 @@ class _Lazy(BackendArray):
         return found
 
 
-def lazy(shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Key], np.ndarray]) -> indexing.LazilyIndexedArray:
+def lazy(shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Key], np.ndarray]) -> Any:
     """What stands for an array in an xarray.Variable until its values are used.
 
     read : (an integer or slice for each axis) -> the block, without the axes of integers, in `dtype`.

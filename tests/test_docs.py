@@ -17,7 +17,7 @@ from sciworld.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TIME_LIMIT = 120
+TIME_LIMIT = 300
 
 
 def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:

@@ -16,12 +16,19 @@ from sciworld import config, recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.base import reading
+from sciworld.domains.fluid.jhtdb import is_jhtdb, read_jhtdb
+from sciworld.domains.fluid.netcdf import read_netcdf
 from sciworld.domains.fluid.pdebench import is_pdebench, read_pdebench
 from sciworld.domains.fluid.piv import Vectors, read_davis, read_insight, read_openpiv, read_pivlab
 from sciworld.domains.fluid.well import is_well, read_well
 from sciworld.errors import FormatError, SettingsError
 
-FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {"well": read_well, "pdebench": read_pdebench}
+FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {
+    "well": read_well,
+    "pdebench": read_pdebench,
+    "jhtdb": read_jhtdb,
+    "netcdf": read_netcdf,
+}
 VECTORS: dict[str, Callable[[Path], Vectors]] = {
     "openpiv": read_openpiv,
     "insight": read_insight,
@@ -60,6 +67,8 @@ def kind_of(path: Path) -> str | None:
         head = file.read(4096)
     if head.startswith(HDF5):
         return _kind_of_hdf5(path)
+    if head.startswith(b"CDF"):
+        return "netcdf"
     if head.startswith(b"#DaVis"):
         return "davis"
     if b"VARIABLES" in head and b"CHC" in head:
@@ -84,7 +93,7 @@ def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: A
     if kinds[0] in FIELDS:
         if len(paths) > 1:
             raise FormatError(f"{paths[1]}: files of this format hold whole films; read them one by one")
-        with reading(paths[0], f"{kinds[0]} HDF5"):
+        with reading(paths[0], kinds[0]):
             found = FIELDS[kinds[0]](paths[0])
         if settings.frame_seconds is not None:
             raise SettingsError(f"{paths[0]}: states its times; leave out frame_seconds")
@@ -110,6 +119,10 @@ def _kind_of_hdf5(path: Path) -> str | None:
     with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
         if is_well(file):
             return "well"
+        if is_jhtdb(file):
+            return "jhtdb"
+        if "_NCProperties" in file.attrs or path.suffix.lower() == ".nc":
+            return "netcdf"
         if "u_0" in file and "v_0" in file:
             return "pivlab"
         return "pdebench" if is_pdebench(file) else None

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,6 +168,64 @@ def test_the_layouts_of_pdebench(tmp_path, layout):
     if layout == "flow":
         assert "5 values for 4 frames" in found[0].attrs["history"]
         assert recording.covariate_table(found[0]).names == ("eta",)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_cutouts_of_jhtdb(tmp_path, planes, swapped):
+    rng = np.random.default_rng(4)
+    velocity, pressure = rng.normal(size=(T, planes, NY, NX, 3)), rng.normal(size=(T, planes, NY, NX, 1))
+    order = (2, 1, 0, 3) if swapped else (0, 1, 2, 3)
+    with h5py.File(tmp_path / "cut.h5", "w") as file:
+        for axis, n in (("x", NX), ("y", NY), ("z", planes)):
+            file[f"{axis}coor"] = np.linspace(0, 1, n)
+        for step in range(T):
+            file[f"Velocity_{step + 1:04d}"] = velocity[step].transpose(order)
+            file[f"Pressure_{step + 1:04d}"] = pressure[step].transpose(order)
+    ds = open_recording(tmp_path / "cut.h5")
+    wanted = np.concatenate([pressure, velocity], axis=-1)
+    wanted = wanted[:, 0] if planes == 1 else wanted
+    np.testing.assert_array_equal(ds["frames"].values, wanted)
+    np.testing.assert_array_equal(ds["frames"][1:3, ..., 2].values, wanted[1:3, ..., 2])
+    assert recording.channel_table(ds).names == ("pressure", "velocity_x", "velocity_y", "velocity_z")
+
+
+@pytest.mark.parametrize("dims", [("time", "lat", "lon"), ("lon", "time", "lat"), ("lat", "lon")])
+def test_netcdf_in_any_order(tmp_path, dims):
+    sizes = {"time": T, "lat": NY, "lon": NX}
+    rng = np.random.default_rng(5)
+    speed = rng.normal(size=[sizes[dim] for dim in dims]).astype("float32")
+    packed = rng.integers(0, 100, size=speed.shape).astype("int16")
+    ds = xr.Dataset({"speed": (dims, speed, {"units": "m/s"}), "rain": (dims, 0.5 * packed), "area": ((), 2.0)})
+    ds = ds.assign_coords(lat=("lat", np.linspace(0, 1, NY)), lon=("lon", np.linspace(0, 3, NX)))
+    if "time" in dims:
+        ds = ds.assign_coords(
+            time=("time", np.datetime64("2020-01-01", "ns") + 60 * np.arange(T) * np.timedelta64(1, "s"))
+        )
+    ds["rain"].encoding = {"dtype": "int16", "scale_factor": 0.5, "_FillValue": -1}
+    ds.to_netcdf(tmp_path / "flow.nc", engine="h5netcdf")
+    found = open_recording(tmp_path / "flow.nc")
+    order = [dim for dim in ("time", "lat", "lon") if dim in dims]
+    wanted = np.stack([ds[name].transpose(*order).values for name in ("speed", "rain")], axis=-1)
+    wanted = wanted if "time" in dims else wanted[None]
+    np.testing.assert_array_equal(found["frames"].values, wanted)
+    np.testing.assert_array_equal(found["frames"][0, 1:, ::2].values, wanted[0, 1:, ::2])
+    assert recording.channel_table(found)["speed"].units == "m/s" and "area" in found.attrs["history"]
+    np.testing.assert_allclose(found["time"].values, 60.0 * np.arange(T if "time" in dims else 1))
+
+
+def test_netcdf_3_says_how_to_convert(tmp_path):
+    (tmp_path / "old.nc").write_bytes(b"CDF\x01" + bytes(100))
+    with pytest.raises(FormatError, match=r"old\.nc: NetCDF 3; convert it with `nccopy -k nc4"):
+        open_recording(tmp_path / "old.nc")
+
+
+@real
+def test_real_netcdf():
+    path = Path(MIRROR) / "fluid/piv_vectors/interTest/testInterCreates_nc.nc"
+    ds = open_recording(path)
+    with h5py.File(path) as file:
+        assert ds["frames"].shape[1:3] == (file["y"].size, file["x"].size)
 
 
 @real

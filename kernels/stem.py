@@ -18,6 +18,7 @@ BOND = LATTICE / math.sqrt(3.0)
 # Unit vectors from a site with s = 0 to its neighbours 0, 1, 2, at angle 0; from s = 1 they point the other way.
 BONDS_X = (math.sqrt(3.0) / 2.0, -math.sqrt(3.0) / 2.0, 0.0)
 BONDS_Y = (0.5, 0.5, -1.0)
+BLOCK = 64  # candidates of one task
 SHELL_SITES = 19  # sites within three bonds of a site of the honeycomb: 1 + 3 + 6 + 9
 
 
@@ -79,30 +80,33 @@ def hop(sites, lattices, terms, beams, dwells, currents, seeds, hops):
     beams : (candidate, 2) A. dwells : (candidate,) s. currents : (candidate,) factors on every rate.
     seeds : (candidate,) uint64. hops : (candidate,) int64, filled with the number of hops.
     """
-    for c in prange(sites.shape[0]):
+    candidates = sites.shape[0]
+    for block in prange((candidates + BLOCK - 1) // BLOCK):
+        # Scratch once a block: an allocation a candidate makes the threads wait for each other.
         stream = np.empty(1, np.uint64)
-        stream[0] = seeds[c]
         rates = np.empty(3)
-        pose = pose_of(lattices[c])
-        n, m, s = sites[c, 0], sites[c, 1], sites[c, 2]
-        left = dwells[c]
-        count = 0
-        while True:
-            total = currents[c] * bond_rates(n, m, s, pose, beams[c, 0], beams[c, 1], terms[c], rates)
-            if total <= 0.0:
-                break
-            left -= exponential(stream) / total
-            if left < 0.0:
-                break
-            pick = uniform(stream) * total / currents[c]
-            i = 0
-            while i < 2 and pick >= rates[i]:
-                pick -= rates[i]
-                i += 1
-            n, m, s = neighbour(n, m, s, i)
-            count += 1
-        sites[c, 0], sites[c, 1], sites[c, 2] = n, m, s
-        hops[c] = count
+        for c in range(block * BLOCK, min(candidates, (block + 1) * BLOCK)):
+            stream[0] = seeds[c]
+            pose = pose_of(lattices[c])
+            n, m, s = sites[c, 0], sites[c, 1], sites[c, 2]
+            left = dwells[c]
+            count = 0
+            while True:
+                total = currents[c] * bond_rates(n, m, s, pose, beams[c, 0], beams[c, 1], terms[c], rates)
+                if total <= 0.0:
+                    break
+                left -= exponential(stream) / total
+                if left < 0.0:
+                    break
+                pick = uniform(stream) * total / currents[c]
+                i = 0
+                while i < 2 and pick >= rates[i]:
+                    pick -= rates[i]
+                    i += 1
+                n, m, s = neighbour(n, m, s, i)
+                count += 1
+            sites[c, 0], sites[c, 1], sites[c, 2] = n, m, s
+            hops[c] = count
 
 
 @njit(cache=True)

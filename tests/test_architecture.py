@@ -38,6 +38,7 @@ ROW = {name: index for index, row in enumerate(ROWS) for name in row}
 
 # Import name -> (distribution, extra that brings it; "" is core).
 PACKAGES = {
+    "h5netcdf": ("h5netcdf", ""),
     "h5py": ("h5py", ""),
     "numba": ("numba", ""),
     "numpy": ("numpy", ""),

@@ -435,7 +435,7 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
         ("ingest {f}/frames.tif --out {t}/s --controls {f}/no.csv --map dwell=t:s", "no.csv: cannot be read"),
         ("ingest {f}/frames.tif --out {t}/s --pixel-size 3:furlong", "length '3:furlong'"),
         ("ingest {f}/frames.tif --out {t}/s --pixel-size big", "length 'big'"),
-        ("ingest {f}/frames.tif --out {t}/s --reader fluid", "no reader 'fluid'"),
+        ("ingest {f}/frames.tif --out {t}/s --reader sound", "no reader 'sound'"),
         ("demo stem --out {store}", "no earlier demo"),
         ("demo stem --out {t}/d --steps 0", "steps is 0"),
     ],

@@ -187,7 +187,7 @@ def test_samples_scatter_around_the_posterior_mean():
     samples = model.step(model.expand(state, 200), controls.repeat(200, 1, 1), noise(), 4)[0]
     mean, scale = model.step(state, controls, None)[0], torch.tensor(SIGNATURE.scale)
     deviation = (samples - mean) / scale
-    assert deviation.mean().abs() < 0.01 and 0.01 < deviation.std() < 0.5
+    assert deviation.mean().abs() < 0.01 and 0.01 < deviation.std() < 0.7  # the noise began at 8
 
 
 def test_a_short_fit_learns_and_listens_to_the_controls():

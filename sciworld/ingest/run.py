@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -59,9 +60,9 @@ def ingest(
 ) -> Summary:
     """Read files, attach their controls, measure the lag, and append everything to the store at `out` at once.
 
-    sources : a file, or several; a folder, or a list within the list, is one movie. controls :
-    one CSV file for each source. mapping, times, shift : see `attach_controls`. reader, options : see
-    `open_recordings`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
+    sources : a file, or several; a folder, or a list within the list, is one movie. controls : one CSV file for each
+    source. mapping, times, shift : see `attach_controls`. reader, options : see `open_recordings`.
+    `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
     Positions count from the centre of the first pixel, x along columns and y down the rows, unless the file states an
     origin; beams outside the frame are a warning. The lag's picture is written beside the store, as NAME-lag.html
     with plotly's script in plotly.min.js; if it cannot be written, that is a warning.
@@ -72,15 +73,7 @@ def ingest(
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     tables = [controls] if isinstance(controls, str | Path) else list(controls)
-    if not several:
-        raise SettingsError("ingest: no sources; name at least one file")
-    if tables and (len(tables) != len(several) or not mapping):
-        raise SettingsError(
-            f"ingest: {len(several)} sources, {len(tables)} CSV files, map '{mapping}'; give one CSV file for each "
-            "source, and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
-        )
-    if not tables and (mapping or times or shift):
-        raise SettingsError("ingest: a map, times or a shift without controls; name the CSV file with the controls")
+    _require_pairs(several, tables, mapping, bool(times or shift))
     found = []
     for index, source in enumerate(several):
         opened = open_recordings(source, reader, options)
@@ -129,6 +122,19 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
     return ingest(
         [frames] if entry.together else frames, out, reader=entry.reader, allow_nan=allow_nan, options=options
     )
+
+
+def _require_pairs(several: list[Any], tables: list[Any], mapping: str, moved: bool) -> None:
+    """Raise SettingsError unless there are sources, and a CSV file for each or none at all."""
+    if not several:
+        raise SettingsError("ingest: no sources; name at least one file")
+    if tables and (len(tables) != len(several) or not mapping):
+        raise SettingsError(
+            f"ingest: {len(several)} sources, {len(tables)} CSV files, map '{mapping}'; give one CSV file for each "
+            "source, and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
+        )
+    if not tables and (mapping or moved):
+        raise SettingsError("ingest: a map, times or a shift without controls; name the CSV file with the controls")
 
 
 def _refuse_nan(ds: xr.Dataset) -> None:

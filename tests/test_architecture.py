@@ -38,12 +38,17 @@ ROW = {name: index for index, row in enumerate(ROWS) for name in row}
 
 # Import name -> (distribution, extra that brings it; "" is core).
 PACKAGES = {
+    "av": ("av", ""),
+    "dask": ("dask", ""),
+    "distributed": ("distributed", ""),
+    "gymnasium": ("gymnasium", ""),
     "h5netcdf": ("h5netcdf", ""),
     "h5py": ("h5py", ""),
     "numba": ("numba", ""),
     "numpy": ("numpy", ""),
     "plotly": ("plotly", ""),
     "pooch": ("pooch", ""),
+    "pyarrow": ("pyarrow", ""),
     "pydantic": ("pydantic", ""),
     "rich": ("rich", ""),
     "rsciio": ("rosettasciio", "em"),

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 import sciworld
 from sciworld import catalog, cli, doctor
+from sciworld.cli import terminal
 from sciworld.demos import steering, stem, stem_run
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
@@ -276,18 +277,18 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    cli.write(tmp_path / "plan.json", "old")
+    terminal.write(tmp_path / "plan.json", "old")
     (tmp_path / "link.json").symlink_to(tmp_path / "plan.json")
-    cli.write(tmp_path / "link.json", "new")
+    terminal.write(tmp_path / "link.json", "new")
     assert (tmp_path / "link.json").is_symlink() and (tmp_path / "plan.json").read_text() == "new"
     monkeypatch.setattr(checkpoint.os, "fsync", full)
-    for write in (cli.write, lambda path, text: write_report(path, text, [])):
+    for write in (terminal.write, lambda path, text: write_report(path, text, [])):
         with pytest.raises(CheckpointError, match="No space left"):
             write(tmp_path / "plan.json", "newer")
         assert (tmp_path / "plan.json").read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "plan.json"]
-    cli.writable(Path("/dev/null"))
-    cli.write(Path("/dev/null"), "anything")
+    terminal.writable(Path("/dev/null"))
+    terminal.write(Path("/dev/null"), "anything")
     assert not Path("/dev/null").is_file()
 
 

@@ -13,7 +13,11 @@ from sciworld import recording
 from sciworld.errors import FormatError, SettingsError
 
 # The module of each domain's readers: read(path or paths, reader="", **options) -> recording or list of recordings.
-READERS = {"stem": "sciworld.domains.stem.readers", "fluid": "sciworld.domains.fluid.readers"}
+READERS = {
+    "stem": "sciworld.domains.stem.readers",
+    "fluid": "sciworld.domains.fluid.readers",
+    "driving": "sciworld.domains.driving.readers",
+}
 
 
 def open_recordings(
@@ -52,8 +56,8 @@ def _module(domain: str) -> Any:
 
 def _domain_of(path: str | Path | Sequence[str | Path]) -> str:
     """The domain that knows the file by its content; the readers of "stem" take any array."""
-    first = path if isinstance(path, str | Path) else next(iter(path), "")
-    return "fluid" if _module("fluid").kind_of(Path(first)) else "stem"
+    first = Path(path if isinstance(path, str | Path) else next(iter(path), ""))
+    return next((domain for domain in ("driving", "fluid") if _module(domain).kind_of(first)), "stem")
 
 
 def _where(path: str | Path | Sequence[str | Path]) -> str:

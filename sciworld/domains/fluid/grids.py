@@ -43,7 +43,7 @@ def lazy_frames(path: Path, fields: Sequence[Field], sample: int, times: int, si
     spatial = (1, sizes[0]) if len(sizes) == 1 else tuple(reversed(sizes))
     shape = (times, *spatial, sum(len(field.names) for field in fields))
     dtype = np.result_type(*(field.dtype for field in fields))
-    return lazy(shape, dtype, partial(_read, path, tuple(fields), sample, len(sizes), shape, dtype))
+    return lazy(path, shape, dtype, partial(_read, path, tuple(fields), sample, len(sizes), shape, dtype))
 
 
 def even_view(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:

@@ -59,7 +59,7 @@ def read_jhtdb(path: Path) -> list[xr.Dataset]:
         "steps are counted, no times",
     ]
     notes += ["axes are stored as x, y, z"] * (not all(orders)) + ["z has one plane, and is left out"] * flat
-    frames = lazy(shape, dtype, partial(_read, path, keys, tuple(orders), flat, shape, dtype))
+    frames = lazy(path, shape, dtype, partial(_read, path, keys, tuple(orders), flat, shape, dtype))
     time = np.array(numbers, dtype=np.float64) - numbers[0]
     ds = recording.make(
         frames,

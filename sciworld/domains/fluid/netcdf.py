@@ -57,7 +57,7 @@ def read_netcdf(path: Path) -> list[xr.Dataset]:
     notes += [f"left out, for they have other dimensions: {', '.join(left)}"] * bool(left)
     return [
         recording.make(
-            lazy(shape, dtype, partial(_read, path, tuple(names), tuple(order), "T" in axes, dtype)),
+            lazy(path, shape, dtype, partial(_read, path, tuple(names), tuple(order), "T" in axes, dtype)),
             time,
             channels=ColumnTable(columns),
             session=path.stem,

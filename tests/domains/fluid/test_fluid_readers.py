@@ -114,7 +114,7 @@ def test_nothing_is_read_before_it_is_used(flow, monkeypatch):
     path, velocity, _ = flow
     opened = open_recordings(path)
     path.rename(path.with_suffix(".away"))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FormatError, match="moved or changed"):
         opened[0]["frames"].values  # noqa: B018
     path.with_suffix(".away").rename(path)
     np.testing.assert_array_equal(opened[0]["frames"].values, velocity[0].swapaxes(1, 2))

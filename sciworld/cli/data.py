@@ -1,0 +1,105 @@
+"""Commands that bring data in: catalog, ingest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sciworld.cli.terminal import bar, show, warn
+
+catalog_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetch it.")
+
+
+@catalog_app.command("list")
+def catalog_list() -> None:
+    """Every data set, one a line."""
+    from sciworld import catalog
+
+    width = max(len(name) for name in catalog.entries())
+    for name, entry in catalog.entries().items():
+        origin = f"{entry.bytes / 1e6:.1f} MB" if entry.kind == "files" else "generated"
+        typer.echo(f"{name:<{width}}  {entry.domain}  {origin:<9}  {entry.title}")
+
+
+@catalog_app.command("show")
+def catalog_show(name: Annotated[str, typer.Argument(help="As the list has it.")]) -> None:
+    """What a data set is, its licence, and how to cite it."""
+    from sciworld import catalog
+
+    typer.echo(catalog.show(name))
+
+
+@catalog_app.command("fetch")
+def catalog_fetch(name: Annotated[str, typer.Argument(help="As the list has it.")]) -> None:
+    """Bring a data set here, and print the path of its store or of its files."""
+    from sciworld import catalog
+
+    with bar(name) as progress:
+        found = catalog.fetch(name, progress)
+    for path in [found] if isinstance(found, Path) else found:
+        typer.echo(path)
+
+
+@catalog_app.command("ingest")
+def catalog_ingest(
+    name: Annotated[str, typer.Argument(help="As the list has it.")],
+    out: Annotated[Path, typer.Option(help="The store that its recordings are appended to; made if missing.")],
+) -> None:
+    """Fetch a data set of files, and read its frames into a store."""
+    from sciworld.ingest import run
+
+    report(run.ingest_entry(name, out))
+
+
+def ingest(
+    sources: Annotated[list[Path], typer.Argument(help="Files, one recording each; a folder is one movie.")],
+    out: Annotated[Path, typer.Option(help="The store that the recordings are appended to; made if missing.")],
+    controls: Annotated[
+        list[Path] | None, typer.Option(help="A CSV file with the controls; one for each source, in their order.")
+    ] = None,
+    mapping: Annotated[
+        str, typer.Option("--map", help="Which controls are which columns, e.g. 'x=beam_x:A,y=beam_y:A,dwell=t:s'.")
+    ] = "",
+    times: Annotated[str, typer.Option(help="The column that says when a row acted, in s; else rows are frames.")] = "",
+    shift: Annotated[int, typer.Option(help="Give the controls to frames so many later, to mend a lag.")] = 0,
+    together: Annotated[bool, typer.Option("--together", help="All sources are one movie.")] = False,
+    reader: Annotated[str | None, typer.Option(help="A domain and suffix to read as, e.g. 'stem:.tif'.")] = None,
+    pixel_size: Annotated[str | None, typer.Option(help="Length a pixel where the file is silent: 0.08:A.")] = None,
+    frame_seconds: Annotated[float | None, typer.Option(help="Seconds a frame where the file is silent.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Keep only the first so many frames.")] = None,
+    array: Annotated[str | None, typer.Option(help="Which array, where a file holds several.")] = None,
+    session: Annotated[str | None, typer.Option(help="Name of the session; else that of the file.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the data.")] = None,
+    citation: Annotated[str | None, typer.Option(help="Of the data.")] = None,
+    allow_nan: Annotated[
+        bool, typer.Option("--allow-nan", help="Keep frames with pixels that are not finite.")
+    ] = False,
+) -> None:
+    """Read files and their controls into a store; measure the lag."""
+    from sciworld.domains.stem.raw import parse_length
+    from sciworld.ingest import run
+
+    stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
+    stated |= {"licence": licence, "citation": citation}
+    stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
+    found = run.ingest(
+        [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
+        shift=shift, reader=reader, allow_nan=allow_nan,
+        options={name: value for name, value in stated.items() if value is not None},
+    )  # fmt: skip
+    report(found)
+
+
+def report(found: Any) -> None:
+    """What an ingest did."""
+    from sciworld.evaluate.table import Table
+
+    for history in found.histories:
+        typer.echo(f"- {history}")
+    rows = [("store", str(found.store)), ("recordings", str(found.recordings)), ("frames", str(found.frames))]
+    if found.lag is not None:
+        rows += [("lag", found.lag.summary()), ("its picture", str(found.figure))]
+    show(Table(("appended", ""), tuple(rows)))
+    warn(found.warnings)

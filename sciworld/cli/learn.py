@@ -1,0 +1,164 @@
+"""Commands that learn, search and judge: train, rollout, search, replay, demo."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sciworld.cli.terminal import Device, RunFolder, Seed, StoreFolder, bar, count_in_range, show, warn, writable, write
+from sciworld.errors import SettingsError
+
+demo_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Do a whole job, from recording to report.")
+
+
+def train(
+    store: StoreFolder,
+    run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
+    model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
+    preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
+    domain: Annotated[
+        str, typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries.")
+    ] = "",
+    seconds: Annotated[float | None, typer.Option(help="Of training; 300 unless --steps is given.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Of training, in place of seconds.", callback=count_in_range("steps"))
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Windows a step.", callback=count_in_range("batch"))] = 32,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+) -> None:
+    """Train a world model on a store."""
+    from sciworld.store import Store
+    from sciworld.training.train import train
+    from sciworld.training.trainer import FitSettings
+
+    if seconds is None and steps is None:
+        seconds = 300.0
+    settings = FitSettings(steps=steps, seconds=seconds, batch=batch, device=device, seed=seed)
+    made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
+    log = made.log()
+    typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
+    if "control_gain" in log[-1]:
+        typer.echo(f"under other windows' controls the loss is {log[-1]['control_gain']:+.1%} worse")
+
+
+def rollout(
+    run: RunFolder,
+    store: StoreFolder,
+    out: Annotated[Path, typer.Option(help="The page to write, e.g. rollout.html.")],
+    recording: Annotated[int | None, typer.Option(help="Which; else the first that training did not see.")] = None,
+    start: Annotated[
+        int | None, typer.Option(help="The frame that is the present; else the first that serves.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="To imagine; as many as can be held against it, at most 8.", callback=count_in_range("steps")
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Draw a recording beside what is imagined under its controls."""
+    from sciworld.demos.rollout import rollout
+    from sciworld.store import Store
+
+    writable(out)
+    made, surrogate = load(run, device)
+    table = rollout(made, surrogate, Store.open(store), out, recording, start, steps, samples, seed)
+    show(table)
+    typer.echo(f"the page: {out}")
+
+
+def search(
+    run: RunFolder,
+    store: StoreFolder,
+    goal: Annotated[str, typer.Option(help="Where the silicon should go: X,Y in A, laboratory frame.")],
+    recording: Annotated[int, typer.Option(help="Which; -1 is the last.")] = -1,
+    frame: Annotated[int, typer.Option(help="The frame to decide from; -1 is the last.")] = -1,
+    aim: Annotated[str, typer.Option(help="progress (a second), dose (progress an electron), or site.")] = "progress",
+    budget: Annotated[int, typer.Option(help="Model evaluations.", callback=count_in_range("budget"))] = 160,
+    out: Annotated[Path | None, typer.Option(help="Write the plan as JSON, e.g. plan.json.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Find one action on silicon in graphene, from a recorded frame."""
+    from sciworld.demos import stem_run
+    from sciworld.store import Store
+
+    writable(out)
+    _, surrogate = load(run, device)
+    with bar("searching") as progress:
+        decision = stem_run.plan(
+            surrogate, Store.open(store), point(goal), recording, frame, aim, budget, seed, progress
+        )  # fmt: skip
+    show(decision.to_table())
+    warn(decision.warnings())
+    if out is not None:
+        write(out, decision.to_json())
+        typer.echo(f"the plan: {out}")
+
+
+def replay(
+    run: RunFolder,
+    episodes: Annotated[int, typer.Option(help="Atoms to steer.", callback=count_in_range("episodes"))] = 20,
+    within: Annotated[float, typer.Option(help="How far the goals are, at most, in A.")] = 10.0,
+    rates: Annotated[str, typer.Option(help="Of the judge: simple, prior or mixture.")] = "prior",
+    out: Annotated[Path | None, typer.Option(help="Write the verdicts as JSON, e.g. verdict.json.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Steer silicon in the trusted simulator: a verdict on the run.
+
+    The planner with the run's surrogate stands beside greedy, which knows the rates, and chance.
+    """
+    from sciworld.demos import stem_report, stem_run
+    from sciworld.evaluate import verdict
+
+    writable(out)
+    made, surrogate = load(run, device)
+    with bar("steering") as progress:
+        verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
+    show(stem_report.verdict_table(verdicts))
+    warn(text for found in verdicts.values() for text in found.warnings())
+    if out is not None:
+        write(out, verdict.to_json(verdicts))
+        typer.echo(f"the verdicts: {out}")
+
+
+@demo_app.command("stem")
+def demo_stem(
+    out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
+    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 5000,
+    episodes: Annotated[int, typer.Option(help="Of steering.", callback=count_in_range("episodes"))] = 30,
+    seed: Seed = 0,
+) -> None:
+    """Steer silicon through graphene: record, train, search, replay, report."""
+    from sciworld.demos import stem
+
+    stem.run(out, stem.DemoSettings(steps=steps, episodes=episodes, seed=seed))
+
+
+def load(run: Path, device: str) -> tuple[Any, Any]:
+    """The run and its surrogate."""
+    from sciworld.surrogate.surrogate import Surrogate
+    from sciworld.training.run import Run
+    from sciworld.training.trainer import as_device
+
+    made = Run(run)
+    return made, Surrogate(made.model(as_device(device)))
+
+
+def point(text: str) -> tuple[float, float]:
+    """Two numbers such as "3.2,-1". Raises SettingsError."""
+    with contextlib.suppress(ValueError):
+        x, y = (float(part) for part in text.split(","))
+        if math.isfinite(x + y):
+            return x, y
+    raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal=3.2,-1.0")

@@ -3,7 +3,8 @@
 What has a row a frame is joined along `time`, what has one a log entry along `log`, and the rest is stacked along
 `recording`; `row_size` and `log_size` count each recording's rows. Attributes that differ from recording to recording
 are lists in the part's own attributes. Every shard and chunk is written, even where it holds only the fill value, and
-every chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive.
+every chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive. Frames are
+read in blocks while the block before is compressed, so recordings larger than the memory can be written.
 """
 
 from __future__ import annotations
@@ -14,23 +15,25 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from sciworld.errors import StoreError
+from sciworld.errors import RecordingError, StoreError
 from sciworld.stored import SCHEMA, StoredArray, read_node
 
 PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
 SHARD_BYTES = 64 << 20
+BLOCK_BYTES = 8 << 20  # of frames that are read while as many are compressed
 TILE = 256
 # What a part has beside its recordings' own variables.
 SIZES = {"time": "row_size", "log": "log_size"}
@@ -108,15 +111,57 @@ class Joined:
             dimension_names=self.dims,
             config={"write_empty_chunks": True},
         )
-        start = 0
-        for block in self.blocks(shard[0]):
-            array[start : start + len(block)] = block
-            start += len(block)
-            for key in [key for key in files if key.startswith(f"{name}/c")]:
-                write_file(folder / key, files.pop(key).to_bytes())
+
+        def put(start: int, block: np.ndarray) -> None:
+            stop = start + len(block)
+            array[start:stop] = block
+            for key in [key for key in files if key.startswith(f"{name}/c/")]:
+                if stop == rows or int(key.split("/")[2]) < stop // shard[0]:  # no later block is of this shard
+                    write_file(folder / key, files.pop(key).to_bytes())
+
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
+            written: Future[None] | None = None
+            start = 0
+            for block in self.blocks(_block_rows(chunk, shard, dtype.itemsize)):
+                if written is not None:
+                    written.result()
+                written = pool.submit(put, start, block)
+                start += len(block)
+            if written is not None:
+                written.result()
         content = files[f"{name}/zarr.json"].to_bytes()
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
+
+
+class Watch(Protocol):
+    """What looks at the frames of one recording while they are written."""
+
+    def see(self, name: str, block: np.ndarray) -> None:
+        """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
+
+    def finish(self, recording: xr.Dataset) -> xr.Dataset:
+        """The recording with what was measured, after the last frame; the frames stay as they are."""
+
+
+class _Frames:
+    """The frames of one camera of one recording, read as their rows are asked for, first to last.
+
+    `finite` : (time,) bool, whether every pixel of a frame is finite, of the rows read so far.
+    """
+
+    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None) -> None:
+        self._name, self._variable, self._watch = name, variable, watch
+        self.shape, self.dtype = variable.shape, variable.dtype
+        self.finite = np.ones(self.shape[0], dtype=bool)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        block = self._variable[rows].values
+        if self.dtype.kind == "f":
+            self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        if self._watch is not None:
+            self._watch.see(self._name, block)
+        return block
 
 
 def kind(recording: xr.Dataset) -> str:
@@ -128,12 +173,39 @@ def kind(recording: xr.Dataset) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def join_recordings(recordings: Sequence[xr.Dataset]) -> tuple[dict[str, Joined], list[dict[str, Any]]]:
-    """The arrays of a part that holds `recordings`, all of one kind, and the attributes of each recording."""
+def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Sequence[Watch]) -> None:
+    """Write recordings, all of one kind, into the empty `folder` as a part.
+
+    watches : one a recording, or none. Raises OSError, RecordingError, and what a watch raises.
+    """
+    watching: list[Watch | None] = [*watches] or [None] * len(recordings)
+    frames = {}
+    for name in filter(_is_frames, map(str, recordings[0].variables)):
+        variables = [recording.variables[name] for recording in recordings]
+        pieces = [_Frames(name, *pair) for pair in zip(variables, watching, strict=True)]
+        frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
+    sha256 = {name: array.write(folder, name) for name, array in frames.items()}
+    if watches:
+        recordings = [watch.finish(ds) for watch, ds in zip(watches, recordings, strict=True)]
+        if len({kind(ds) for ds in recordings}) > 1:
+            raise RecordingError(f"{recordings[0].attrs['source']}: its recordings differ in what was measured of them")
+    arrays = _joined(recordings)
+    floats = [array.pieces for array in frames.values() if array.pieces[0].dtype.kind == "f"]
+    if floats:
+        finite = [np.logical_and.reduce([piece.finite for piece in pieces]) for pieces in zip(*floats, strict=True)]
+        arrays[FINITE] = Joined(("time",), {"long_name": "whether every pixel is finite"}, finite)
+    sha256 |= {name: array.write(folder, name) for name, array in arrays.items()}
+    _write_header(folder, sha256, [dict(recording.attrs) for recording in recordings], ())
+
+
+def _joined(recordings: Sequence[xr.Dataset]) -> dict[str, Joined]:
+    """All arrays of recordings but their frames."""
     arrays: dict[str, Joined] = {}
     for name, variable in recordings[0].variables.items():
+        if _is_frames(str(name)):
+            continue
         pieces = [recording.variables[name].data for recording in recordings]
-        dims = tuple(str(dim) for dim in variable.dims)
+        dims = _names(variable.dims)
         if dims[:1] not in (("time",), ("log",)):
             pieces, dims = [np.stack([np.asarray(piece) for piece in pieces])], ("recording", *dims)
         arrays[str(name)] = Joined(dims, dict(variable.attrs), pieces)
@@ -141,11 +213,7 @@ def join_recordings(recordings: Sequence[xr.Dataset]) -> tuple[dict[str, Joined]
         if dim in recordings[0].dims:
             counts = np.array([recording.sizes[dim] for recording in recordings], dtype=np.int64)
             arrays[size] = Joined(("recording",), {"sample_dimension": dim}, [counts])
-    floats = [name for name in arrays if _is_frames(name) and arrays[name].pieces[0].dtype.kind == "f"]
-    if floats:
-        finite = [_finite(recording, floats) for recording in recordings]
-        arrays[FINITE] = Joined(("time",), {"long_name": "whether every pixel is finite"}, finite)
-    return arrays, [dict(recording.attrs) for recording in recordings]
+    return arrays
 
 
 def join_parts(parts: Sequence[Part]) -> tuple[dict[str, Joined], list[dict[str, Any]]]:
@@ -160,10 +228,17 @@ def join_parts(parts: Sequence[Part]) -> tuple[dict[str, Joined], list[dict[str,
 def write(folder: Path, arrays: dict[str, Joined], attributes: list[dict[str, Any]], replaces: Sequence[str]) -> None:
     """Write a part into the empty `folder`, its own zarr.json last. Raises OSError."""
     sha256 = {name: array.write(folder, name) for name, array in arrays.items()}
+    _write_header(folder, sha256, attributes, replaces)
+
+
+def _write_header(
+    folder: Path, sha256: dict[str, str], attributes: list[dict[str, Any]], replaces: Sequence[str]
+) -> None:
+    """Write the zarr.json of a part whose arrays are written, by which it exists."""
     shared = {name: value for name, value in attributes[0].items() if _in_all(name, value, attributes)}
     own = [{name: value for name, value in each.items() if name not in shared} for each in attributes]
     header = {"Conventions": "CF-1.11", "featureType": "timeSeries", "sciworld_schema": SCHEMA}
-    header |= {"replaces": list(replaces), "arrays": sorted(arrays), "sha256": sha256, "shared": shared}
+    header |= {"replaces": list(replaces), "arrays": sorted(sha256), "sha256": sha256, "shared": shared}
     header["recordings"] = own
     write_group(folder, header)
 
@@ -306,10 +381,11 @@ def _in_all(name: str, value: Any, attributes: list[dict[str, Any]]) -> bool:
     return all(name in each and json.dumps(each[name]) == text for each in attributes)
 
 
-def _finite(recording: xr.Dataset, names: list[str]) -> np.ndarray:
-    """Whether every pixel of a frame of every camera is finite : (time,) bool."""
-    finite = np.ones(recording.sizes["time"], dtype=bool)
-    for name in names:
-        frames = np.asarray(recording.variables[name].data)
-        finite &= np.isfinite(frames).reshape(len(frames), -1).all(axis=1)
-    return finite
+def _names(dims: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(dim) for dim in dims)
+
+
+def _block_rows(chunk: tuple[int, ...], shard: tuple[int, ...], itemsize: int) -> int:
+    """Rows to write at once: whole chunks, about BLOCK_BYTES of a shard."""
+    chunks = BLOCK_BYTES // (math.prod((chunk[0], *shard[1:])) * itemsize)
+    return chunk[0] * min(max(1, chunks), shard[0] // chunk[0])

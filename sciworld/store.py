@@ -27,7 +27,7 @@ except ImportError:  # Windows has no flock; what a killed writer left is then k
 from sciworld import parts as parts_
 from sciworld import recording as recording_
 from sciworld.errors import RecordingError, SettingsError, StoreError
-from sciworld.parts import PART, Part
+from sciworld.parts import PART, Part, Watch
 from sciworld.stored import ENGINES, SCHEMA, read_node
 
 LOOKS = 20  # at a store whose parts others merge meanwhile
@@ -102,14 +102,16 @@ class Store:
         part = self.parts[place]
         return part, int(index - (ends[place] - len(part)))
 
-    def append(self, recordings: Sequence[xr.Dataset]) -> list[str]:
+    def append(self, recordings: Sequence[xr.Dataset], watches: Sequence[Watch] = ()) -> list[str]:
         """Check and write recordings; the names of the new parts.
+
+        watches : one a recording, each shown its frames as they are read; or none.
 
         Recordings of one kind (shapes, dtypes, column tables) make one part, so a mixed list is regrouped. Each part
         is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
         the store held is untouched by either.
         """
-        groups: dict[str, list[xr.Dataset]] = {}
+        groups: dict[str, list[int]] = {}
         for index, recording in enumerate(recordings):
             recording_.check(recording, f"recording {index}")
             taken = {*parts_.RESERVED, "recording"} & {*map(str, recording.variables), *map(str, recording.dims)}
@@ -118,12 +120,12 @@ class Store:
             odd = [name for name in recording.variables if not parts_.is_name(name)]
             if odd:
                 raise RecordingError(f"recording {index}: {odd[0]!r} cannot name a folder of the store; rename it")
-            groups.setdefault(parts_.kind(recording), []).append(recording)
+            groups.setdefault(parts_.kind(recording), []).append(index)
         names = []
         for group in groups.values():
-            arrays, attributes = parts_.join_recordings(group)
             with _as_store_error(self.path), _stage(self.path) as stage:
-                parts_.write(stage, arrays, attributes, replaces=())
+                mine = [watches[index] for index in group] if watches else ()
+                parts_.write_recordings(stage, [recordings[index] for index in group], mine)
                 names.append(self._commit(stage, self._next_name))
         self._load()
         return names

@@ -14,6 +14,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError, SettingsError
+from sciworld.ingest.changes import Changes, changes_of
 
 FAMILY_ERROR = 0.01  # chance that controls without any effect are called significant, over all that is looked at
 FEATURES = (
@@ -21,8 +22,11 @@ FEATURES = (
     "how much changed, by its own step",
     "brightness moved along the columns",
     "brightness moved along the rows",
+    "the image moved along the columns",
+    "the image moved along the rows",
 )
-LEAD = 2.5  # standard errors by which the best lag must beat the next best to be called measured
+WAY = "the way brightness moved"
+LEAD = 2.5  # standard errors by which the best lag must beat its rival to be called measured
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,29 @@ class Lag:
 
     @property
     def significant(self) -> np.ndarray:
-        """Whether each control's largest correlation is beyond chance and well ahead of the next : (control,) bool."""
-        first, second = np.sort(np.abs(self.correlation), axis=1)[:, -1:-3:-1].T
-        lead = np.arctanh(np.minimum(first, 0.9999)) - np.arctanh(np.minimum(second, 0.9999))
-        return (first > self.threshold) & (lead * np.sqrt(np.maximum(self.pairs - 3, 0) / 2.0) > LEAD)
+        """Whether each control's largest correlation is beyond chance and well ahead : (control,) bool.
+
+        Ahead of lag 0, unless it is at 0: a control that changes slowly correlates at neighbouring lags too. That of a
+        position must be ahead of all others, since places near the middle are towards where most things move.
+        """
+        size = np.abs(self.correlation)
+        zero = np.where(self.best == 0, 0.0, size[:, np.flatnonzero(self.lags == 0)[0]])
+        rival = np.where(np.array(self.feature) == WAY, np.sort(size, axis=1)[:, -2], zero)
+        lead = np.arctanh(np.minimum(size.max(axis=1), 0.9999)) - np.arctanh(np.minimum(rival, 0.9999))
+        ahead = lead * np.sqrt(np.maximum(self.pairs - 3, 0) / 2.0) > LEAD
+        return (size.max(axis=1) > self.threshold) & ahead
+
+    @property
+    def measured(self) -> float:
+        """The lag, in frames, of the control that tells most surely; NaN if none does."""
+        sure = np.where(self.significant, np.abs(self.correlation).max(axis=1) / self.threshold, -1.0)
+        return float(self.best[sure.argmax()]) if len(sure) and sure.max() > 0 else math.nan
 
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each control whose best lag is significant and is not 0."""
         return tuple(
-            f"the images seem to answer '{name}' at lag {lag:+d} (correlation {np.abs(values).max():.2f}; "
-            f"{abs(values[self.lags == 0][0]):.2f} at lag 0): check the clocks, and if it is so, attach the "
+            f"the images seem to answer '{name}' at lag {lag:+d} (correlation {values[self.lags == lag][0]:.2f}; "
+            f"{values[self.lags == 0][0]:.2f} at lag 0): check the clocks, and if it is so, attach the "
             f"controls with a shift of {lag:+d} frames more, into a new store (--shift, and a new --out)"
             for name, lag, values, sure in zip(
                 self.controls, self.best, self.correlation, self.significant, strict=True
@@ -77,7 +94,7 @@ class Lag:
     def summary(self) -> str:
         """One clause a control, for a history or a terminal."""
         clauses = []
-        most = np.abs(self.correlation).max(axis=1)
+        most = self.correlation[np.arange(len(self.controls)), np.abs(self.correlation).argmax(axis=1)]
         for name, lag, value, sure in zip(self.controls, self.best, most, self.significant, strict=True):
             found = f"{lag:+d} frames (correlation {value:.2f})" if sure else "not measurable (no lag stands out)"
             clauses.append(f"'{name}' {found}")
@@ -110,16 +127,21 @@ def estimate_lag(recordings: xr.Dataset | Sequence[xr.Dataset], reach: int = 5) 
     recordings : one or several, with the same controls. Lags from -reach to reach are looked at. Changes across which
     the field of view moved are left out, as are unknown controls. Raises RecordingError if nothing is controlled.
     """
+    several = [recordings] if isinstance(recordings, xr.Dataset) else list(recordings)
+    return lag_of([(ds, changes_of(ds)) for ds in several], reach)
+
+
+def lag_of(measured: Sequence[tuple[xr.Dataset, Changes]], reach: int = 5) -> Lag:
+    """The lag from changes that were measured already; see `estimate_lag`."""
     if reach < 1:
         raise SettingsError(f"lag: reach is {reach}; use at least 1")
-    several = [recordings] if isinstance(recordings, xr.Dataset) else list(recordings)
-    tables = [recording.control_table(ds) for ds in several]
+    tables = [recording.control_table(ds) for ds, _ in measured]
     if not tables or not len(tables[0]):
         raise RecordingError("lag: there are no controls to compare the images with; attach them first")
     if any(table.names != tables[0].names for table in tables):
         raise RecordingError("lag: recordings with different controls; measure each kind by itself")
-    changes = [_changes(ds) for ds in several]
-    controls = [ds["controls"].values[:-1] for ds in several]
+    changes = [change for _, change in measured]
+    controls = [ds["controls"].values[:-1] for ds, _ in measured]
     lags = np.arange(-reach, reach + 1)
     groups = _groups(tables[0])
     found = [
@@ -152,71 +174,8 @@ def _groups(table: ColumnTable) -> dict[str, tuple[int, ...]]:
     return groups
 
 
-@dataclass(frozen=True)
-class _Changes:
-    """What changed between frames t and t+1; NaN where nothing moved, or the field of view did.
-
-    Parameters
-    ----------
-    energy : (gap,) logarithm of how much changed.
-    left, arrived : (gap, 2) x and y from where and to where brightness moved, by frame ("pixel", "lab").
-    """
-
-    energy: np.ndarray
-    left: dict[str, np.ndarray]
-    arrived: dict[str, np.ndarray]
-
-
-def _changes(ds: xr.Dataset) -> _Changes:
-    frames, view = ds["frames"].values, ds["view"].values
-    if frames.ndim == 5:
-        frames = frames.mean(axis=1)
-    t, y, x, _ = frames.shape
-    counts = [column.units == "counts" for column in recording.channel_table(ds)]
-    energy, ends = np.full(t - 1, np.nan), np.full((t - 1, 2, 2), np.nan)
-    # Half a pixel of drift is no move of the field of view.
-    corner = np.array([[0, 0, 1], [x - 1, 0, 1], [0, y - 1, 1]]).T
-    place = np.einsum("tij,jk->tik", view.reshape(t, 2, 3), corner)
-    pixel = np.sqrt(np.abs(view[:, 0] * view[:, 4] - view[:, 1] * view[:, 3]))
-    moved = np.abs(np.diff(place, axis=0)).max(axis=(1, 2)) > 0.5 * pixel[1:]
-    for gap in np.flatnonzero(~moved):
-        energy[gap], ends[gap] = _change(frames[gap], frames[gap + 1], counts)
-    lab = np.einsum("tij,tkj->tki", view[:-1].reshape(-1, 2, 3), np.concatenate([ends, np.ones((t - 1, 2, 1))], axis=2))
-    return _Changes(
-        energy, left={"pixel": ends[:, 0], "lab": lab[:, 0]}, arrived={"pixel": ends[:, 1], "lab": lab[:, 1]}
-    )
-
-
-def _change(before: np.ndarray, after: np.ndarray, counts: Sequence[bool]) -> tuple[float, np.ndarray]:
-    """How much changed (a logarithm), and column and row of where brightness left and arrived : (2, 2)."""
-    total, ends, strongest = 0.0, np.full((2, 2), np.nan), 5.0
-    for channel, poisson in enumerate(counts):
-        first, second = before[..., channel].astype(np.float64), after[..., channel].astype(np.float64)
-        if poisson:  # then the noise is the same everywhere
-            first, second = np.sqrt(np.maximum(first, 0.0)), np.sqrt(np.maximum(second, 0.0))
-        change = _smooth(second - first)
-        noise = 1.4826 * float(np.median(np.abs(change - np.median(change)))) or float(change.std()) or 1.0
-        change = change / noise
-        total += float((change**2).mean())
-        sides = [np.maximum(-change - 3.0, 0.0), np.maximum(change - 3.0, 0.0)]
-        strength = 3.0 + min(side.max() for side in sides)
-        if strength > strongest:
-            strongest = strength
-            for k, side in enumerate(sides):
-                rows, cols = np.nonzero(side)
-                ends[k] = np.average(np.stack([cols, rows]), axis=1, weights=side[rows, cols] ** 2)
-    return math.log(total) if total > 0 and math.isfinite(total) else math.nan, ends
-
-
-def _smooth(image: np.ndarray) -> np.ndarray:
-    """Means over 3 x 3 pixels, the border repeated."""
-    padded = np.pad(image, 1, mode="edge")
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9.0
-
-
 def _position(
-    frame: str, columns: tuple[int, ...], controls: list[np.ndarray], changes: list[_Changes], lags: np.ndarray
+    frame: str, columns: tuple[int, ...], controls: list[np.ndarray], changes: list[Changes], lags: np.ndarray
 ) -> tuple[np.ndarray, str, int]:
     """Mean cosine between the way brightness moved, and the way from where it left to the position, at each lag."""
     values, most = np.zeros(len(lags)), 0
@@ -231,22 +190,23 @@ def _position(
         pooled = np.concatenate(cosines)
         # Two components a change: a random direction's cosine has variance 1/2.
         values[k], most = (pooled.mean() if len(pooled) else 0.0), max(most, 2 * len(pooled))
-    return values, "the way brightness moved", most
+    return values, WAY, most
 
 
 def _scalar(
-    column: int, controls: list[np.ndarray], changes: list[_Changes], lags: np.ndarray
+    column: int, controls: list[np.ndarray], changes: list[Changes], lags: np.ndarray
 ) -> tuple[np.ndarray, str, int]:
     """Correlation of a control with what in the change it correlates most, at each lag."""
     series = [rows[:, column] for rows in controls]
     steps = [np.abs(np.diff(rows, prepend=np.nan)) for rows in series]
     energy = [change.energy for change in changes]
     ways = [change.arrived["pixel"] - change.left["pixel"] for change in changes]
+    moves = [change.moved for change in changes]
     best = (np.zeros(len(lags)), FEATURES[0], 0)
     for name, mine, theirs in zip(
         FEATURES,
-        (series, steps, series, series),
-        (energy, energy, [way[:, 0] for way in ways], [way[:, 1] for way in ways]),
+        (series, steps, series, series, series, series),
+        (energy, energy, *([way[:, axis] for way in them] for them in (ways, moves) for axis in (0, 1))),
         strict=True,
     ):
         found = [_pearson([_shifted(one, lag) for one in mine], theirs) for lag in lags]

@@ -88,8 +88,11 @@ class Joined:
         if held:
             yield np.concatenate(held)
 
-    def write(self, folder: Path, name: str) -> str:
-        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError."""
+    def write(self, folder: Path, name: str, ahead: bool = False) -> str:
+        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError.
+
+        ahead : whether a block is read while the one before is compressed, by another thread.
+        """
         rows = sum(piece.shape[0] for piece in self.pieces)
         shape = (rows, *self.pieces[0].shape[1:])
         dtype = np.dtype(self.pieces[0].dtype.name)
@@ -120,15 +123,15 @@ class Joined:
                     write_file(folder / key, files.pop(key).to_bytes())
 
         with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
-            written: Future[None] | None = None
+            written: Future[Any] = pool.submit(int)
             start = 0
             for block in self.blocks(_block_rows(chunk, shard, dtype.itemsize)):
-                if written is not None:
-                    written.result()
+                written.result()
                 written = pool.submit(put, start, block)
                 start += len(block)
-            if written is not None:
-                written.result()
+                if not ahead:
+                    written.result()
+            written.result()
         content = files[f"{name}/zarr.json"].to_bytes()
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
@@ -173,10 +176,10 @@ def kind(recording: xr.Dataset) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Sequence[Watch]) -> None:
+def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Sequence[Watch], ahead: bool) -> None:
     """Write recordings, all of one kind, into the empty `folder` as a part.
 
-    watches : one a recording, or none. Raises OSError, RecordingError, and what a watch raises.
+    watches : one a recording, or none. ahead : see `Joined.write`. Raises OSError, RecordingError, and what a watch raises.
     """
     watching: list[Watch | None] = [*watches] or [None] * len(recordings)
     frames = {}
@@ -184,7 +187,7 @@ def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Se
         variables = [recording.variables[name] for recording in recordings]
         pieces = [_Frames(name, *pair) for pair in zip(variables, watching, strict=True)]
         frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
-    sha256 = {name: array.write(folder, name) for name, array in frames.items()}
+    sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
     if watches:
         recordings = [watch.finish(ds) for watch, ds in zip(watches, recordings, strict=True)]
         if len({kind(ds) for ds in recordings}) > 1:

@@ -28,6 +28,7 @@ from sciworld import parts as parts_
 from sciworld import recording as recording_
 from sciworld.errors import RecordingError, SettingsError, StoreError
 from sciworld.parts import PART, Part, Watch
+from sciworld.selection import Query, Selection, chosen, facts_of, split_sessions
 from sciworld.stored import ENGINES, SCHEMA, read_node
 
 LOOKS = 20  # at a store whose parts others merge meanwhile
@@ -102,10 +103,11 @@ class Store:
         part = self.parts[place]
         return part, int(index - (ends[place] - len(part)))
 
-    def append(self, recordings: Sequence[xr.Dataset], watches: Sequence[Watch] = ()) -> list[str]:
+    def append(self, recordings: Sequence[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True) -> list[str]:
         """Check and write recordings; the names of the new parts.
 
-        watches : one a recording, each shown its frames as they are read; or none.
+        watches : one a recording, each shown its frames as they are read; or none. ahead : whether frames are read
+        while those before are compressed, by another thread.
 
         Recordings of one kind (shapes, dtypes, column tables) make one part, so a mixed list is regrouped. Each part
         is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
@@ -125,7 +127,7 @@ class Store:
         for group in groups.values():
             with _as_store_error(self.path), _stage(self.path) as stage:
                 mine = [watches[index] for index in group] if watches else ()
-                parts_.write_recordings(stage, [recordings[index] for index in group], mine)
+                parts_.write_recordings(stage, [recordings[index] for index in group], mine, ahead)
                 names.append(self._commit(stage, self._next_name))
         self._load()
         return names
@@ -180,21 +182,19 @@ class Store:
         Raises SettingsError if the fractions are not positive with a sum of at most 1, StoreError if there are fewer
         sessions than fractions.
         """
-        if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-            raise SettingsError(f"fractions are {fractions}; use positive numbers with a sum of at most 1")
-        sessions = np.array(self.sessions())
-        names = np.random.default_rng(seed).permutation(np.unique(sessions))
-        if len(names) < len(fractions):
-            raise StoreError(
-                f"{self.path}: {len(names)} sessions for {len(fractions)} splits; record more, or split less"
-            )
-        cuts = np.round(np.cumsum(fractions) * len(names)).astype(int)
-        for index in range(len(cuts)):  # at least one session each
-            cuts[index] = max(cuts[index], (cuts[index - 1] if index else 0) + 1)
-        for index in reversed(range(len(cuts))):
-            cuts[index] = min(cuts[index], len(names) - (len(cuts) - 1 - index))
-        groups = np.split(names, cuts)[: len(fractions)]
-        return [np.flatnonzero(np.isin(sessions, group)) for group in groups]
+        return split_sessions(self.sessions(), fractions, seed, self.path)
+
+    def facts(self) -> xr.Dataset:
+        """What is known of each recording, along `recording`: its covariates, session, frames; see `selection`."""
+        return facts_of(self.parts)
+
+    def select(self, query: Query) -> Selection:
+        """A view of the recordings that answer to `query`, such as "frames >= 100 and session != 'run7'".
+
+        query : an expression over their facts, as `selection` says, or a function of a recording's facts. Raises
+        SettingsError.
+        """
+        return Selection(self, np.flatnonzero(chosen(self.facts(), query)))
 
     def __repr__(self) -> str:
         frames = sum(int(part.offsets()[-1]) for part in self.parts)

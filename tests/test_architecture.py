@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = (
     ("errors",),
     ("config", "kernels", "datasets_catalog"),
-    ("controls", "stored", "lazy"),
-    ("recording", "parts", "simulator", "measures"),
-    ("store", "catalog", "plots"),
+    ("controls", "stored", "lazy", "cluster"),
+    ("recording", "parts", "selection", "simulator", "measures"),
+    ("store", "catalog", "plots", "crop"),
     ("windows", "domains"),
-    ("ingest", "envs", "sweep"),
+    ("loader", "ingest", "envs", "sweep"),
     ("models",),
     ("training", "surrogate"),
     ("search",),
@@ -159,7 +159,7 @@ def own_breaches(module: str, name: str) -> list[str]:
     target_top = target.split(".")[0]
     if not top or target_top == top:
         mine, other = module.split(".")[:2], target.split(".")[:2]
-        if top == "domains" and mine[1:] and other[1:] and other[1] not in (mine[1], "base"):
+        if top == "domains" and mine[1:] and other[1:] and other[1] not in (mine[1], "base", "hdf5", "logs", "media"):
             return [f"sciworld.{module} imports sciworld.{target}; a domain knows no other domain"]
         return []
     if target_top not in ROW:

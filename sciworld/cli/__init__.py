@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sciworld import __version__
-from sciworld.cli import data, learn
+from sciworld.cli import data, export, learn, record
 from sciworld.cli.terminal import OneLineErrors
 
 # Plain help: the rich one doubles the time that `sciworld --help` takes.
@@ -37,7 +37,17 @@ def doctor() -> None:
     raise typer.Exit(0 if doctor.show() else 1)
 
 
-for command in (doctor, data.ingest, learn.train, learn.rollout, learn.search, learn.replay):
+for command in (
+    doctor,
+    data.ingest,
+    data.compact,
+    record.record,
+    export.export,
+    learn.train,
+    learn.rollout,
+    learn.search,
+    learn.replay,
+):
     app.command()(command)
 app.add_typer(data.catalog_app, name="catalog")
 app.add_typer(learn.demo_app, name="demo")

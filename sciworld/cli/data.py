@@ -1,4 +1,4 @@
-"""Commands that bring data in: catalog, ingest."""
+"""Commands that bring data in: catalog, ingest, compact."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sciworld.cli.terminal import bar, show, warn
+from sciworld.cli.terminal import StoreFolder, bar, show, warn, workers_in_range
+
+LISTED = 10  # histories and warnings that are shown
 
 catalog_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetch it.")
 
@@ -54,10 +56,11 @@ def catalog_ingest(
 
 
 def ingest(
-    sources: Annotated[list[Path], typer.Argument(help="Files, one recording each; a folder is one movie.")],
+    sources: Annotated[list[Path], typer.Argument(help="Files; a folder is one movie, tub, segment or data set.")],
     out: Annotated[Path, typer.Option(help="The store that the recordings are appended to; made if missing.")],
     controls: Annotated[
-        list[Path] | None, typer.Option(help="A CSV file with the controls; one for each source, in their order.")
+        list[Path] | None,
+        typer.Option(help="A CSV or Parquet file with the controls; one for each source, in their order."),
     ] = None,
     mapping: Annotated[
         str, typer.Option("--map", help="Which controls are which columns, e.g. 'x=beam_x:A,y=beam_y:A,dwell=t:s'.")
@@ -76,30 +79,63 @@ def ingest(
     allow_nan: Annotated[
         bool, typer.Option("--allow-nan", help="Keep frames with pixels that are not finite.")
     ] = False,
+    workers: Annotated[int | None, typer.Option(help="Read with so many processes.", callback=workers_in_range)] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Read on the Dask cluster at this address.")] = None,
 ) -> None:
-    """Read files and their controls into a store; measure the lag."""
+    """Read files and their controls into a store; measure quality and lag.
+
+    Bad sources are listed beside the store and never stop the others. Give the same command again after an interrupt:
+    what the store holds already is not read again.
+    """
     from sciworld.domains.stem.raw import parse_length
     from sciworld.ingest import run
 
     stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
     stated |= {"licence": licence, "citation": citation}
     stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
-    found = run.ingest(
-        [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
-        shift=shift, reader=reader, allow_nan=allow_nan,
-        options={name: value for name, value in stated.items() if value is not None},
-    )  # fmt: skip
+    with bar("ingesting") as progress:
+        found = run.ingest(
+            [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
+            shift=shift, reader=reader, allow_nan=allow_nan, workers=workers, scheduler=scheduler, progress=progress,
+            options={name: value for name, value in stated.items() if value is not None},
+        )  # fmt: skip
     report(found)
+
+
+def compact(
+    store: StoreFolder,
+    megabytes: Annotated[
+        int, typer.Option(help="Merge neighbouring parts into parts of at most this size.", min=1, max=10**9)
+    ] = 4096,
+) -> None:
+    """Merge the small parts that parallel ingest left; recordings keep their numbers and every bit."""
+    from sciworld.store import Store
+
+    opened = Store.open(store)
+    before = len(opened.parts)
+    opened.compact(megabytes << 20)
+    typer.echo(f"{store}: {before} parts became {len(opened.parts)}")
 
 
 def report(found: Any) -> None:
     """What an ingest did."""
     from sciworld.evaluate.table import Table
 
-    for history in found.histories:
+    for history in found.histories[:LISTED]:
         typer.echo(f"- {history}")
+    if len(found.histories) > LISTED:
+        typer.echo(f"- ... and {len(found.histories) - LISTED} more; each recording has its own as 'history'")
     rows = [("store", str(found.store)), ("recordings", str(found.recordings)), ("frames", str(found.frames))]
+    rows += [("MB of frames", f"{found.nbytes / 1e6:.1f}")]
+    rows += [("there already", str(found.already))] * bool(found.already)
+    rows += [("rejected", str(len(found.rejected)))] * bool(found.rejected)
+    rows += [("their list", str(found.quarantine))] * (found.quarantine is not None)
     if found.lag is not None:
         rows += [("lag", found.lag.summary()), ("its picture", str(found.figure))]
     show(Table(("appended", ""), tuple(rows)))
-    warn(found.warnings)
+    warn(f"rejected: {one.reason}" for one in found.rejected[:LISTED])
+    warn(found.warnings[:LISTED])
+    if len(found.warnings) > LISTED or len(found.rejected) > LISTED:
+        warn(
+            [f"{len(found.rejected)} sources rejected and {len(found.warnings)} warnings; the first {LISTED} are shown"]
+        )

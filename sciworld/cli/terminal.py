@@ -15,7 +15,7 @@ from sciworld.errors import SciworldError, SettingsError
 
 INTERRUPTED = "Interrupted; what was finished is kept. Give the same command again to go on (train: add --resume)."
 TORCH_FULL = ("out of memory", "can't allocate memory")  # what its RuntimeErrors say
-LARGEST_SEED, LARGEST_COUNT = 2**62, 10**9
+LARGEST_SEED, LARGEST_COUNT, LARGEST_WORKERS = 2**62, 10**9, 1024
 
 
 class OneLineErrors(TyperGroup):
@@ -61,6 +61,12 @@ def count_in_range(name: str) -> Callable[[int | None], int | None]:
         return value
 
     return check
+
+
+def workers_in_range(value: int | None) -> int | None:
+    if value is not None and not 1 <= value <= LARGEST_WORKERS:
+        raise SettingsError(f"workers is {value}; use 1 to {LARGEST_WORKERS}")
+    return value
 
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]

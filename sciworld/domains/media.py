@@ -6,7 +6,7 @@ import contextlib
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,21 +15,70 @@ from typing import Any
 import av
 import numpy as np
 
+from sciworld.controls import Column, ColumnTable
 from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
 
 OPEN_VIDEOS = 4  # decoders that a process keeps, each where it last stood
+FEW = 4  # frames by which a file may state a longer time than its frames take
+FAR = 64  # frames ahead from which a key frame is looked for, in place of decoding all between
 
 
 def read_image(source: Path | bytes) -> np.ndarray:
     """A picture : (y, x, channel) uint8 or uint16, with 1 channel if it is grey and 3 (red, green, blue) if not.
 
     A palette of greys counts as grey. source : a file, or its content. Transparency is dropped.
-    Raises whatever PyAV does; readers turn that into FormatError.
+    Raises EOFError for a JPEG that was cut off, and whatever PyAV does; readers turn that into FormatError.
     """
-    with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), mode="r") as container:
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    # FFmpeg paints over what is missing. In the scan itself neither of these two marks can occur.
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
+        raise EOFError("the JPEG ends before its end mark")
+    with av.open(io.BytesIO(content), mode="r") as container:
         frame = next(container.decode(video=0))
         return _pixels(frame, _layout(frame.format))
+
+
+def colours(frames: Any) -> ColumnTable:
+    """The channels of pictures (..., channel): 3 are red, green and blue, 1 is grey."""
+    names = ("red", "green", "blue") if frames.shape[-1] == 3 else ("grey",)
+    return ColumnTable(tuple(Column(name, "counts", role="measured", acts="during") for name in names))
+
+
+def open_images(files: Sequence[Path]) -> Any:
+    """Pictures of one shape as lazy frames (time, y, x, channel), each decoded when it is used.
+
+    The first tells the shape. Raises FormatError naming the picture that cannot be read, or has another shape.
+    """
+    first = _picture(files[0])
+    names = tuple(str(file) for file in files)
+    return lazy(files[0].parent, (len(files), *first.shape), first.dtype, partial(_read_images, names, first.shape))
+
+
+def _picture(file: Path) -> np.ndarray:
+    try:
+        return read_image(file)
+    except Exception as error:  # a damaged picture may raise anything at all in what decodes it
+        raise FormatError(
+            f"{file}: cannot be read as a picture ({type(error).__name__}: {error}); it is missing, truncated or "
+            "damaged: copy it anew, or take it out of the recording"
+        ) from error
+
+
+def _read_images(names: tuple[str, ...], shape: tuple[int, ...], key: Key) -> np.ndarray:
+    """A block of pictures that lie in files of their own."""
+    which, rest = key[0], key[1:]
+    found = []
+    for name in [names[which]] if isinstance(which, int) else [names[k] for k in _numbers(which)]:
+        pixels = _picture(Path(name))
+        if pixels.shape != shape:
+            raise FormatError(f"{name}: a picture of {pixels.shape}, the first is {shape}; read them apart")
+        found.append(pixels[rest])
+    return found[0] if isinstance(which, int) else np.stack(found)
+
+
+def _numbers(rows: slice) -> range:
+    return range(rows.start, rows.stop, rows.step or 1)
 
 
 @dataclass(frozen=True)
@@ -41,36 +90,48 @@ class Video:
     frames : lazy (time, y, x, channel) uint8 or uint16: 1 grey channel or 3 of red, green, blue.
     time : (time,) float64 s, when each is shown, from the file; counted by its rate if it states none.
     rate : mean frames a second that the file states, None if it states none.
-    note : one clause for a history: codec, layout of pixels, where the times are from.
+    note : one clause for a history: codec, layout of pixels, what is missing, where the times are from.
+    stated_times : whether the times are from the file.
     """
 
     frames: Any
     time: np.ndarray
     rate: float | None
     note: str
+    stated_times: bool
 
 
-def open_video(path: Path, rate: float | None = None) -> Video:
+def open_video(path: Path, rate: float | None = None, at_most: int | None = None) -> Video:
     """Open a video of any container and codec that FFmpeg knows; packets are listed, nothing is decoded.
 
-    rate : frames a second, for a raw stream that states no times.
+    rate : frames a second, for a raw stream that states no times. at_most : leave out the frames after so many.
     Raises FormatError, also if there is no frame, or no way to tell the times.
     """
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise FormatError(f"{path}: no video in it; name the file that has the frames")
         stream = container.streams.video[0]
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
-        base, frequency = stream.time_base, stream.average_rate or stream.guessed_rate
-        stated = float(frequency) if frequency else None
+        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        listed = len(packets)
+        while packets and packets[-1].is_corrupt:
+            packets.pop()
+        stamps = [packet.pts for packet in packets]
         codec = stream.codec_context
-        layout = _layout(codec.format) if codec.format else None
-        width, height = codec.width, codec.height
-    if not stamps or layout is None or not (width and height):
-        raise FormatError(f"{path}: a video without frames; it was cut off, or never closed: copy it anew")
-    known = all(stamp is not None for stamp in stamps) and base is not None
+        if not stamps or codec is None or codec.format is None or not (codec.width and codec.height):
+            raise FormatError(f"{path}: a video without frames; it was cut off, or never closed: copy it anew")
+        layout = _layout(codec.format)
+        known = all(stamp is not None for stamp in stamps) and stream.time_base is not None
+        # Where a stream has no times, FFmpeg's mean rate is its own: only the codec's is stated.
+        frequency = stream.average_rate or stream.guessed_rate if known else codec.framerate
+        stated = float(frequency) if frequency else None
+        notes = [f"decoded {codec.name} {codec.pix_fmt} as {'red, green, blue' if layout[0] else 'grey'}"]
+        notes += _missing(container, listed, stamps if known else [])
+        base, size = stream.time_base, (codec.height, codec.width, 3 if layout[0] else 1)
+    if at_most is not None and at_most < len(stamps):
+        notes.append(f"only the first {at_most} of {len(stamps)} frames")
     # Packets come in the order of decoding, times are wanted in that of showing.
     ticks = np.sort(np.array(stamps, dtype=np.int64)) if known else np.arange(len(stamps))
+    ticks = ticks[:at_most]
     if known and (np.diff(ticks) <= 0).any():
         at = int(np.argmax(np.diff(ticks) <= 0))
         raise FormatError(f"{path}: frames {at} and {at + 1} have the same time; encode it anew, e.g. with ffmpeg")
@@ -80,19 +141,39 @@ def open_video(path: Path, rate: float | None = None) -> Video:
         time, origin = ticks / counted, f"no times in the file: {counted:g} frames a second"
     else:
         raise FormatError(f"{path}: states neither times nor a rate; give frame_seconds")
-    colour, dtype, _ = layout
-    shape = (len(ticks), height, width, 3 if colour else 1)
     read = partial(_read_video, path, tuple(ticks.tolist()) if known else None)
-    note = f"decoded {codec.name} {codec.pix_fmt} as {'red, green, blue' if colour else 'grey'}, {origin}"
-    return Video(lazy(path, shape, dtype, read), time, stated, note)
+    return Video(
+        lazy(path, (len(ticks), *size), layout[1], read), time, stated, ", ".join([*notes, origin]), stated_times=known
+    )
+
+
+def _missing(container: Any, listed: int, stamps: Sequence[Any]) -> list[str]:
+    """Clauses that say what of the video is not there.
+
+    listed : packets in the file. stamps : ticks at which the whole ones among them are shown; empty if unknown.
+    """
+    stream, found = container.streams.video[0], []
+    if stamps and len(stamps) < listed:
+        found.append(f"its last {listed - len(stamps)} frames are cut off and left out")
+    if stream.frames > listed:
+        found.append(f"the file promises {stream.frames} frames and holds {listed}: it was cut off")
+    elif stamps and len(container.streams) == 1 and container.duration:
+        promised, ends = container.duration / av.time_base, max(stamps) * float(stream.time_base)
+        # A few frames of slack: a duration counts from zero, and to the end of the last frame.
+        if promised > ends + FEW * (ends - min(stamps) * float(stream.time_base)) / len(stamps):
+            found.append(f"the file promises {promised:.4g} s and its frames end at {ends:.4g} s: it was cut off")
+    return found
 
 
 def _layout(pixels: Any) -> tuple[bool, np.dtype, str]:
     """Whether a pixel format has colours, the dtype that holds it without loss, and FFmpeg's name for that."""
     bits = max((component.bits for component in pixels.components), default=8)
+    if bits > 16:
+        raise FormatError(f"pixels of {bits} bits ({pixels.name}) have no lossless frames here; convert the file")
     colour = pixels.has_palette or len([c for c in pixels.components if not c.is_alpha]) > 1
     if bits > 8:
-        return colour, np.dtype(np.uint16), "rgb48le" if colour else "gray16le"
+        # A format of as many bits: to a wider one FFmpeg would stretch the values.
+        return colour, np.dtype(np.uint16), "rgb48le" if colour else f"gray{bits}le"
     return colour, np.dtype(np.uint8), "rgb24" if colour else "gray"
 
 
@@ -118,11 +199,16 @@ class _Decoder:
 
     def read(self, numbers: range) -> np.ndarray:
         """The frames `numbers`, in increasing order : (time, y, x, channel)."""
-        if numbers.start < self.at:
-            self._back(numbers.start)
+        if not self.at <= numbers.start <= self.at + FAR:
+            self._seek(numbers.start)
         found = []
         for frame in self._frames:
             number, self.at = self.at, self.at + 1
+            if self._misplaced(frame, number) or frame.is_corrupt:
+                raise FormatError(
+                    f"{self._path}: frame {number} is damaged, or the key frame before it is missing; copy the file "
+                    "anew, or cut it at a key frame"
+                )
             if number in numbers:
                 found.append(_pixels(frame, _layout(frame.format)))
             if self.at > numbers[-1]:
@@ -134,8 +220,11 @@ class _Decoder:
             )
         return np.stack(found)
 
-    def close(self) -> None:
-        self._container.close()
+    def _misplaced(self, frame: Any, number: int) -> bool:
+        """Whether a frame is shown at another time than the one it stands for: a decoder may skip some."""
+        if self._ticks is None or frame.pts is None:
+            return False
+        return number >= len(self._ticks) or bool(frame.pts != self._ticks[number])
 
     def _open(self) -> None:
         self._container = av.open(str(self._path))
@@ -143,7 +232,7 @@ class _Decoder:
         self._frames: Iterator[Any] = iter(self._container.decode(stream))
         self.at = 0
 
-    def _back(self, number: int) -> None:
+    def _seek(self, number: int) -> None:
         """Go to a key frame at or before `number`."""
         if self._ticks is not None:
             stream = self._container.streams.video[0]
@@ -155,7 +244,7 @@ class _Decoder:
                     self.at = self._ticks.index(first.pts)
                     self._frames = _chained(first, frames)
                     return
-        self.close()
+        self._container.close()
         self._open()
 
 
@@ -176,16 +265,14 @@ def _read_video(path: Path, ticks: tuple[int, ...] | None, key: Key) -> np.ndarr
         decoder = _decoders.pop(name, None) or _Decoder(path, ticks)
         _decoders[name] = decoder
         while len(_decoders) > OPEN_VIDEOS:
-            _decoders.popitem(last=False)[1].close()
+            _decoders.popitem(last=False)  # not closed: another thread may be reading from it
     which, rest = key[0], key[1:]
-    numbers = range(which, which + 1) if isinstance(which, int) else range(which.start, which.stop, which.step or 1)
-    forward = numbers if numbers.step > 0 else numbers[::-1]
+    numbers = range(which, which + 1) if isinstance(which, int) else _numbers(which)
     with decoder.lock:
         try:
-            frames = decoder.read(forward)
+            frames = decoder.read(numbers)
         except Exception:
             with _lock:
                 _decoders.pop(name, None)
             raise
-    frames = frames if numbers.step > 0 else frames[::-1]
     return frames[(0 if isinstance(which, int) else slice(None), *rest)]

@@ -1,10 +1,7 @@
-"""Controls from a table: the rows of a CSV file become the controls of a recording."""
+"""Controls from a table: the rows of a CSV or Parquet file become the controls of a recording."""
 
 from __future__ import annotations
 
-import csv
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,139 +11,83 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.logs import READINGS, log
 from sciworld.domains.stem.raw import LENGTHS, TIMES
 from sciworld.errors import ControlError, FormatError
+from sciworld.ingest.tables import read_table
 
-SYNTAX = "'name=column:units', or 'name=column:units:low:high', separated by commas"
+SYNTAX = (
+    "'name=column:units', or 'name=column:units:low:high', separated by commas; ~linear, ~mean or ~hold after "
+    "one reads its rows as a log"
+)
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """One control of a map: its name, the CSV column it is read from, its units, and its bounds if stated."""
+    """One control of a map: its name, the column it is read from, its units, its bounds if stated, and how its rows are
+    read at the frames' times, if they are a log."""
 
     name: str
     column: str
     units: str
     low: float | None = None
     high: float | None = None
+    reading: str = ""
 
 
 def parse_map(text: str) -> tuple[Mapped, ...]:
-    """Read a map such as "x=beam_x:A,y=beam_y:A,dwell=t:s:0:10". Raises ControlError that shows the syntax."""
+    """Read a map such as "x=beam_x:A,dwell=t:s:0:10,steer=wheel:deg~linear". Raises ControlError with the syntax."""
     found = []
     for item in text.split(","):
         name, equals, rest = (part.strip() for part in item.partition("="))
+        rest, tilde, reading = (part.strip() for part in rest.partition("~"))
         fields = [field.strip() for field in rest.split(":")]
-        if not (equals and name and len(fields) in (2, 4) and all(fields)):
+        known = reading in READINGS if tilde else True
+        if not (equals and name and len(fields) in (2, 4) and all(fields) and known):
             raise ControlError(f"map: '{item.strip()}' is no control; write {SYNTAX}")
         try:
             low, high = (float(field) for field in fields[2:]) if len(fields) == 4 else (None, None)
         except ValueError:
             raise ControlError(f"map: the bounds of '{item.strip()}' are no numbers; write {SYNTAX}") from None
         name = name.lower() if name in ("X", "Y") else name
-        found.append(Mapped(name, fields[0], "pixel" if fields[1] in ("px", "pixels") else fields[1], low, high))
+        units = "pixel" if fields[1] in ("px", "pixels") else fields[1]
+        found.append(Mapped(name, fields[0], units, low, high, reading))
     names = [control.name for control in found]
     if len(set(names)) < len(names):
         raise ControlError(f"map: {', '.join(names)} repeat a name; name each control once")
     return tuple(found)
 
 
-def read_csv(path: str | Path, columns: Sequence[str]) -> np.ndarray:
-    """The named columns of a CSV file with a header line : (row, column) float64; an empty cell is NaN, unknown.
-
-    The separator is a comma, a semicolon or a tab; lines before the header that start with # are skipped. A column is
-    found whatever its case, if only one has that name. Raises FormatError naming the file, the line and the cell.
-    """
-    path = Path(path)
-    try:
-        return _parse_csv(path, _lines(path), columns)
-    except csv.Error as error:
-        raise FormatError(f"{path}: not a CSV file ({error}); save it as a table with one row a frame") from error
-
-
-def _lines(path: Path) -> list[str]:
-    if path.exists() and not path.is_file():
-        raise FormatError(f"{path}: not a regular file; give a CSV file")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(
-            f"{path}: cannot be read as a CSV file ({error}); mend the path, or save it as UTF-8"
-        ) from error
-    while lines and not lines[-1].strip(" "):
-        lines.pop()
-    return lines
-
-
-def _parse_csv(path: Path, lines: list[str], columns: Sequence[str]) -> np.ndarray:
-    skipped = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    lines = lines[skipped:]
-    if not lines:
-        raise FormatError(f"{path}: empty; expected a header line and one row a frame")
-    separator = max(",;\t", key=lines[0].count)
-    rows = csv.reader(lines, delimiter=separator)
-    header = [name.strip() for name in next(rows)]
-    places = [_place(header, column, path) for column in columns]
-    found = []
-    for row in rows:
-        row = row or [""]  # an empty line is an empty cell: to skip it would move what follows to other frames
-        where = f"{path}, line {skipped + rows.line_num}"
-        if len(row) != len(header):
-            comma = " (decimal commas?)" if separator == "," and len(row) > len(header) else ""
-            raise FormatError(f"{where}: {len(row)} cells, but the header has {len(header)}{comma}; mend it")
-        found.append([_number(row[place], header[place], where) for place in places])
-    return np.array(found, dtype=np.float64).reshape(len(found), len(columns))
-
-
-def _place(header: list[str], column: str, path: Path) -> int:
-    """Where the column is: by its very name, else by its name in any case. Raises FormatError unless it is one."""
-    found = [k for k, name in enumerate(header) if name == column]
-    found = found or [k for k, name in enumerate(header) if name.casefold() == column.casefold()]
-    if len(found) != 1:
-        problem = f"{len(found)} columns" if found else "no column"
-        raise FormatError(f"{path}: {problem} '{column}'; the header has {', '.join(header)}: mend the map")
-    return found[0]
-
-
-def _number(cell: str, column: str, where: str) -> float:
-    try:
-        value = float(cell.strip() or "nan")
-    except ValueError:
-        if re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", cell.strip()):
-            raise FormatError(
-                f"{where}: '{cell}' in column '{column}' has a decimal comma; save the file with decimal points"
-            ) from None
-        raise FormatError(
-            f"{where}: '{cell}' in column '{column}' is no number; write it like 1.5, or leave it empty if unknown"
-        ) from None
-    if math.isinf(value):
-        raise FormatError(f"{where}: '{cell}' in column '{column}' is infinite; leave it empty if it is unknown")
-    return value
-
-
 def attach_controls(
-    ds: xr.Dataset, csv_path: str | Path, mapping: str | Sequence[Mapped], times: str = "", shift: int = 0
+    ds: xr.Dataset, table_path: str | Path, mapping: str | Sequence[Mapped], times: str = "", shift: int = 0
 ) -> xr.Dataset:
-    """A copy of the recording with controls from a CSV file.
+    """A copy of the recording with controls from a CSV or Parquet file.
 
-    mapping : "name=column:units[:low:high], ..." (or what `parse_map` makes of it). Controls `x` and `y` together are
-    the position "beam", in the laboratory frame (`view`: where the file states no origin, lengths count from the
-    centre of the first pixel, x along columns, y down the rows), or on the pixel grid if their units are "pixel".
-    Lengths are converted to the units of `view` (A where it has none), times to s; a `dwell` must be positive.
-    Bounds that are not stated are those of the data.
+    mapping : "name=column:units[:low:high][~reading], ..." (or what `parse_map` makes of it). Controls `x` and `y`
+    together are the position "beam", in the laboratory frame (`view`: where the file states no origin, lengths count
+    from the centre of the first pixel, x along columns, y down the rows), or on the pixel grid if their units are
+    "pixel". Lengths are converted to the units of `view` (A where it has none), times to s; a `dwell` must be
+    positive. Bounds that are not stated are those of the data.
     times : the column, in seconds on the recording's clock, that says when a row acted; a row then belongs to the
     frame that started last before it, and all rows are kept as the log. Where none or several rows fall between two
-    frames, the controls there are unknown. Without `times` the rows belong to the frames in order: one for every
-    frame (the last acts after the last frame, and is left out), or one fewer.
+    frames, the controls there are unknown, unless the map says how they are read: on the straight line between the
+    rows beside the frame's time (~linear), as the mean of the rows until the next frame (~mean), or as the last row
+    before (~hold); outside the log nothing is known. Without `times` the rows belong to the frames in order: one for
+    every frame (the last acts after the last frame, and is left out), or one fewer.
     shift : moves the rows to frames so many later, to mend a lag that was measured.
     Raises FormatError about the file, ControlError about the map, RecordingError if the result breaks the schema.
     """
     mapped = parse_map(mapping) if isinstance(mapping, str) else tuple(mapping)
     if "controls" in ds.variables:
         raise ControlError(f"{ds.attrs['source']}: has controls already; drop them first with ds.drop_vars('controls')")
-    path, n = Path(csv_path), ds.sizes["time"]
+    path, n = Path(table_path), ds.sizes["time"]
     columns = [control.column for control in mapped]
-    values = read_csv(path, [*columns, times] if times else columns)
+    logged = [control.name for control in mapped if control.reading]
+    if logged and not times:
+        raise ControlError(
+            f"{path}: '{logged[0]}' is read as a log, whose rows have no times; name their column (times)"
+        )
+    values = read_table(path, [*columns, times] if times else columns)
     stamps, values = (values[:, -1], values[:, :-1]) if times else (None, values)
     notes = [f"controls {', '.join(control.name for control in mapped)} from {path.name}"]
     mapped, values = _converted(mapped, values, ds["view"].attrs["units"], notes)
@@ -156,7 +97,7 @@ def attach_controls(
         aligned = _by_count(values, n, path, notes)
         logs = {}
     else:
-        aligned = _by_time(values, stamps, ds, path, notes)
+        aligned = _by_time(mapped, values, stamps, ds, path, notes)
         logs = _log(values, stamps, table)
     if shift:
         notes.append(f"moved by {shift} frames, as stated by the user")
@@ -239,7 +180,8 @@ def _table(mapped: Sequence[Mapped], values: np.ndarray, ds: xr.Dataset, path: P
                 "(pixel_size), or give the position in 'pixel'"
             )
         group, axis = ("beam", control.name) if position else ("", "")
-        columns.append(Column(control.name, control.units, low, high, group=group, axis=axis, frame=frame))
+        hold = "mean" if control.reading == "mean" else "hold"
+        columns.append(Column(control.name, control.units, low, high, hold=hold, group=group, axis=axis, frame=frame))
     return ColumnTable(tuple(columns))
 
 
@@ -256,28 +198,56 @@ def _by_count(values: np.ndarray, n: int, path: Path, notes: list[str]) -> np.nd
     return np.vstack([values, np.full((1, values.shape[1]), np.nan)])
 
 
-def _by_time(values: np.ndarray, stamps: np.ndarray, ds: xr.Dataset, path: Path, notes: list[str]) -> np.ndarray:
-    """To each frame the one row that acted after its start and before the next : (time, control)."""
+def _by_time(
+    mapped: Sequence[Mapped], values: np.ndarray, stamps: np.ndarray, ds: xr.Dataset, path: Path, notes: list[str]
+) -> np.ndarray:
+    """Rows by the times at which they acted : (time, control); those of a log as the map says."""
     time = ds["time"].values
     if "comment" in ds["time"].attrs:
         raise ControlError(f"{path}: rows have times but the frames have none; state frame_seconds")
     if np.isnan(stamps).any():
         raise FormatError(f"{path}: row {int(np.isnan(stamps).argmax()) + 1} has no time; fill it in, or drop the row")
+    aligned = np.full((len(time), len(mapped)), np.nan)
+    single = [k for k, control in enumerate(mapped) if not control.reading]
+    if single:
+        aligned[:, single] = _one_a_gap(values[:, single], stamps, time, path, notes)
+    for k, control in enumerate(mapped):
+        if not control.reading:
+            continue
+        rows = log(stamps, values[:, k], control.name, str(path))
+        aligned[:, k] = READINGS[control.reading](rows, time)
+        unknown = int(np.isnan(aligned[:-1, k]).sum())
+        if unknown == len(time) - 1:
+            raise _apart(f"'{control.name}' is known at no frame", path, stamps, time)
+        step = np.diff(rows.time).max(initial=0.0)
+        notes += rows.notes
+        notes.append(
+            f"'{control.name}' is read ~{control.reading} from {len(rows.time)} rows, at most {step:.3g} s apart, and "
+            f"unknown at {unknown} of {len(time) - 1} frames"
+        )
+    return aligned
+
+
+def _apart(what: str, path: Path, stamps: np.ndarray, time: np.ndarray) -> FormatError:
+    rows = f"rows are at {stamps.min():g} to {stamps.max():g} s" if len(stamps) else "there are no rows"
+    return FormatError(f"{path}: {what}; {rows}, frames at {time[0]:g} to {time[-1]:g} s: put both on one clock")
+
+
+def _one_a_gap(values: np.ndarray, stamps: np.ndarray, time: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
+    """To each frame the one row that acted after its start and before the next : (time, control)."""
     frame = np.searchsorted(time, stamps, side="right") - 1
     frame[frame == len(time) - 1] = -1
     rows = np.bincount(frame[frame >= 0], minlength=len(time))
     if not rows.any():
-        raise FormatError(
-            f"{path}: no row acted between two frames; rows are at {stamps.min():g} to {stamps.max():g} s, frames at "
-            f"{time[0]:g} to {time[-1]:g} s: put both on one clock"
-        )
+        raise _apart("no row acted between two frames", path, stamps, time)
     aligned = np.full((len(time), values.shape[1]), np.nan)
     for row in np.flatnonzero((frame >= 0) & (rows[frame] == 1)):
         aligned[frame[row]] = values[row]
+    several = int((rows > 1).sum())
     for what, count in (
         ("of its rows acted before the first frame or after the last began", int((frame < 0).sum())),
         ("gaps between frames have no row, and unknown controls", int((rows[:-1] == 0).sum())),
-        ("gaps between frames have several rows, and unknown controls", int((rows > 1).sum())),
+        ("gaps between frames have several rows, and unknown controls (~mean in the map reads them)", several),
     ):
         if count:
             notes.append(f"{count} {what}")

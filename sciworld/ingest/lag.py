@@ -178,7 +178,7 @@ def _position(
     frame: str, columns: tuple[int, ...], controls: list[np.ndarray], changes: list[Changes], lags: np.ndarray
 ) -> tuple[np.ndarray, str, int]:
     """Mean cosine between the way brightness moved, and the way from where it left to the position, at each lag."""
-    values, most = np.zeros(len(lags)), 0
+    values, counts = np.zeros(len(lags)), np.zeros(len(lags), dtype=np.int64)
     for k, lag in enumerate(lags):
         cosines = []
         for rows, change in zip(controls, changes, strict=True):
@@ -189,8 +189,8 @@ def _position(
             cosines.append(cosine[np.isfinite(cosine)])
         pooled = np.concatenate(cosines)
         # Two components a change: a random direction's cosine has variance 1/2.
-        values[k], most = (pooled.mean() if len(pooled) else 0.0), max(most, 2 * len(pooled))
-    return values, WAY, most
+        values[k], counts[k] = (pooled.mean() if len(pooled) else 0.0), 2 * len(pooled)
+    return values, WAY, int(counts[np.abs(values).argmax()])
 
 
 def _scalar(
@@ -210,7 +210,8 @@ def _scalar(
         strict=True,
     ):
         found = [_pearson([_shifted(one, lag) for one in mine], theirs) for lag in lags]
-        values, pairs = np.array([value for value, _ in found]), max(count for _, count in found)
+        values = np.array([value for value, _ in found])
+        pairs = found[int(np.abs(values).argmax())][1]  # at a long lag there are fewer
         if pairs > 4 and np.abs(values).max() * math.sqrt(pairs) > np.abs(best[0]).max() * math.sqrt(best[2]):
             best = values, name, pairs
     return best

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from sciworld import catalog, recording
-from sciworld.controls import ColumnTable
-from sciworld.errors import CatalogError, RecordingError, SettingsError
-from sciworld.ingest.controls import attach_controls, doubts, parse_map
-from sciworld.ingest.lag import Lag, estimate_lag
-from sciworld.ingest.open import open_recordings
+from sciworld.cluster import connect
+from sciworld.errors import CatalogError, SettingsError, StoreError
+from sciworld.ingest.lag import Lag, lag_of
+from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
 from sciworld.store import Store
 
-Source = str | Path | Sequence[str | Path]
+Progress = Callable[[int, int], None]
+Job = tuple[Task, str, str, Held]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Summary:
     ----------
     store : where the recordings are.
     parts : names of the parts that were appended.
-    recordings, frames : how many.
+    recordings, frames, nbytes : how many, and bytes of the frames as they were recorded.
+    already : recordings that the store held from the same files, read in the same way.
+    rejected : what did not go into the store, and why; `quarantine` is the file beside the store that lists it.
     lag : the measured lag; None without controls.
     figure : the page that shows the lag; None without controls, or if it could not be written.
     histories : what was stated, chosen and contradicted, one text a recording.
@@ -40,6 +43,10 @@ class Summary:
     parts: tuple[str, ...]
     recordings: int
     frames: int
+    nbytes: int
+    already: int
+    rejected: tuple[Rejected, ...]
+    quarantine: Path | None
     lag: Lag | None
     figure: Path | None
     histories: tuple[str, ...]
@@ -57,51 +64,57 @@ def ingest(
     reader: str | None = None,
     allow_nan: bool = False,
     options: Mapping[str, object] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
 ) -> Summary:
-    """Read files, attach their controls, measure the lag, and append everything to the store at `out` at once.
+    """Read files, attach their controls, measure quality and lag, and append each source to the store at `out`.
 
-    sources : a file, or several; a folder, or a list within the list, is one movie. controls : one CSV file for each
-    source. mapping, times, shift : see `attach_controls`. reader, options : see `open_recordings`.
+    sources : a file, or several; a folder, or a list within the list, is one movie. controls : one CSV or Parquet file
+    for each source. mapping, times, shift : see `attach_controls`. reader, options : see `open_recordings`.
     `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
+    workers : processes on this machine; without them this process reads while a thread of it compresses. scheduler :
+    address of a Dask cluster, whose workers see the same paths. progress : called with sources done, and all.
+
     Positions count from the centre of the first pixel, x along columns and y down the rows, unless the file states an
     origin; beams outside the frame are a warning. The lag's picture is written beside the store, as NAME-lag.html
     with plotly's script in plotly.min.js; if it cannot be written, that is a warning.
 
-    All sources are read before anything is written. A session that the store holds already is refused, unless it is
-    stated (options) and what is read is another source: nothing is in a store twice by accident. Raises FormatError,
-    ControlError, RecordingError or StoreError; what the store held is untouched by any of them.
+    Each source is a part of its own, there whole or not at all. What the store holds already, of the same files read
+    in the same way, is not read again: give the same call again after an interrupt. A session that other files brought
+    is refused, unless it is stated (options). Bad sources are listed beside the store, in NAME-quarantine.json, and
+    never stop the others. Raises FormatError, ControlError or RecordingError if no source could be used, SettingsError
+    or StoreError.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
-    tables = [controls] if isinstance(controls, str | Path) else list(controls)
+    tables = [Path(controls)] if isinstance(controls, str | Path) else [Path(path) for path in controls]
     _require_pairs(several, tables, mapping, bool(times or shift))
-    found = []
-    for index, source in enumerate(several):
-        opened = open_recordings(source, reader, options)
-        if tables and len(opened) != 1:
-            raise SettingsError(f"{source}: holds {len(opened)} recordings; one CSV file cannot control them all")
-        for ds in opened:
-            if not allow_nan:
-                _refuse_nan(ds)
-            found.append(attach_controls(ds, tables[index], mapping, times, shift) if tables else ds)
-    if tables:
-        found = _with_common_bounds(found, mapping)
-    _refuse_repeats(found, Path(out), stated=bool((options or {}).get("session")))
-    lag = estimate_lag(found) if tables else None
-    if lag is not None:
-        note = lag.summary()
-        found = [ds.assign_attrs(history=f"{ds.attrs['history']}; {note}") for ds in found]
-    store = Store.create(out)
-    parts = store.append(found)
-    warnings = [] if lag is None else [*(doubt for ds in found for doubt in doubts(ds)), *lag.warnings()]
-    figure = None if lag is None else _picture(lag, store.path, warnings)
+    tasks = [
+        Task(source, tables[index] if tables else None, mapping, times, shift, reader, allow_nan, options)
+        for index, source in enumerate(several)
+    ]
+    store = Path(out)
+    outcomes, repeated = _run_all(tasks, store, workers, scheduler, progress)
+    rejected = (*repeated, *(one for outcome in outcomes for one in outcome.rejected))
+    arrived = [one for outcome in outcomes for one in outcome.arrived]
+    already = sum(outcome.already for outcome in outcomes)
+    quarantine = _quarantine(store, rejected, {one.name for one in tasks})
+    if rejected and not arrived and not already:
+        raise rejected[0].exception()
+    warnings = [doubt for one in arrived for doubt in one.doubts]
+    lag = _lag(arrived, warnings)
     return Summary(
-        store=store.path,
-        parts=tuple(parts),
-        recordings=len(found),
-        frames=sum(ds.sizes["time"] for ds in found),
+        store=store,
+        parts=tuple(part for outcome in outcomes for part in outcome.parts),
+        recordings=len(arrived),
+        frames=sum(one.frames for one in arrived),
+        nbytes=sum(one.nbytes for one in arrived),
+        already=already,
+        rejected=rejected,
+        quarantine=quarantine,
         lag=lag,
-        figure=figure,
-        histories=tuple(ds.attrs["history"] for ds in found),
+        figure=None if lag is None else _picture(lag, store, warnings),
+        histories=tuple(one.history for one in arrived),
         warnings=tuple(warnings),
     )
 
@@ -124,7 +137,7 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
     )
 
 
-def _require_pairs(several: list[Any], tables: list[Any], mapping: str, moved: bool) -> None:
+def _require_pairs(several: list[Any], tables: list[Path], mapping: str, moved: bool) -> None:
     """Raise SettingsError unless there are sources, and a CSV file for each or none at all."""
     if not several:
         raise SettingsError("ingest: no sources; name at least one file")
@@ -137,49 +150,103 @@ def _require_pairs(several: list[Any], tables: list[Any], mapping: str, moved: b
         raise SettingsError("ingest: a map, times or a shift without controls; name the CSV file with the controls")
 
 
-def _refuse_nan(ds: xr.Dataset) -> None:
-    for name in recording.cameras(ds):
-        frames = ds[name].values
-        if frames.dtype.kind != "f":
-            continue
-        bad = ~np.isfinite(frames).reshape(len(frames), -1).all(axis=1)
-        if bad.any():
-            listed = ", ".join(map(str, np.flatnonzero(bad)[:10]))
-            raise RecordingError(
-                f"{ds.attrs['source']}: {int(bad.sum())} frames of '{name}' hold pixels that are not finite "
-                f"({listed}); drop these frames, or keep them with allow_nan"
-            )
+def _run_all(
+    tasks: list[Task], out: Path, workers: int | None, scheduler: str | None, progress: Progress | None
+) -> tuple[list[Outcome], list[Rejected]]:
+    """The outcome of each task, and the tasks that were given twice."""
+    marks = [task.mark() for task in tasks]
+    first: dict[str, int] = {}
+    for index, mark in enumerate(marks):
+        first.setdefault(mark, index)
+    repeated = [
+        Rejected(task.name, f"{task.name}: given twice; it was read once", "SettingsError")
+        for index, (task, mark) in enumerate(zip(tasks, marks, strict=True))
+        if first[mark] != index
+    ]
+    held = _held(out, set(marks))
+    jobs: list[Job] = [(tasks[index], mark, str(out), held) for mark, index in first.items()]
+    new = not (out / "zarr.json").is_file()
+    outcomes = []
+    try:
+        for outcome in _outcomes(jobs, workers, scheduler):
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(len(outcomes), len(jobs))
+    finally:
+        if new:
+            _drop_if_empty(out)
+    return outcomes, repeated
 
 
-def _with_common_bounds(found: list[xr.Dataset], mapping: str) -> list[xr.Dataset]:
-    """Recordings whose controls have the widest of their bounds, so that a store keeps them together."""
-    stated = {control.name for control in parse_map(mapping) if control.low is not None}
-    tables = [recording.control_table(ds) for ds in found]
-    columns = []
-    for column in tables[0]:
-        bounds = [(table[column.name].low, table[column.name].high) for table in tables]
-        lows = [low for low, _ in bounds if low is not None]
-        highs = [high for _, high in bounds if high is not None]
-        if column.name not in stated and lows:
-            column = replace(column, low=min(lows), high=max(highs))
-        columns.append(column)
-    text = ColumnTable(tuple(columns)).to_json()
-    return [ds.assign(controls=ds["controls"].assign_attrs(columns=text)) for ds in found]
-
-
-def _refuse_repeats(found: list[xr.Dataset], out: Path, stated: bool) -> None:
-    """No recording is of a session in the store; where the user stated the session, of a session and source."""
-    if not (out / "zarr.json").is_file():
+def _outcomes(jobs: list[Job], workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
+    """What became of each job, as it is done."""
+    if workers is None and scheduler is None:
+        yield from (run_task(*job, True) for job in jobs)
         return
+    with connect(workers, scheduler) as client:
+        for job, future in client.run(run_task, [(*job, False) for job in jobs]):
+            try:
+                yield future.result()
+            except StoreError:
+                raise
+            except Exception as error:  # its worker was killed again and again
+                name = job[0].name
+                yield Outcome(rejected=(Rejected(name, f"{name}: its worker ended: {error}", "RecordingError"),))
+
+
+def _held(out: Path, mine: set[str]) -> Held:
+    """What the store holds; sessions that the tasks marked `mine` brought are no obstacle to go on with them."""
+    if not (out / "zarr.json").is_file():
+        return Held(frozenset(), frozenset(), frozenset())
     store = Store.open(out)
-    held = set(zip(store.sessions(), store.sources(), strict=True))
-    for ds in found:
-        session, source = ds.attrs["session"], ds.attrs["source"]
-        if (session, source) in held if stated else session in store.sessions():
-            raise RecordingError(
-                f"{source}: session '{session}' is in the store {out} already; choose a new --out, or give --session "
-                "if it is another one"
-            )
+    marks, sessions, sources = marks_of(store), store.sessions(), store.sources()
+    foreign = [mark.rpartition(":")[0] not in mine for mark in marks]
+    others = {session for session, other in zip(sessions, foreign, strict=True) if other}
+    return Held(frozenset(marks) - {""}, frozenset(others), frozenset(zip(sessions, sources, strict=True)))
+
+
+def _drop_if_empty(out: Path) -> None:
+    """Remove a store that was made for nothing."""
+    with contextlib.suppress(OSError):
+        if os.listdir(out) == ["zarr.json"]:
+            (out / "zarr.json").unlink()
+            out.rmdir()
+
+
+def _quarantine(out: Path, rejected: Sequence[Rejected], tried: set[str]) -> Path | None:
+    """Bring the list of bad sources beside the store up to date; its path, None if it would be empty."""
+    path = out.resolve().parent / f"{out.resolve().name}-quarantine.json"
+    rows: list[dict[str, str]] = []
+    with contextlib.suppress(OSError, ValueError):
+        rows = [row for row in json.loads(path.read_text()) if row["source"] not in tried]
+    rows += [{"source": one.source, "reason": one.reason} for one in rejected]
+    if not rows and not path.exists():
+        return None
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        staged.write_text(json.dumps(rows, indent=1) + "\n")
+        staged.replace(path)
+    except OSError:  # what was ingested is in the store all the same, and the reasons are in the summary
+        return None
+    return path if rows else None
+
+
+def _lag(arrived: Sequence[Arrived], warnings: list[str]) -> Lag | None:
+    """The lag over all recordings with the same controls, of which there are most."""
+    found = [
+        (recording.control_table(one.controls).names, one.controls, one.changes)
+        for one in arrived
+        if one.changes is not None
+    ]
+    if not found:
+        return None
+    kinds = Counter(names for names, _, _ in found)
+    most = kinds.most_common(1)[0][0]
+    if len(kinds) > 1:
+        warnings.append(f"recordings have {len(kinds)} kinds of controls; the lag is of those with {', '.join(most)}")
+    lag = lag_of([(ds, changes) for names, ds, changes in found if names == most])
+    warnings += lag.warnings()
+    return lag
 
 
 def _picture(lag: Lag, store: Path, warnings: list[str]) -> Path | None:

@@ -1,5 +1,6 @@
 """Controls from CSV files: the map, the rows, the clock, and what is said when they do not fit."""
 
+import itertools
 import os
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import ControlError, FormatError, RecordingError
-from sciworld.ingest.controls import attach_controls, doubts, parse_map, read_csv
+from sciworld.ingest.controls import attach_controls, doubts, parse_map
+from sciworld.ingest.tables import read_csv
 
 T, Y, X = 11, 5, 7
 MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
@@ -94,6 +96,41 @@ def test_rows_find_their_frames_by_time(tmp_path):
     assert np.array_equal(ds["log_time"], stamps) and np.array_equal(ds["log_value"], np.arange(9.0))
 
 
+@pytest.mark.parametrize("rows", [7, 300])  # fewer than frames, and many a frame
+def test_a_log_is_read_as_the_map_says(tmp_path, rows):
+    time = np.cumsum(np.random.default_rng(3).uniform(0.5, 1.5, T))
+    stamps = np.sort(np.random.default_rng(4).uniform(time[0] - 1, time[-2], rows))
+    values = np.random.default_rng(5).normal(size=rows)
+    lines = [f"{s!r},{v!r}" for s, v in zip(stamps.tolist(), values.tolist(), strict=True)]
+    (tmp_path / "b.csv").write_text("\n".join(["when,v", *lines]))
+    mapping = "a=v:deg:-9:9~linear,b=v:deg~mean,c=v:deg ~ hold,d=v:deg"
+    ds = attach_controls(bare(time), tmp_path / "b.csv", mapping, times="when")
+    linear, mean, held, single = ds["controls"].values[:-1].T
+    inside = (time[:-1] >= stamps[0]) & (time[:-1] <= stamps[-1])
+    expected = np.where(inside, np.interp(time[:-1], stamps, values), np.nan)
+    assert np.array_equal(linear, expected, equal_nan=True)
+    for k, (start, end) in enumerate(itertools.pairwise(time)):
+        between = values[(stamps >= start) & (stamps < end)]
+        before = values[stamps <= start]
+        assert np.isclose(mean[k], between.mean()) if len(between) else np.isnan(mean[k])
+        assert held[k] == before[-1] if inside[k] else np.isnan(held[k])
+        assert single[k] == between[0] if len(between) == 1 else np.isnan(single[k])
+    assert np.isnan(ds["controls"].values[-1]).all()
+    assert [column.hold for column in recording.control_table(ds)] == ["hold", "mean", "hold", "hold"]
+    assert len(ds["log_value"]) == 4 * rows and "~linear from" in ds.attrs["history"]
+
+
+def test_a_log_needs_times_on_the_frames_clock(tmp_path):
+    (tmp_path / "b.csv").write_text("v,when\n1,1000\n2,1001\n")
+    with pytest.raises(ControlError, match="'a' is read as a log, whose rows have no times"):
+        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~hold")
+    with pytest.raises(FormatError, match="'a' is known at no frame; rows are at 1000 to 1001 s"):
+        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~linear", times="when")
+    (tmp_path / "b.csv").write_text("v,when\n")
+    with pytest.raises(FormatError, match="there are no rows"):
+        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~linear", times="when")
+
+
 def test_rows_on_another_clock_are_refused(tmp_path):
     (tmp_path / "b.csv").write_text("v,when\n1,1000\n2,1001\n")
     with pytest.raises(FormatError, match="one clock"):
@@ -132,7 +169,23 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
             read_csv(tmp_path / name, ["t"])
 
 
-@pytest.mark.parametrize("text", ["", "x", "x=beam_x", "=a:A", "x=a:A:1", "x=a:A:low:high", "x=a:A,x=b:A", "x=:A"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "x=beam_x",
+        "=a:A",
+        "x=a:A:1",
+        "x=a:A:low:high",
+        "x=a:A,x=b:A",
+        "x=:A",
+        "x=a:A~",
+        "x=a:A~cubic",
+        "x=a~linear",
+        "x=a:A~linear:0:1",
+    ],
+)
 def test_a_map_that_makes_no_sense_is_refused(text):
     with pytest.raises(ControlError, match="map:"):
         parse_map(text)

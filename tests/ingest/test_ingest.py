@@ -1,12 +1,18 @@
 """From files and a CSV file of beams to a store and a picture of the lag."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
+import xarray as xr
 
-from sciworld import catalog, recording
+from sciworld import catalog
 from sciworld.domains.stem.readers import READERS
 from sciworld.errors import CatalogError, FormatError, RecordingError, SettingsError
 from sciworld.ingest.open import open_recording
@@ -39,17 +45,18 @@ def test_frames_and_beams_arrive_in_the_store(tmp_path):
     assert "measured lag" in ds.attrs["history"] and done.histories == (ds.attrs["history"],)
 
 
-def test_several_sources_share_bounds_and_a_part(tmp_path):
+def test_several_sources_are_parts_of_their_own(tmp_path):
     for seed, name in enumerate("ab"):
         session(tmp_path, name, seed)
     sources, tables = [[tmp_path / f"{name}.{end}" for name in "ab"] for end in ("tif", "csv")]
     done = ingest(sources, tmp_path / "store", controls=tables, mapping="x=beam_x:A,y=beam_y:A,dwell=t:s:0:9")
-    assert len(done.parts) == 1 and Store.open(done.store).sessions() == ["a", "b"]
-    columns = recording.control_table(Store.open(done.store)[0])
-    both = np.concatenate([np.loadtxt(path, delimiter=",", skiprows=1) for path in tables])
-    assert columns["x"].high == both[:, 0].max() and columns["dwell"].high == 9
-    assert len(ingest(sources, tmp_path / "store", options={"session": "again"}).parts) == 1
-    assert len(Store.open(tmp_path / "store")) == 4
+    assert len(done.parts) == 2 and Store.open(done.store).sessions() == ["a", "b"]
+    assert (done.recordings, done.frames, done.nbytes) == (2, 2 * T, 2 * T * Y * X * 2)
+    bounded = "x=beam_x:A:0:3.3,y=beam_y:A:0:2.3,dwell=t:s:0:9"
+    again = ingest(sources, tmp_path / "other", controls=tables, mapping=bounded, options={"session": "again"})
+    assert again.recordings == 2
+    store = Store.open(tmp_path / "other")
+    assert len(store.compact()) == 1 and store.sessions() == ["again", "again"]
 
 
 def test_nothing_is_in_a_store_twice(tmp_path):
@@ -58,10 +65,24 @@ def test_nothing_is_in_a_store_twice(tmp_path):
     out = tmp_path / "store"
     for options in ({}, {"session": "mine"}):
         ingest(tmp_path / "a.tif", out, options=options)
+        assert ingest(tmp_path / "a.tif", out, options=options).already == 1
         with pytest.raises(RecordingError, match=r"a\.tif: session '(a|mine)'.*new --out, or give --session"):
-            ingest([tmp_path / "b.tif", tmp_path / "a.tif"], out, options=options)
-    ingest(tmp_path / "b.tif", out, options={"session": "mine"})  # stated: one session may be several files
+            ingest(tmp_path / "a.tif", out, options=options | {"pixel_size": 0.4})
+    done = ingest([tmp_path / "b.tif"] * 2, out, options={"session": "mine"})  # stated: it may be of several files
+    assert "given twice" in done.rejected[0].reason
     assert Store.open(out).sessions() == ["a", "mine", "mine"]
+
+
+def test_another_file_with_a_session_that_is_there_is_refused(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        session(tmp_path / folder, "a", seed=len(folder))
+    ingest(tmp_path / "one" / "a.tif", tmp_path / "store")
+    with pytest.raises(RecordingError, match="session 'a' is in the store"):
+        ingest(tmp_path / "two" / "a.tif", tmp_path / "store")
+    both = [tmp_path / folder / "a.tif" for folder in ("one", "two")]
+    assert ingest(both, tmp_path / "both").recordings == 2  # in one call it is one session of two files
+    assert ingest(both, tmp_path / "both").already == 2
 
 
 def test_a_picture_in_the_way_is_a_warning_after_the_store_is_whole(tmp_path, monkeypatch):
@@ -84,13 +105,67 @@ def test_a_list_within_the_list_is_a_movie(tmp_path):
     assert Store.open(done.store).sessions() == ["both"]
 
 
-def test_one_bad_source_leaves_the_store_as_it_was(tmp_path):
-    session(tmp_path, "a")
-    ingest(tmp_path / "a.tif", tmp_path / "store")
-    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:400])
-    with pytest.raises(FormatError, match=r"b\.tif"):
-        ingest([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "store")
-    assert len(Store.open(tmp_path / "store")) == 1
+def test_bad_sources_are_listed_and_never_stop_the_others(tmp_path):
+    for name in "abc":
+        session(tmp_path, name)
+    good = (tmp_path / "b.tif").read_bytes()
+    (tmp_path / "b.tif").write_bytes(good[:400])
+    sources = [tmp_path / f"{name}.tif" for name in "abc"]
+    seen = []
+    done = ingest(sources, tmp_path / "store", progress=lambda *count: seen.append(count))
+    assert done.recordings == 2 and Store.open(done.store).sessions() == ["a", "c"]
+    assert [one.source for one in done.rejected] == [str(sources[1])] and seen == [(1, 3), (2, 3), (3, 3)]
+    assert done.quarantine == tmp_path / "store-quarantine.json"
+    assert "b.tif" in json.loads(done.quarantine.read_text())[0]["reason"]
+    (tmp_path / "b.tif").write_bytes(good)
+    done = ingest(sources, tmp_path / "store")
+    assert (done.recordings, done.already, done.quarantine) == (1, 2, None)
+    assert json.loads((tmp_path / "store-quarantine.json").read_text()) == []
+
+
+def test_only_the_bad_recordings_of_a_source_are_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    fields = rng.normal(size=(3, T, X, Y)).astype("float32")
+    fields[1, 4, 2, 3] = np.nan
+    with h5py.File(tmp_path / "flow.hdf5", "w") as file:
+        for name in ("density", "pressure", "Vx", "Vy"):
+            file[name] = fields
+        file["t-coordinate"] = np.arange(T + 0.0)
+    done = ingest(tmp_path / "flow.hdf5", tmp_path / "store")
+    assert done.recordings == 2 and "not finite (4)" in done.rejected[0].reason
+    kept = [ds["frames"].values[0, :, :, 0].T for ds in Store.open(tmp_path / "store")]
+    assert np.array_equal(kept, fields[[0, 2], 0])
+    assert ingest(tmp_path / "flow.hdf5", tmp_path / "store").already == 2
+    assert len(Store.open(tmp_path / "store")) == 2
+
+
+def test_two_workers_write_what_one_process_does(tmp_path):
+    for seed, name in enumerate("abcd"):
+        session(tmp_path, name, seed)
+    (tmp_path / "c.tif").write_bytes(b"II*\0")
+    sources, tables = [[tmp_path / f"{name}.{end}" for name in "abcd"] for end in ("tif", "csv")]
+    alone = ingest(sources, tmp_path / "alone", controls=tables, mapping=MAP)
+    done = ingest(sources, tmp_path / "store", controls=tables, mapping=MAP, workers=2)
+    assert (done.recordings, len(done.rejected)) == (3, 1) and done.lag.correlation.shape == alone.lag.correlation.shape
+    one, two = ({ds.attrs["session"]: ds for ds in Store.open(tmp_path / name)} for name in ("alone", "store"))
+    for name in "abd":
+        xr.testing.assert_identical(one[name], two[name])
+    assert ingest(sources, tmp_path / "store", controls=tables, mapping=MAP, workers=1).already == 3
+
+
+def test_a_killed_ingest_goes_on_with_what_is_missing(tmp_path):
+    for seed, name in enumerate("abc"):
+        session(tmp_path, name, seed)
+    sources = [str(tmp_path / f"{name}.tif") for name in "abc"]
+    code = (
+        "import os, signal, sys\nfrom sciworld.ingest import run\n"
+        "end = lambda done, _: done < 2 or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "run.ingest(sys.argv[2:], sys.argv[1], progress=end)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "store"), *sources])
+    assert killed.returncode == -signal.SIGKILL and Store.open(tmp_path / "store").sessions() == ["a", "b"]
+    done = ingest(sources, tmp_path / "store")
+    assert (done.recordings, done.already) == (1, 2)
 
 
 def test_frames_that_are_not_finite_are_refused_unless_wanted(tmp_path):

@@ -13,6 +13,12 @@ import xarray as xr
 from sciworld import config
 from sciworld.config import require
 from sciworld.domains.base import reading
+from sciworld.domains.driving.comma import is_comma, read_comma
+from sciworld.domains.driving.donkeycar import is_donkeycar, read_donkeycar
+from sciworld.domains.driving.kitti import is_kitti, read_kitti
+from sciworld.domains.driving.lerobot import is_lerobot, read_lerobot
+from sciworld.domains.driving.nuscenes import is_nuscenes, read_nuscenes
+from sciworld.domains.driving.video import is_video, read_video
 from sciworld.errors import FormatError, SettingsError
 
 
@@ -37,7 +43,14 @@ class DrivingOptions:
 
 
 # Whether a file or folder is of the format, by what it holds; and its reader. The first that says so reads it.
-FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, DrivingOptions], list[xr.Dataset]]]] = {}
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, DrivingOptions], list[xr.Dataset]]]] = {
+    "donkeycar": (is_donkeycar, read_donkeycar),
+    "comma": (is_comma, read_comma),
+    "kitti": (is_kitti, read_kitti),
+    "video": (is_video, read_video),
+    "lerobot": (is_lerobot, read_lerobot),
+    "nuscenes": (is_nuscenes, read_nuscenes),
+}
 
 
 def kind_of(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from sciworld.domains.hdf5 import dataset
+from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
+from sciworld.recording import FRAME_DTYPES
+
+# More than any real file has; a damaged one may state any number, and each costs time or memory before a frame is read.
+MOST_SAMPLES, MOST_TIMES = 20_000, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Field:
     in_samples, in_time : whether it has that leading axis.
     axes : whether it has each spatial axis.
     names : of its components, the last axes unrolled.
-    dtype : as stored.
+    dtype, shape : as stored.
     """
 
     path: str
@@ -33,6 +40,22 @@ class Field:
     axes: tuple[bool, ...]
     names: tuple[str, ...]
     dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+def frame_field(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    """The dataset of a field. Raises FormatError if frames cannot be of its dtype."""
+    node = dataset(file, name, path)
+    if node.dtype.name not in FRAME_DTYPES:
+        raise FormatError(f"{path}: '{name}' is {node.dtype}; save it as one of {', '.join(FRAME_DTYPES)}")
+    return node
+
+
+def require_plausible(path: Path, samples: int, times: int) -> None:
+    """Raise FormatError for more recordings, or longer ones, than a file has."""
+    for what, count, most in (("recordings", samples, MOST_SAMPLES), ("frames", times, MOST_TIMES)):
+        if not 1 <= count <= most:
+            raise FormatError(f"{path}: states {count} {what}; expected 1 to {most}: it is damaged, or split it")
 
 
 def lazy_frames(path: Path, fields: Sequence[Field], sample: int, times: int, sizes: Sequence[int]) -> Any:
@@ -42,8 +65,15 @@ def lazy_frames(path: Path, fields: Sequence[Field], sample: int, times: int, si
     """
     spatial = (1, sizes[0]) if len(sizes) == 1 else tuple(reversed(sizes))
     shape = (times, *spatial, sum(len(field.names) for field in fields))
-    dtype = np.result_type(*(field.dtype for field in fields))
+    dtype = np.result_type(*(field.dtype for field in fields)).newbyteorder("=")
     return lazy(path, shape, dtype, partial(_read, path, tuple(fields), sample, len(sizes), shape, dtype))
+
+
+def lazy_array(path: Path, node: h5py.Dataset, sample: int | None = None) -> Any:
+    """A dataset, or one sample of it, in the order of its axes, that is read when it is used."""
+    dtype, shape = node.dtype.newbyteorder("="), node.shape
+    lead = () if sample is None else (sample,)
+    return lazy(path, shape[len(lead) :], dtype, partial(_read_array, path, node.name, lead, shape, dtype))
 
 
 def even_view(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -51,14 +81,35 @@ def even_view(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     steps = []
     for axis in (x, y):
         axis = np.asarray(axis, dtype=np.float64)
-        if axis.ndim != 1 or len(axis) < 2:
+        if axis.ndim != 1 or len(axis) < 2 or not np.isfinite(axis).all():
             return None
-        step = (axis[-1] - axis[0]) / (len(axis) - 1)
-        if step == 0 or not np.allclose(np.diff(axis), step, rtol=1e-3, atol=0):
+        with np.errstate(over="ignore", under="ignore"):
+            step = (axis[-1] - axis[0]) / (len(axis) - 1)
+            even = math.isfinite(step) and step != 0 and np.allclose(np.diff(axis), step, rtol=1e-3, atol=0)
+        if not even:
             return None
         steps.append((step, axis[0]))
     (dx, x0), (dy, y0) = steps
-    return np.array([dx, 0.0, x0, 0.0, dy, y0])
+    return np.array([dx, 0.0, x0, 0.0, dy, y0]) if dx * dy != 0 else None
+
+
+def as_slices(key: Key) -> tuple[slice, ...]:
+    """A key whose integers are slices of one."""
+    return tuple(one if isinstance(one, slice) else slice(one, one + 1) for one in key)
+
+
+def without_integers(block: np.ndarray, key: Key) -> np.ndarray:
+    """What `as_slices(key)` selects without the axes that are integers in `key`."""
+    found: np.ndarray = block[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
+    return found
+
+
+def same(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
+    """The dataset, if it still has the shape that it had. Raises FormatError."""
+    node = dataset(file, name, path)
+    if node.shape != shape:
+        raise FormatError(f"{path}: '{name}' is {node.shape} and was {shape} when it was opened; open the file anew")
+    return node
 
 
 def _read(
@@ -70,23 +121,42 @@ def _read(
     dtype: np.dtype,
     key: Key,
 ) -> np.ndarray:
-    """A block of the frames (time, [z,] y, x, channel) of one sample."""
-    times = key[0] if isinstance(key[0], slice) else slice(key[0], key[0] + 1)
-    count = len(range(*times.indices(shape[0])))
-    block = np.empty((count, *shape[1:]), dtype)
-    at = 0
+    """A block of the frames (time, [z,] y, x, channel) of one sample; no more than it is read."""
+    times, *inner, channels = as_slices(key)
+    wanted = range(shape[-1])[channels]
+    block = np.empty([len(range(n)[one]) for n, one in zip(shape, as_slices(key), strict=True)], dtype)
+    start = 0
     with h5py.File(path, "r") as file:
         for field in fields:
-            node = file[field.path]
-            values = node[sample, times] if field.in_samples else node[times]
-            missing = [axis + 1 for axis, there in enumerate(field.axes) if not there]
-            values = np.expand_dims(values, missing) if missing else values
-            values = values.reshape(count, *values.shape[1 : spatial + 1], -1)
-            values = values.transpose(0, *range(spatial, 0, -1), spatial + 1)
-            if spatial == 1:
-                values = values[:, None]
-            block[..., at : at + len(field.names)] = values
-            at += len(field.names)
-    inner = (slice(None) if isinstance(key[0], slice) else 0, *key[1:])
-    found: np.ndarray = block[inner]
-    return found
+            mine = [channel - start for channel in wanted if 0 <= channel - start < len(field.names)]
+            if mine:
+                values = _values(file, field, path, sample, times, inner[::-1][:spatial])
+                block[..., [wanted.index(channel + start) for channel in mine]] = values[..., mine]
+            start += len(field.names)
+    return without_integers(block, key)
+
+
+def _values(file: h5py.File, field: Field, path: Path, sample: int, times: slice, inner: Sequence[slice]) -> np.ndarray:
+    """A block of one field : (time, [z,] y, x, component), of one point along axes in which it does not vary.
+
+    inner : what to read along x [, y [, z]].
+    """
+    node = same(file, field.path, field.shape, path)
+    lead: list[int | slice] = [sample, times] if field.in_samples else [times]
+    sizes = iter(node.shape[len(lead) :])
+    index = [one if next(sizes) > 1 else slice(0, 1) for one, there in zip(inner, field.axes, strict=True) if there]
+    values = node[(*lead, *index)]
+    missing = [axis + 1 for axis, there in enumerate(field.axes) if not there]
+    values = np.expand_dims(values, missing) if missing else values
+    values = values.reshape(*values.shape[: len(inner) + 1], len(field.names))
+    values = values.transpose(0, *range(len(inner), 0, -1), len(inner) + 1)
+    return values[:, None] if len(inner) == 1 else values
+
+
+def _read_array(
+    path: Path, name: str, lead: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype, key: Key
+) -> np.ndarray:
+    """A block of one array as it is stored."""
+    with h5py.File(path, "r") as file:
+        block = np.asarray(same(file, name, shape, path)[(*lead, *as_slices(key))], dtype=dtype)
+    return without_integers(block, key)

@@ -12,7 +12,9 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.fluid.grids import Field, even_view, lazy_frames
+from sciworld.domains.fluid.grids import Field, even_view, frame_field, lazy_array, lazy_frames, require_plausible
+from sciworld.domains.fluid.times import count, counted
+from sciworld.domains.hdf5 import dataset, numbers, opened
 from sciworld.errors import FormatError
 
 FLOW = ("density", "pressure", "Vx", "Vy", "Vz")
@@ -25,8 +27,9 @@ def is_pdebench(file: h5py.File) -> bool:
 
 def read_pdebench(path: Path) -> list[xr.Dataset]:
     """One recording a sample, its frames still in the file. Raises FormatError where the layout is broken."""
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         if "0000" in file:
+            require_plausible(path, len(file), 1)
             return [_grouped(file, path, name) for name in sorted(file) if isinstance(file[name], h5py.Group)]
         if "velocity" in file:
             return _incompressible(file, path)
@@ -41,12 +44,14 @@ def _flow(file: h5py.File) -> list[str]:
 
 def _stacked(file: h5py.File, path: Path, names: Sequence[str]) -> list[xr.Dataset]:
     """Arrays (sample, time, x [, y [, z]]), a coordinate an axis; Darcy flow has one time, and `nu` (sample, x, y)."""
-    shape = file[names[0]].shape
+    shape = frame_field(file, names[0], path).shape
     for name in names:
-        if file[name].shape != shape:
-            raise FormatError(f"{path}: '{name}' is {file[name].shape} and '{names[0]}' {shape}; fields share one grid")
+        held = frame_field(file, name, path).shape
+        if held != shape:
+            raise FormatError(f"{path}: '{name}' is {held} and '{names[0]}' {shape}; fields share one grid")
     if not 3 <= len(shape) <= 5:
         raise FormatError(f"{path}: '{names[0]}' is {shape}; expected (sample, time, x [, y [, z]])")
+    require_plausible(path, *shape[:2])
     sizes = shape[2:]
     axes = [_axis(file, f"{letter}-coordinate", path) for letter in "xyz"[: len(sizes)]]
     for letter, axis, size in zip("xyz", axes, sizes, strict=False):
@@ -59,23 +64,30 @@ def _stacked(file: h5py.File, path: Path, names: Sequence[str]) -> list[xr.Datas
     for sample in range(shape[0]):
         frames = lazy_frames(path, fields, sample, shape[1], sizes)
         ds = _recording(path, sample, frames, time, names, axes, facts, notes)
-        found.append(ds.assign(nu=(("nu_x", "nu_y"), file["nu"][sample])) if "nu" in file else ds)
+        found.append(ds.assign(nu=_constant(file, "nu", path, sample, ("x", "y"), shape[0])) if "nu" in file else ds)
     return found
+
+
+def _constant(file: h5py.File, name: str, path: Path, sample: int, axes: Sequence[str], samples: int) -> xr.Variable:
+    """One sample of an array that does not vary in time, with dimensions of its own."""
+    node = dataset(file, name, path)
+    if node.ndim != 1 + len(axes) or node.shape[0] != samples:
+        raise FormatError(f"{path}: '{name}' is {node.shape}; expected (sample, {', '.join(axes)}), {samples} samples")
+    return xr.Variable([f"{name}_{axis}" for axis in axes], lazy_array(path, node, sample))
 
 
 def _grouped(file: h5py.File, path: Path, name: str) -> xr.Dataset:
     """A group with `data` (time, x [, y], channel), `grid/x`, `grid/y`, `grid/t`."""
     group = file[name]
-    if "data" not in group:
-        raise FormatError(f"{path}: group '{name}' has no 'data'; copy the file anew")
-    data = group["data"]
+    data = frame_field(group, "data", path)
     sizes = data.shape[1:-1]
     if not 1 <= len(sizes) <= 3:
         raise FormatError(f"{path}: '{name}/data' is {data.shape}; expected (time, x [, y [, z]], channel)")
+    require_plausible(path, 1, len(data))
     axes = [_axis(group, f"grid/{letter}", path) for letter in "xyz"[: len(sizes)]]
     time, notes = _time(_axis(group, "grid/t", path), len(data), path)
     names = [f"data_{k}" for k in range(data.shape[-1])] if data.shape[-1] > 1 else ["data"]
-    field = Field(f"{name}/data", False, True, (True,) * len(sizes), tuple(names), data.dtype)
+    field = Field(f"{name}/data", False, True, (True,) * len(sizes), tuple(names), data.dtype, data.shape)
     frames = lazy_frames(path, [field], 0, len(data), sizes)
     config = group.attrs.get("config", file.attrs.get("config", ""))
     ds = _recording(path, name, frames, time, names, axes, {}, notes)
@@ -84,41 +96,52 @@ def _grouped(file: h5py.File, path: Path, name: str) -> xr.Dataset:
 
 def _incompressible(file: h5py.File, path: Path) -> list[xr.Dataset]:
     """`velocity` (sample, time, x, y, 2), `particles` (.., 1), `force` (sample, x, y, 2), `t` (sample, time)."""
-    samples, times, *sizes, components = file["velocity"].shape
-    if len(sizes) != 2 or components != 2 or file["particles"].shape != (samples, times, *sizes, 1):
-        raise FormatError(f"{path}: velocity is {file['velocity'].shape}, particles {file['particles'].shape}")
-    velocity = Field("velocity", True, True, (True, True), ("velocity_x", "velocity_y"), file["velocity"].dtype)
-    particles = Field("particles", True, True, (True, True), ("particles",), file["particles"].dtype)
+    held = {name: frame_field(file, name, path) for name in ("velocity", "particles")}
+    shape = held["velocity"].shape
+    if len(shape) != 5 or shape[4] != 2 or held["particles"].shape != (*shape[:4], 1):
+        raise FormatError(
+            f"{path}: velocity is {shape}, particles {held['particles'].shape}; expected (sample, time, x, y, 2 and 1)"
+        )
+    samples, times, *sizes = shape[:4]
+    require_plausible(path, samples, times)
+    clock = numbers(file, "t", path)
+    if clock.ndim != 2 or len(clock) != samples:
+        raise FormatError(f"{path}: 't' is {clock.shape}; expected (sample, time), {samples} samples")
+    components = {"velocity": ("velocity_x", "velocity_y"), "particles": ("particles",)}
+    velocity, particles = (
+        Field(name, True, True, (True, True), components[name], node.dtype, node.shape) for name, node in held.items()
+    )
     names = [*velocity.names, *particles.names]
     found = []
     for sample in range(samples):
-        time, notes = _time(np.asarray(file["t"][sample], dtype=np.float64), times, path)
+        time, notes = _time(clock[sample], times, path)
         frames = lazy_frames(path, [velocity, particles], sample, times, sizes)
         ds = _recording(path, sample, frames, time, names, [None, None], {}, notes)
         if "force" in file:
-            ds = ds.assign(force=(("force_x", "force_y", "force_component"), file["force"][sample]))
+            ds = ds.assign(force=_constant(file, "force", path, sample, ("x", "y", "component"), samples))
         found.append(ds)
     return found
 
 
 def _field(file: h5py.File, name: str, in_samples: bool, spatial: int) -> Field:
-    return Field(name, in_samples, True, (True,) * spatial, (name,), file[name].dtype)
+    node = file[name]
+    return Field(name, in_samples, True, (True,) * spatial, (name,), node.dtype, node.shape)
 
 
 def _axis(node: Any, name: str, path: Path) -> np.ndarray | None:
     """A coordinate : (point,) float64, or None if the file has none."""
     if name not in node:
         return None
-    axis = np.asarray(node[name][()], dtype=np.float64)
+    axis = numbers(node, name, path)
     if axis.ndim != 1:
         raise FormatError(f"{path}: '{name}' is {axis.shape}; a coordinate is a list of numbers")
     return axis
 
 
-def _time(axis: np.ndarray | None, frames: int, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Time of each frame (time,) s. The coordinate may hold one more: the end of the last step."""
+def _time(axis: np.ndarray | None, frames: int, path: Path) -> tuple[np.ndarray | None, list[str]]:
+    """Time of each frame (time,) s; None if not stated. The coordinate may hold one more: the end of the last step."""
     if axis is None:
-        return np.arange(frames, dtype=np.float64), ["the file states no times: frames are counted"]
+        return None, ["the file states no times: frames are counted"]
     if len(axis) == frames + 1:
         return axis[:-1], [f"the time coordinate holds {len(axis)} values for {frames} frames; the last is left out"]
     if len(axis) != frames:
@@ -130,7 +153,7 @@ def _recording(
     path: Path,
     sample: int | str,
     frames: Any,
-    time: np.ndarray,
+    time: np.ndarray | None,
     names: Sequence[str],
     axes: Sequence[np.ndarray | None],
     facts: dict[str, float],
@@ -138,9 +161,9 @@ def _recording(
 ) -> xr.Dataset:
     view = even_view(axes[0], axes[1]) if len(axes) > 1 and axes[0] is not None and axes[1] is not None else None
     table = ColumnTable(tuple(Column(name, "1", role="measured") for name in facts))
-    return recording.make(
+    ds = recording.make(
         frames,
-        time,
+        count(frames.shape[0]) if time is None else time,
         channels=ColumnTable(tuple(Column(name, "1", role="measured") for name in names)),
         session=f"{path.stem}/{sample}",
         source=path.name,
@@ -152,3 +175,4 @@ def _recording(
         covariates=facts or None,
         covariate_table=table if facts else None,
     )
+    return counted(ds) if time is None else ds

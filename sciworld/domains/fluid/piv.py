@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from sciworld.domains.fluid.grids import even_view
+from sciworld.domains.hdf5 import numbers, opened
 from sciworld.errors import FormatError
 
 
@@ -92,15 +92,21 @@ def read_davis(path: Path) -> Vectors:
 
 def read_pivlab(path: Path) -> Vectors:
     """PIVlab's .mat of MATLAB 7.3: `x_k`, `y_k`, `u_k`, `v_k`, `typevector_k` of each field k; type 1 is good."""
-    with h5py.File(path, "r") as file:
-        numbers = sorted(int(name[2:]) for name in file if re.fullmatch(r"u_\d+", name))
-        if not numbers:
+    with opened(path) as file:
+        steps = sorted(int(name[2:]) for name in file if re.fullmatch(r"u_[0-9]{1,9}", name))
+        if not steps:
             raise FormatError(f"{path}: no u_0, v_0, ...; export the vectors from PIVlab's session as a .mat of fields")
         fields, dropped = [], 0
-        for k in numbers:
+        for k in steps:
             # MATLAB counts down the columns: what h5py calls rows are columns.
-            x, y, u, v = (np.asarray(file[f"{name}_{k}"][()], dtype=np.float64).T for name in "xyuv")
-            kind = np.asarray(file[f"typevector_{k}"][()], dtype=np.float64).T if f"typevector_{k}" in file else None
+            x, y, u, v = (numbers(file, f"{name}_{k}", path).T for name in "xyuv")
+            kind = numbers(file, f"typevector_{k}", path).T if f"typevector_{k}" in file else None
+            if (
+                x.ndim != 2
+                or not x.shape == y.shape == u.shape == v.shape
+                or (kind is not None and kind.shape != x.shape)
+            ):
+                raise FormatError(f"{path}: x, y, u, v of field {k} are not of one shape; export them anew")
             rows, cols = x[0], y[:, 0]
             if not ((x == rows).all() and (y == cols[:, None]).all()):
                 rows, cols = x[:, 0], y[0]
@@ -110,13 +116,13 @@ def read_pivlab(path: Path) -> Vectors:
             kind = np.ones_like(u) if kind is None else kind
             dropped += int((kind != 1).sum())
             fields.append(np.stack([*(np.where(kind == 1, part, np.nan) for part in (u, v)), kind], axis=-1))
-            if k == numbers[0]:
+            if k == steps[0]:
                 first = (rows, cols)
             elif not (np.array_equal(first[0], rows) and np.array_equal(first[1], cols)):
-                raise FormatError(f"{path}: field {k} is on another grid than field {numbers[0]}; export them apart")
+                raise FormatError(f"{path}: field {k} is on another grid than field {steps[0]}; export them apart")
         note = f"{dropped} of {sum(one[..., 0].size for one in fields)} vectors are invalid, and NaN"
         # `calxy` and `caluv` turn pixels into m and m/s; 1 if nothing was calibrated.
-        scales = [file[name][()].item() if name in file else 1.0 for name in ("calxy", "caluv")]
+        scales = [numbers(file, name, path).item() if name in file else 1.0 for name in ("calxy", "caluv")]
         return Vectors(
             "a PIVlab session", ("u", "v", "typevector"), ("pixel", "pixel", "1"), np.stack(fields), *first,
             notes=(note, f"velocities are in pixels a frame; the session's calibration is calxy {scales[0]:g}, "

@@ -1,14 +1,14 @@
-"""Files of flows become recordings: fields on grids (The Well, PDEBench) and vectors from particle images."""
+"""Files of flows become recordings: fields on grids (The Well, PDEBench), particle images, and vectors from them."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import xarray as xr
 
@@ -16,12 +16,16 @@ from sciworld import config, recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.base import reading
+from sciworld.domains.fluid.images import is_folder_of_images, read_images
 from sciworld.domains.fluid.jhtdb import is_jhtdb, read_jhtdb
 from sciworld.domains.fluid.netcdf import read_netcdf
 from sciworld.domains.fluid.pdebench import is_pdebench, read_pdebench
+from sciworld.domains.fluid.pictures import picture_kind
 from sciworld.domains.fluid.piv import Vectors, read_davis, read_insight, read_openpiv, read_pivlab
+from sciworld.domains.fluid.times import counted
 from sciworld.domains.fluid.well import is_well, read_well
-from sciworld.errors import FormatError, SettingsError
+from sciworld.domains.hdf5 import opened
+from sciworld.errors import FormatError, SciworldError, SettingsError
 
 FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {
     "well": read_well,
@@ -35,36 +39,56 @@ VECTORS: dict[str, Callable[[Path], Vectors]] = {
     "davis": read_davis,
     "pivlab": read_pivlab,
 }
+IMAGES = "images"
+READERS = (*FIELDS, *VECTORS, IMAGES)
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TEXT = (".txt", ".vec", ".dat")
 
 
 @dataclass(frozen=True)
 class FluidOptions:
-    """What the user states about files of vectors: what they do not say.
+    """What the user states about files of vectors or images: what they do not say.
 
     Parameters
     ----------
-    frame_seconds : seconds from one field to the next; without it successive fields are counted.
+    frame_seconds : from one field, image or pair of images to the next; without it they are counted.
+    pulse_seconds : from the first to the second image of a pair.
     session, licence, citation : texts of the recordings; the session is the file's name unless given.
     """
 
     frame_seconds: float | None = None
+    pulse_seconds: float | None = None
     session: str = ""
     licence: str = ""
     citation: str = ""
 
     def __post_init__(self) -> None:
-        step = self.frame_seconds
-        require(step is None or (math.isfinite(step) and step > 0), f"frame_seconds is {step}; use a positive number")
+        for name in ("frame_seconds", "pulse_seconds"):
+            value = getattr(self, name)
+            require(value is None or (math.isfinite(value) and value > 0), f"{name} is {value}; use a positive number")
+        frame, pulse = self.frame_seconds, self.pulse_seconds
+        require(
+            frame is None or pulse is None or pulse < frame,
+            f"pulse_seconds is {pulse}, frame_seconds {frame}; the second image of a pair comes before the next pair",
+        )
 
 
 def kind_of(path: Path) -> str | None:
-    """The format of a file by what it holds, never by its name alone; None if it is none of a flow."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        head = file.read(4096)
+    """The format of a file by what it holds, never by its name alone; None if it is none of a flow.
+
+    A folder of BMP, JPEG or PNG files is one of images. TIFF files are so only if the reader is named.
+    """
+    try:
+        if path.is_dir():
+            return IMAGES if is_folder_of_images(path) else None
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be opened ({error}); mend the path or its permissions") from error
+    if picture_kind(head) in ("BMP", "JPEG", "PNG"):
+        return IMAGES
     if head.startswith(HDF5):
         return _kind_of_hdf5(path)
     if head.startswith(b"CDF"):
@@ -77,19 +101,32 @@ def kind_of(path: Path) -> str | None:
 
 
 def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: Any) -> list[xr.Dataset]:
-    """Read files of a flow: one recording a trajectory or sample; of vector fields one recording of all the files.
+    """Read files of a flow: one recording a trajectory or sample; of vector fields or images one recording of all.
 
-    path : a file, or a list of files with successive vector fields. reader : a name in FIELDS or VECTORS, in place of
-    the one that the file shows. options : the fields of `FluidOptions`.
+    path : a file, a list of files with successive vector fields or images, or a folder of images. reader : a name in
+    READERS, in place of the one that the file shows. options : the fields of `FluidOptions`.
     Raises FormatError naming the file, SettingsError for an option or reader that nobody knows.
     """
     settings = config.from_dict(FluidOptions, options, "read")
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
     if not paths:
         raise SettingsError("read: an empty list of files; give at least one")
-    if reader and reader not in FIELDS | VECTORS:
-        raise SettingsError(f"no reader '{reader}' of flows; there are {', '.join(FIELDS | VECTORS)}")
-    kinds = [_kind(one, reader) for one in paths]
+    if reader and reader not in READERS:
+        raise SettingsError(f"no reader '{reader}' of flows; there are {', '.join(READERS)}")
+    with _naming(paths[0]):
+        return _read(paths[0] if isinstance(path, str | Path) else paths, paths, reader, settings)
+
+
+def _read(path: Path | list[Path], paths: list[Path], reader: str, settings: FluidOptions) -> list[xr.Dataset]:
+    """The recordings of `paths`, which `path` is one of, or all."""
+    first = _kind(paths[0], reader)
+    if first == IMAGES:
+        with reading(paths[0], IMAGES):
+            found = read_images(path, settings.frame_seconds, settings.pulse_seconds)
+        return [_stated(found[0], settings, None)]
+    if settings.pulse_seconds is not None:
+        raise SettingsError(f"{paths[0]}: is {first}, no images; leave out pulse_seconds")
+    kinds = [first, *(_kind(one, reader) for one in paths[1:])]
     if kinds[0] in FIELDS:
         if len(paths) > 1:
             raise FormatError(f"{paths[1]}: files of this format hold whole films; read them one by one")
@@ -101,22 +138,35 @@ def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: A
     vectors = []
     for one, kind in zip(paths, kinds, strict=True):
         if kind not in VECTORS:
-            raise FormatError(f"{one}: is {kind}, which holds a whole film; read it alone")
+            raise FormatError(f"{one}: is {kind}, which is no vector field as {paths[0].name} is; read it alone")
         with reading(one, f"{kind} vectors"):
             vectors.append(VECTORS[kind](one))
     return [_stated(_film(vectors, paths, settings), settings, None)]
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of ours that do not name the file, since a table or a recording was at fault, do so."""
+    try:
+        yield
+    except SettingsError:
+        raise
+    except SciworldError as error:
+        if path.name in str(error) or isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _kind(path: Path, reader: str) -> str:
     with reading(path, "a flow"):
         kind = reader or kind_of(path)
     if not kind:
-        raise FormatError(f"{path}: no format of a flow; name the reader: {', '.join(FIELDS | VECTORS)}")
+        raise FormatError(f"{path}: no format of a flow; name the reader: {', '.join(READERS)}")
     return kind
 
 
 def _kind_of_hdf5(path: Path) -> str | None:
-    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    with reading(path, "an HDF5 file"), opened(path) as file:
         if is_well(file):
             return "well"
         if is_jhtdb(file):
@@ -163,7 +213,7 @@ def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> 
         for name, units in zip(first.names, first.units, strict=True)
     ]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return recording.make(
+    ds = recording.make(
         frames,
         time,
         channels=ColumnTable(tuple(columns)),
@@ -175,6 +225,7 @@ def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> 
         view=first.view,
         view_units="" if first.view is None else first.length,
     )
+    return counted(ds) if settings.frame_seconds is None and len(frames) > 1 else ds
 
 
 def _named(notes: Sequence[str], path: Path, files: int) -> list[str]:

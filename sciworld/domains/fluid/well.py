@@ -7,7 +7,6 @@ variables of its own; time-varying scalars become controls, constant ones covari
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.fluid.grids import Field, even_view, lazy_frames
+from sciworld.domains.fluid.grids import Field, even_view, frame_field, lazy_array, lazy_frames, require_plausible
+from sciworld.domains.hdf5 import dataset, numbers, opened
 from sciworld.errors import FormatError
 
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
@@ -30,7 +30,7 @@ def is_well(file: h5py.File) -> bool:
 
 def read_well(path: Path) -> list[xr.Dataset]:
     """One recording a trajectory, its frames still in the file. Raises FormatError where the layout is broken."""
-    with h5py.File(path, "r") as file:
+    with opened(path) as file:
         whole = _Whole(file, path)
         return [whole.trajectory(index) for index in range(whole.trajectories)]
 
@@ -40,15 +40,16 @@ class _Whole:
 
     def __init__(self, file: h5py.File, path: Path) -> None:
         self.file, self.path = file, path
-        self.trajectories = int(self._attribute(file, "n_trajectories"))
+        self.trajectories = self._count("n_trajectories")
         dimensions = self._node("dimensions")
-        self.spatial = [_text(name) for name in self._attribute(dimensions, "spatial_dims")]
+        self.spatial = [_text(name) for name in np.ravel(self._attribute(dimensions, "spatial_dims"))]
         if not 1 <= len(self.spatial) <= 3:
             raise FormatError(f"{path}: {len(self.spatial)} spatial dimensions; frames have 1, 2 or 3")
-        if self.trajectories < 1:
-            raise FormatError(f"{path}: n_trajectories is {self.trajectories}; there is nothing to read")
         self.time = self._times()
-        self.sizes = self._sizes()
+        require_plausible(path, self.trajectories, self.time.shape[-1])
+        self.axes = {name: self._axis(name) for name in self.spatial}
+        self.sizes = tuple(axis.shape[-1] for axis in self.axes.values())
+        self.view = self._view()
         self.fields = [self._field(order, name) for order in range(3) for name in self._names(ORDERS[order])]
         self.moving = [field for field in self.fields if field.in_time]
         if not self.moving:
@@ -58,7 +59,6 @@ class _Whole:
         """The recording of one trajectory."""
         time = self.time[index] if self.time.ndim == 2 else self.time
         controls, covariates, notes = self._scalars(index, len(time))
-        view = self._view()
         names = list(itertools.chain.from_iterable(field.names for field in self.moving))
         covariate_columns = tuple(Column(name, "1", role="measured") for name in covariates)
         ds = recording.make(
@@ -70,14 +70,16 @@ class _Whole:
             licence="",
             citation="",
             history="; ".join([f"read {self.path.name} as trajectory {index} of The Well's layout", *notes]),
-            view=view,
-            view_units="" if view is None else "1",
+            view=self.view,
+            view_units="" if self.view is None else "1",
             covariates=covariates or None,
             covariate_table=ColumnTable(covariate_columns) if covariates else None,
             **self._control_parts(controls, time),
         )
         ds = ds.assign({field.path.replace("/", "_"): self._constant(field, index) for field in self._constants()})
-        return ds.assign(self._boundaries()).assign_attrs(self._facts())
+        grids = {f"grid_{name}": _own_axes(f"grid_{name}", axis) for name, axis in self.axes.items()}
+        facts = {key: _text(self.file.attrs.get(key, "")) for key in ("dataset_name", "grid_type")}
+        return ds.assign(grids).assign(self._boundaries()).assign_attrs(facts)
 
     def _node(self, name: str) -> Any:
         if name not in self.file:
@@ -89,6 +91,12 @@ class _Whole:
             raise FormatError(f"{self.path}: '{node.name}' has no attribute '{name}'; The Well's layout states it")
         return node.attrs[name]
 
+    def _count(self, name: str) -> int:
+        value = np.ravel(self._attribute(self.file, name))
+        if value.dtype.kind not in "iu" or value.size != 1:
+            raise FormatError(f"{self.path}: {name} is {value}; it is one whole number")
+        return int(value[0])
+
     def _names(self, group: str) -> list[str]:
         """The names in a group, which may be missing or empty."""
         if group not in self.file:
@@ -98,26 +106,25 @@ class _Whole:
 
     def _times(self) -> np.ndarray:
         """Seconds : (time,) or (trajectory, time) float64."""
-        time = np.asarray(self._node("dimensions/time")[()], dtype=np.float64)
+        time = numbers(self.file, "dimensions/time", self.path)
         if time.ndim not in (1, 2) or (time.ndim == 2 and len(time) != self.trajectories):
             raise FormatError(
                 f"{self.path}: dimensions/time is {time.shape}; expected (time,) or ({self.trajectories}, time)"
             )
         return time
 
-    def _sizes(self) -> tuple[int, ...]:
-        """Points along each spatial dimension."""
-        sizes = []
-        for name in self.spatial:
-            axis = self._node(f"dimensions/{name}")
-            if axis.attrs.get("time_varying", False):
-                raise FormatError(f"{self.path}: dimensions/{name} moves in time; only fixed grids are read")
-            sizes.append(int(axis.shape[-1]))
-        return tuple(sizes)
+    def _axis(self, name: str) -> np.ndarray:
+        """Coordinates along one spatial dimension : ([trajectory,] point)."""
+        axis = numbers(self.file, f"dimensions/{name}", self.path)
+        if self.file[f"dimensions/{name}"].attrs.get("time_varying", False):
+            raise FormatError(f"{self.path}: dimensions/{name} moves in time; only fixed grids are read")
+        if axis.ndim == 0:
+            raise FormatError(f"{self.path}: dimensions/{name} is one number; a dimension has a list of them")
+        return axis
 
     def _field(self, order: int, name: str) -> Field:
         path = f"{ORDERS[order]}/{name}"
-        node, n = self._node(path), len(self.spatial)
+        node, n = dataset(self.file, path, self.path), len(self.spatial)
         varies = tuple(bool(value) for value in np.ravel(self._attribute(node, "dim_varying")))
         in_samples, in_time = (bool(self._attribute(node, key)) for key in ("sample_varying", "time_varying"))
         if len(varies) != n:
@@ -140,15 +147,15 @@ class _Whole:
         for (what, size), held in zip(stated, node.shape, strict=False):
             if held != size:
                 raise FormatError(f"{self.path}: '{path}' holds {held} {what}; the file states {size}")
-        if node.dtype.name not in recording.FRAME_DTYPES:
-            raise FormatError(f"{self.path}: '{path}' is {node.dtype}; save it as float32 or float64")
+        if in_time:
+            frame_field(self.file, path, self.path)
         parts = itertools.product(self.spatial, repeat=order)
         names = tuple(f"{name}_{''.join(part)}" if part else name for part in parts)
         if len(names) != int(np.prod(node.shape[node.ndim - order :], dtype=int)):
             raise FormatError(
                 f"{self.path}: '{path}' has components {node.shape[node.ndim - order :]}, not {len(names)}"
             )
-        return Field(path, in_samples, in_time, axes, names, node.dtype)
+        return Field(path, in_samples, in_time, axes, names, node.dtype, node.shape)
 
     def _scalars(self, index: int, times: int) -> tuple[dict[str, np.ndarray], dict[str, float], list[str]]:
         """Controls by name : (time,), covariates by name, and contradictions between them, of one trajectory."""
@@ -160,8 +167,8 @@ class _Whole:
             if isinstance(value, int | float | np.number):
                 covariates[_text(name)] = float(value)
         for name in self._names("scalars"):
-            node = self._node(f"scalars/{name}")
-            values = np.asarray(node[()], dtype=np.float64)
+            values = numbers(self.file, f"scalars/{name}", self.path)
+            node = self.file[f"scalars/{name}"]
             if self._attribute(node, "sample_varying"):
                 if values.ndim == 0 or len(values) != self.trajectories:
                     raise FormatError(
@@ -197,16 +204,16 @@ class _Whole:
         """Columns and rows to x and y, where the grid is even and Cartesian; None elsewhere."""
         if len(self.spatial) < 2 or _text(self.file.attrs.get("grid_type", "")) != "cartesian":
             return None
-        return even_view(*(np.asarray(self.file[f"dimensions/{name}"][()]) for name in self.spatial[:2]))
+        return even_view(*(self.axes[name] for name in self.spatial[:2]))
 
     def _constants(self) -> list[Field]:
         return [field for field in self.fields if not field.in_time]
 
     def _constant(self, field: Field, index: int) -> xr.Variable:
         """A field that does not vary in time, its axes as in the file but for the sample's."""
-        values = self.file[field.path][index] if field.in_samples else self.file[field.path][()]
-        dims = [f"{field.path.split('/')[1]}_{k}" for k in range(np.ndim(values))]
-        return xr.Variable(dims, np.asarray(values), {"axes": self.spatial, "axis_varies": list(field.axes)})
+        values = lazy_array(self.path, self.file[field.path], index if field.in_samples else None)
+        facts = {"axes": self.spatial, "axis_varies": list(field.axes)}
+        return _own_axes(field.path.split("/", 1)[1], values, facts)
 
     def _boundaries(self) -> dict[str, xr.Variable]:
         """Masks and values of the boundary conditions, with what they are as attributes."""
@@ -219,15 +226,14 @@ class _Whole:
             }
             for part in ("mask", "values"):
                 if part in group:
-                    values = group[part][()]
                     key = f"boundary_{name}_{part}"
-                    found[key] = xr.Variable([f"{key}_{k}" for k in range(values.ndim)], values, attributes)
+                    found[key] = _own_axes(key, lazy_array(self.path, dataset(group, part, self.path)), attributes)
         return found
 
-    def _facts(self) -> dict[str, str]:
-        kept = {key: _text(self.file.attrs.get(key, "")) for key in ("dataset_name", "grid_type")}
-        axes = {name: np.asarray(self.file[f"dimensions/{name}"][()], float).ravel().tolist() for name in self.spatial}
-        return {**kept, "axes": json.dumps(axes)}
+
+def _own_axes(name: str, values: Any, attributes: dict[str, Any] | None = None) -> xr.Variable:
+    """A variable whose dimensions no other variable has."""
+    return xr.Variable([f"{name}_{k}" for k in range(values.ndim)], values, attributes)
 
 
 def _kept(varies: tuple[bool, ...], axes: tuple[bool, ...]) -> list[bool]:

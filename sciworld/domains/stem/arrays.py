@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import math
+import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from sciworld.domains.base import reading
+from sciworld.domains.hdf5 import MOST
+from sciworld.domains.stem.blocks import Blocks
+from sciworld.domains.stem.npy import npy, zipped
 from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
+from sciworld.lazy import Key
 
 
 def load_npy(path: Path, options: ReadOptions) -> Raw:
     """A .npy file of (y, x), (time, y, x) or (time, y, x, channel)."""
-    # np.load leaves a file open if it fails on a path.
-    with reading(path, "a NumPy array"), path.open("rb") as file:
-        return Raw(stack(np.load(file, allow_pickle=False), path), "a NumPy array")
+    with reading(path, "a NumPy array"):
+        return Raw(stack(npy(path)), "a NumPy array")
 
 
 def load_npz(path: Path, options: ReadOptions) -> Raw:
     """A .npz file: `frames` (or the only array, or `array=`), and, if they are there, `time` (s), `pixel_size` (A)."""
-    with reading(path, "a NumPy archive"), path.open("rb") as file:
-        arrays = dict(np.load(file, allow_pickle=False))
-        time, size = arrays.pop("time", None), arrays.pop("pixel_size", None)
-        frames = arrays[pick(sorted(arrays), options.array, "frames", path)]
+    with reading(path, "a NumPy archive"), zipfile.ZipFile(path) as archive:
+        arrays = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        time, size = (_small(archive, name, path) if name in arrays else None for name in ("time", "pixel_size"))
+        names = sorted(set(arrays) - {"time", "pixel_size"})
+        frames = zipped(archive, f"{pick(names, options.array, 'frames', path)}.npy", path)
         if size is not None and (size.size != 1 or not size.item() > 0):
             raise FormatError(f"{path}: pixel_size is {size}; store one positive number, in A")
         step = None if size is None else (float(size.item()), float(size.item()))
         if time is not None:
             time = time.astype(np.float64).reshape(-1)
-        return Raw(stack(frames, path), "a NumPy archive", step=step, time=time)
+        return Raw(stack(frames), "a NumPy archive", step=step, time=time)
 
 
 def load_zarr(path: Path, options: ReadOptions) -> Raw:
@@ -38,14 +44,34 @@ def load_zarr(path: Path, options: ReadOptions) -> Raw:
     import zarr
 
     with reading(path, "a Zarr array"):
-        node = zarr.open(path, mode="r")
+        node, name = zarr.open(path, mode="r"), ""
         if isinstance(node, zarr.Group):
-            node = node[pick(sorted(node.array_keys()), options.array, "frames", path)]
+            name = pick(sorted(node.array_keys()), options.array, "frames", path)
+            node = node[name]
         if not isinstance(node, zarr.Array):
             raise FormatError(f"{path}: '{options.array}' is not an array; name one with array=")
         absent = math.prod(node.cdata_shape) - node.nchunks_initialized if not node.shards else 0
         notes = (f"{absent} chunks are absent and read as {node.fill_value}",) if absent else ()
-        return Raw(stack(np.asarray(node[...]), path), "a Zarr array", notes=notes)
+        dtype = node.dtype.newbyteorder("=")
+        frames = Blocks(path, node.shape, dtype, partial(_read_zarr, path, name, node.shape, dtype))
+        return Raw(stack(frames), "a Zarr array", notes=notes)
+
+
+def _read_zarr(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
+    import zarr
+
+    node = zarr.open_array(path / name, mode="r")
+    if node.shape != shape:
+        raise FormatError(f"{path}: is {node.shape} and was {shape} when it was opened; open it anew")
+    return np.asarray(node[key]).astype(dtype, copy=False)
+
+
+def _small(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    """A member that is read whole."""
+    values = zipped(archive, f"{name}.npy", path)
+    if math.prod(values.shape) > MOST:
+        raise FormatError(f"{path}: '{name}' has {values.shape} values, at most {MOST} are expected; mend the file")
+    return values.read(tuple(slice(0, n) for n in values.shape))
 
 
 def pick(names: list[str], wanted: str, usual: str, path: Path) -> str:

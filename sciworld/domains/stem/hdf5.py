@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from sciworld.domains.base import reading
+from sciworld.domains.hdf5 import dataset, opened
 from sciworld.domains.stem.arrays import pick
+from sciworld.domains.stem.blocks import Blocks
 from sciworld.domains.stem.nion import interpret
 from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
+from sciworld.lazy import Key
 
 
 def load_hdf5(path: Path, options: ReadOptions) -> Raw:
     """An HDF5 file with `nn_input` and `defect_coord_*`, or of Nion, or with one array that can be frames."""
-    with reading(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    with reading(path, "an HDF5 file"), opened(path) as file:
         if "nn_input" in file and not options.array:
             return _labelled(file, path)
         images: list[str] = []
@@ -25,18 +29,31 @@ def load_hdf5(path: Path, options: ReadOptions) -> Raw:
         name = pick(images, options.array, "data", path)
         node = file[name]
         if "properties" in node.attrs:
-            return interpret(node[()], json.loads(node.attrs["properties"]), path)
-        return Raw(stack(node[()], path), f"the HDF5 array '{name}'")
+            return interpret(_blocks(node, path), json.loads(node.attrs["properties"]), path)
+        return Raw(stack(_blocks(node, path)), f"the HDF5 array '{name}'")
 
 
 def _is_image(node: object) -> bool:
     return isinstance(node, h5py.Dataset) and node.dtype.kind in "biuf" and node.ndim >= 2
 
 
+def _blocks(node: h5py.Dataset, path: Path) -> Blocks:
+    shape, dtype = tuple(node.shape), node.dtype.newbyteorder("=")
+    return Blocks(path, shape, dtype, partial(_read, path, node.name, shape, dtype))
+
+
+def _read(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        node = dataset(file, name, path)
+        if node.shape != shape:
+            raise FormatError(f"{path}: '{name}' is {node.shape} and was {shape} when it was opened; open it anew")
+        return np.asarray(node[key]).astype(dtype, copy=False)
+
+
 def _labelled(file: h5py.File, path: Path) -> Raw:
     """`nn_input` (time, y, x, channel) and, for frame k, `defect_coord_k`: rows of column, row and species."""
     data = file["nn_input"]
-    frames = stack(data[()], path)
+    frames = stack(_blocks(data, path))
     notes, facts, step = [], {}, None
     metadata = json.loads(data.attrs.get("metadata", "{}"))
     if "acc voltage" in metadata:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sciworld.domains.base import reading
-from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length
+from sciworld.domains.stem.blocks import Blocks
+from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length, stack
 from sciworld.errors import FormatError, MissingDependencyError
+from sciworld.lazy import Key
 
 _PLUGINS = {
     ".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".mrc": "mrc", ".ser": "tia",
@@ -33,21 +36,28 @@ def load_microscope(path: Path, options: ReadOptions) -> Raw:
     kind = f"a {path.suffix[1:].upper()} file"
     try:
         with reading(path, kind):
-            plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
-            images = [item for item in plugin.file_reader(str(path)) if _is_image(item)]
+            images = _images(path, _PLUGINS[path.suffix.lower()])
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: {path.suffix} files are read through rosettasciio ({error}); pip install 'sciworld[em]'"
         ) from error
-    return interpret(_select(images, options, path), kind, path)
+    number = _select(images, options, path)
+    return interpret(images[number], number, kind, path)
 
 
-def interpret(item: dict[str, Any], kind: str, path: Path) -> Raw:
-    """What one of rosettasciio's dictionaries says: `data`, `axes` and `original_metadata`."""
+def interpret(item: dict[str, Any], number: int, kind: str, path: Path) -> Raw:
+    """What one of rosettasciio's dictionaries says, the image `number`: `data`, `axes` and `original_metadata`."""
     notes: list[str] = []
     axes = sorted(item["axes"], key=lambda axis: axis["index_in_array"])
-    data = np.asarray(item["data"])
-    frames = (data if data.ndim == 3 else data[None])[..., None]
+    data = item["data"]
+    size = path.stat().st_size
+    if path.suffix.lower() != ".emd" and data.nbytes > size:  # HDF5 alone compresses, and knows when it was cut off
+        raise FormatError(
+            f"{path}: truncated, its image takes {data.nbytes} bytes and the file has {size}; copy it anew"
+        )
+    shape, dtype = tuple(data.shape), data.dtype.newbyteorder("=")
+    read = partial(_read, path, _PLUGINS[path.suffix.lower()], number, shape, dtype)
+    frames = stack(Blocks(path, shape, dtype, read))
     steps = [length(axis.get("scale"), axis.get("units")) for axis in axes[-2:]]
     origin = [length(axis.get("offset"), axis.get("units")) or 0.0 for axis in axes[-2:]]
     time = None
@@ -70,19 +80,33 @@ def interpret(item: dict[str, Any], kind: str, path: Path) -> Raw:
     )  # fmt: skip
 
 
+def _images(path: Path, plugin: str) -> list[dict[str, Any]]:
+    """The images of a file; their `data` are dask arrays, or maps of the file."""
+    reader = importlib.import_module(f"rsciio.{plugin}").file_reader
+    return [item for item in reader(str(path), lazy=True) if _is_image(item)]
+
+
+def _read(path: Path, plugin: str, number: int, shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
+    data = _images(path, plugin)[number]["data"]
+    if data.shape != shape:
+        raise FormatError(f"{path}: is {data.shape} and was {shape} when it was opened; open it anew")
+    return np.array(data[key], dtype=dtype)
+
+
 def _is_image(item: dict[str, Any]) -> bool:
     data = item["data"]
     return data.ndim in (2, 3) and data.dtype.kind in "biuf" and min(data.shape) > 0
 
 
-def _select(images: list[dict[str, Any]], options: ReadOptions, path: Path) -> dict[str, Any]:
+def _select(images: list[dict[str, Any]], options: ReadOptions, path: Path) -> int:
+    """Which of the images is asked for."""
     titles = [str(((item.get("metadata") or {}).get("General") or {}).get("title", "")) for item in images]
     if options.array in titles and options.array:
-        return images[titles.index(options.array)]
+        return titles.index(options.array)
     if options.array.isdigit() and int(options.array) < len(images):
-        return images[int(options.array)]
+        return int(options.array)
     if len(images) == 1 and not options.array:
-        return images[0]
+        return 0
     found = ", ".join(f"{k}: '{title}' {images[k]['data'].shape}" for k, title in enumerate(titles)) or "none"
     raise FormatError(f"{path}: {len(images)} images; choose one by name or number with array=: {found}")
 

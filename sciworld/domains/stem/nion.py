@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import zipfile
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from sciworld.domains.base import reading
-from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length
+from sciworld.domains.stem.blocks import Blocks
+from sciworld.domains.stem.npy import zipped
+from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length, stack
 from sciworld.errors import FormatError
 
 
@@ -24,18 +25,17 @@ def load_ndata(path: Path, options: ReadOptions) -> Raw:
                 raise FormatError(
                     f"{path}: holds no {name}; it is not a Nion file, or was packed by hand: export it anew"
                 )
-        data = np.load(io.BytesIO(archive.read("data.npy")), allow_pickle=False)
-        return interpret(data, json.loads(archive.read("metadata.json")), path)
+        return interpret(zipped(archive, "data.npy", path), json.loads(archive.read("metadata.json")), path)
 
 
-def interpret(data: np.ndarray, properties: dict[str, Any], path: Path) -> Raw:
+def interpret(data: Blocks, properties: dict[str, Any], path: Path) -> Raw:
     """What Nion's properties say of an array of (y, x) or (time, y, x)."""
     # Older files keep one data source inside the item; the keys are the same there.
     sources = properties.get("data_sources") or [properties]
     properties = {**properties, **sources[0]}
     if data.ndim not in (2, 3) or 0 in data.shape:
         raise FormatError(f"{path}: data of shape {data.shape}; only images and sequences of images are frames")
-    frames = (data if data.ndim == 3 else data[None])[..., None]
+    frames = stack(data)
     metadata = properties.get("metadata") or {}
     notes: list[str] = []
     axes = properties.get("dimensional_calibrations") or properties.get("spatial_calibrations") or []

@@ -15,6 +15,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.stem.blocks import Blocks, joined
 from sciworld.errors import FormatError, SettingsError
 
 # Angstrom in one of these. ImageJ writes the micro sign as an escape.
@@ -61,7 +62,7 @@ class Raw:
 
     Parameters
     ----------
-    frames : (time, y, x, channel), as stored.
+    frames : (time, y, x, channel), as stored, and still in the file.
     kind : what the file is, for the history.
     step : A a pixel along x and y, as the file states it; None if it does not.
     origin : A, where the pixel (0, 0) lies.
@@ -74,7 +75,7 @@ class Raw:
     notes : sentences for the history: choices that were made, contradictions that were found.
     """
 
-    frames: np.ndarray
+    frames: Blocks
     kind: str
     step: tuple[float, float] | None = None
     origin: tuple[float, float] = (0.0, 0.0)
@@ -119,20 +120,17 @@ def choose(name: str, units: str, candidates: Sequence[tuple[str, float | None]]
     return chosen
 
 
-def stack(frames: np.ndarray, path: Path) -> np.ndarray:
+def stack(frames: Blocks) -> Blocks:
     """An array of (y, x), (time, y, x) or (time, y, x, channel) as the last of these. Raises FormatError."""
-    if frames.ndim == 2:
-        frames = frames[None]
-    if frames.ndim == 3:
-        frames = frames[..., None]
-    if frames.ndim != 4 or 0 in frames.shape:
+    axes: dict[int, tuple[int | None, ...]] = {2: (None, 0, 1, None), 3: (0, 1, 2, None), 4: (0, 1, 2, 3)}
+    if frames.ndim not in axes or 0 in frames.shape:
         raise FormatError(
-            f"{path}: an array of shape {frames.shape}; frames are (y, x), (time, y, x) or (time, y, x, channel)"
+            f"{frames.path}: an array of shape {frames.shape}; frames are (y, x), (time, y, x) or (time, y, x, channel)"
         )
-    return frames
+    return frames.arranged(axes[frames.ndim])
 
 
-def _widen(frames: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
+def _widen(frames: Blocks, path: Path, notes: list[str]) -> Blocks:
     """Frames in a dtype that recordings know; any other is widened, by which nothing is lost."""
     if frames.dtype.name in recording.FRAME_DTYPES:
         return frames
@@ -173,7 +171,7 @@ def join(raws: Sequence[Raw], paths: Sequence[Path]) -> Raw:
     labels = [raw.silicon for raw in raws if raw.silicon is not None]
     return dataclasses.replace(
         first,
-        frames=np.concatenate([raw.frames for raw in raws]),
+        frames=joined([raw.frames for raw in raws], paths[0].absolute().parent),
         kind=f"{len(raws)} files of {first.kind}",
         time=None,  # each file counts from its own start
         silicon=np.concatenate(labels) if len(labels) == len(raws) else None,
@@ -191,7 +189,7 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
                 f"{path}: {len(frames)} frames, but frames={options.frames} were asked for; ask for fewer"
             )
         notes.append(f"the first {options.frames} of {len(frames)} frames are kept, as stated by the user")
-        frames = frames[: options.frames]
+        frames = frames.first(options.frames)
     n = len(frames)
     time, known = _time(raw, n, path, options, notes)
     step = _step(raw, options, notes)
@@ -200,7 +198,7 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
     names = [raw.channel] if frames.shape[-1] == 1 else [f"{raw.channel}_{k}" for k in range(frames.shape[-1])]
     facts = dict(sorted(raw.facts.items()))
     ds = recording.make(
-        frames,
+        frames.lazy(),
         time,
         channels=ColumnTable(tuple(Column(name, units, role="measured") for name in names)),
         session=options.session or path.stem or "session",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import struct
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import numpy as np
 import tifffile
 
 from sciworld.domains.base import reading
+from sciworld.domains.stem.blocks import Blocks, mapped
 from sciworld.domains.stem.raw import TIMES, Raw, ReadOptions, length
 from sciworld.errors import FormatError
+from sciworld.lazy import Key
 
 
 def load_tiff(path: Path, options: ReadOptions) -> Raw:
@@ -22,9 +26,9 @@ def load_tiff(path: Path, options: ReadOptions) -> Raw:
     kind = "a TIFF stack"
     with reading(path, kind), _quiet(), tifffile.TiffFile(path) as file:
         series = _series(file, options, path)
-        _check_pages(file, series, path)
+        pages = _pages(file, series, path)
         notes: list[str] = []
-        frames = _order(series.asarray(), series.axes, path, notes)
+        frames = _order(_blocks(file, series, pages, path), series.axes, path, notes)
         step, time, stated = None, None, ""
         if file.is_imagej:
             stated = " with ImageJ metadata"
@@ -57,20 +61,23 @@ def _series(file: tifffile.TiffFile, options: ReadOptions, path: Path) -> tifffi
     return file.series[index]
 
 
-def _check_pages(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Every page that the metadata promise is there, whole, and no page is left out."""
+def _pages(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> list[Any]:
+    """The pages of a series, each parsed once: every one that the metadata promise, whole, and none is left out."""
     size = path.stat().st_size
     if not _chain_is_whole(file.tiff, path, size):
         raise FormatError(f"{path}: truncated or damaged, a page points beyond its {size} bytes; copy it anew")
-    missing = sum(page is None for page in series.pages)
-    if missing:
+    found = list(series.pages)
+    pages = [page for page in found if page is not None]
+    if len(pages) < len(found):
         raise FormatError(
-            f"{path}: metadata of {len(series.pages)} frames, but {missing} of them are not in the file; copy it anew"
+            f"{path}: metadata of {len(found)} frames, but {len(found) - len(pages)} of them are not in the file; "
+            "copy it anew"
         )
-    if series.dataoffset is not None and series.dataoffset + series.nbytes > size:
-        raise FormatError(f"{path}: truncated, frames would end beyond its {size} bytes; copy it anew")
-    for page in file.pages:
-        page = page.aspage()
+    if any(page.parent is not file for page in pages):
+        raise FormatError(
+            f"{path}: some of its frames lie in other files, which are not followed; save all in one file"
+        )
+    for page in pages:
         ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if max(ends, default=0) > size:
             raise FormatError(f"{path}: truncated, page {page.index} would end beyond its {size} bytes; copy it anew")
@@ -79,10 +86,13 @@ def _check_pages(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path:
         raise FormatError(
             f"{path}: metadata of {used} frames, but {len(file.pages)} pages; one of them is wrong: save the stack anew"
         )
+    return pages
 
 
 def _chain_is_whole(tiff: Any, path: Path, size: int) -> bool:
     """Whether every page's directory, and what its tags point to, lies in the file; tifffile drops what does not."""
+    tag = struct.Struct(tiff.byteorder + ("HHQQ" if tiff.is_bigtiff else "HHII"))
+    widths = {kind: struct.calcsize(tiff.byteorder + form) for kind, form in tifffile.TIFF.DATA_FORMATS.items()}
     with path.open("rb") as file:
 
         def number(form: str, place: int) -> int:
@@ -95,21 +105,50 @@ def _chain_is_whole(tiff: Any, path: Path, size: int) -> bool:
                 return False
             seen.add(offset)
             tags = number(tiff.tagnoformat, offset)
-            first = offset + tiff.tagnosize
-            following = first + tags * tiff.tagsize
+            following = offset + tiff.tagnosize + tags * tiff.tagsize
             if following + tiff.offsetsize > size:
                 return False
-            for place in range(first, following, tiff.tagsize):
-                width = tifffile.TIFF.DATA_FORMATS.get(number(tiff.byteorder + "H", place + 2), "0s")
-                extent = struct.calcsize(tiff.byteorder + width) * number(tiff.offsetformat, place + 4)
-                value = place + 4 + tiff.offsetsize
-                if extent > tiff.offsetsize and number(tiff.offsetformat, value) + extent > size:
+            for _, kind, count, value in tag.iter_unpack(file.read(tags * tiff.tagsize)):
+                extent = widths.get(kind, 0) * count
+                if extent > tiff.offsetsize and value + extent > size:
                     return False
             offset = number(tiff.offsetformat, following)
     return True
 
 
-def _order(frames: np.ndarray, axes: str, path: Path, notes: list[str]) -> np.ndarray:
+def _blocks(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, pages: Sequence[Any], path: Path) -> Blocks:
+    """The images of a series, with the axes that tifffile names: mapped where they lie in a row, else page by page."""
+    shape, dtype, first = tuple(series.shape), np.dtype(series.dtype), series.keyframe
+    if series.dataoffset is not None:
+        size = path.stat().st_size - series.dataoffset
+        return mapped(path, series.dataoffset, shape, dtype.newbyteorder(file.byteorder), size, "frames")
+    if first.compression not in tifffile.TIFF.DECOMPRESSORS:
+        name = getattr(first.compression, "name", first.compression)
+        raise FormatError(f"{path}: compressed as {name}, which is not read here; save it uncompressed or as deflate")
+    places = tuple(page.offset for page in pages)
+    fit = [
+        k for k in range(len(shape) + 1) if math.prod(shape[:k]) == len(pages) and first.size == math.prod(shape[k:])
+    ]
+    if not fit:
+        raise FormatError(f"{path}: {len(pages)} pages of {first.shape} for frames of {shape}; save the stack anew")
+    return Blocks(path, shape, dtype, partial(_read_pages, path, places, shape, fit[0], dtype))
+
+
+def _read_pages(
+    path: Path, pages: tuple[int, ...], shape: tuple[int, ...], outer: int, dtype: np.dtype, key: Key
+) -> np.ndarray:
+    """A block of images whose first `outer` axes count pages, at these offsets; no other page is decoded."""
+    numbers = np.arange(len(pages)).reshape(shape[:outer])[key[:outer]]
+    found = []
+    with _quiet(), tifffile.TiffFile(path) as file:
+        for number in np.ravel(numbers).tolist():
+            file.filehandle.seek(pages[number])
+            page = tifffile.TiffPage(file, number)
+            found.append(np.asarray(page.asarray(maxworkers=1)).reshape(shape[outer:])[key[outer:]])
+    return np.stack(found).reshape((*np.shape(numbers), *found[0].shape)).astype(dtype, copy=False)
+
+
+def _order(frames: Blocks, axes: str, path: Path, notes: list[str]) -> Blocks:
     """An array with the axes that tifffile names as (time, y, x, channel)."""
     times = [k for k, axis in enumerate(axes) if axis not in "YXCS" and frames.shape[k] > 1]
     channels = [k for k, axis in enumerate(axes) if axis in "CS" and frames.shape[k] > 1]
@@ -119,12 +158,8 @@ def _order(frames: np.ndarray, axes: str, path: Path, notes: list[str]) -> np.nd
         )
     if times and axes[times[0]] != "T":
         notes.append(f"the axis '{axes[times[0]]}' is taken as time")
-    kept = [*times, axes.index("Y"), axes.index("X"), *channels]
-    single = tuple(k for k in range(len(axes)) if k not in kept)
-    order = [k - sum(s < k for s in single) for k in kept]
-    frames = frames.squeeze(single).transpose(order)
-    frames = frames if times else frames[None]
-    return frames if channels else frames[..., None]
+    ends = [one[0] if one else None for one in (times, channels)]
+    return frames.arranged((ends[0], axes.index("Y"), axes.index("X"), ends[1]))
 
 
 def _imagej(file: tifffile.TiffFile, n: int, notes: list[str]) -> tuple[tuple[float, float] | None, np.ndarray | None]:

@@ -107,6 +107,8 @@ def test_scalars_become_controls_and_covariates(flow):
         assert "'Re' is 90 as a scalar, used, and 100 as an attribute" in ds.attrs["history"]
         assert ds["boundary_y_wall_mask"].attrs["bc_type"] == "WALL"
         np.testing.assert_array_equal(ds["t0_fields_solid"].values, np.eye(NX, NY))
+        np.testing.assert_array_equal(ds["grid_x"].values, np.linspace(0, 1, NX))
+        assert max(len(str(value)) for value in ds.attrs.values()) < 200  # no array as text
         np.testing.assert_allclose(ds["view"].values[0], [1 / 6, 0, 0, 0, 1 / 4, 0])
 
 
@@ -187,7 +189,29 @@ def test_cutouts_of_jhtdb(tmp_path, planes, swapped):
     wanted = wanted[:, 0] if planes == 1 else wanted
     np.testing.assert_array_equal(ds["frames"].values, wanted)
     np.testing.assert_array_equal(ds["frames"][1:3, ..., 2].values, wanted[1:3, ..., 2])
+    np.testing.assert_array_equal(ds["frames"][::-2, ..., 1:3, ::3, 1:].values, wanted[::-2, ..., 1:3, ::3, 1:])
     assert recording.channel_table(ds).names == ("pressure", "velocity_x", "velocity_y", "velocity_z")
+
+
+@pytest.mark.parametrize("kind", ["jhtdb", "well"])
+def test_no_more_is_read_than_is_asked(tmp_path, monkeypatch, kind):
+    path = tmp_path / "big.h5"
+    if kind == "jhtdb":
+        with h5py.File(path, "w") as file:
+            for axis, n in (("x", NX), ("y", NY), ("z", 3)):
+                file[f"{axis}coor"] = np.linspace(0, 1, n)
+            for name in ("Velocity_1", "Velocity_2", "Pressure_1", "Pressure_2"):
+                file[name] = np.random.default_rng(4).normal(size=(3, NY, NX, 3 if name[0] == "V" else 1))
+    else:
+        fields = [(name, 0, np.ones((B, T, NX, NY)), True, True, (True, True)) for name in ("p", "q")]
+        write_well(path, fields)
+    ds = open_recordings(path)[0]
+    whole = ds["frames"].values
+    read, get = [], h5py.Dataset.__getitem__
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda node, at: read.append(get(node, at)) or read[-1])
+    found = ds["frames"][1, ..., 1:3, 2, 0].values
+    np.testing.assert_array_equal(found, whole[1, ..., 1:3, 2, 0])
+    assert [block.size for block in read] == [found.size]
 
 
 @pytest.mark.parametrize("dims", [("time", "lat", "lon"), ("lon", "time", "lat"), ("lat", "lon")])
@@ -214,10 +238,66 @@ def test_netcdf_in_any_order(tmp_path, dims):
     np.testing.assert_allclose(found["time"].values, 60.0 * np.arange(T if "time" in dims else 1))
 
 
-def test_netcdf_3_says_how_to_convert(tmp_path):
-    (tmp_path / "old.nc").write_bytes(b"CDF\x01" + bytes(100))
-    with pytest.raises(FormatError, match=r"old\.nc: NetCDF 3; convert it with `nccopy -k nc4"):
+def write_netcdf(path, time, units=None, engine="h5netcdf", form=None):
+    """u (time, y, x) float32 at the times; the values."""
+    u = np.random.default_rng(6).normal(size=(len(time), NY, NX)).astype("float32")
+    ds = xr.Dataset({"u": (("time", "y", "x"), u)}, {"time": time, "y": np.arange(NY) * 0.5, "x": np.arange(NX) * 0.5})
+    if units is not None:
+        ds["time"].attrs["units"] = units
+    ds.to_netcdf(path, engine=engine, format=form)
+    return u
+
+
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT"])
+def test_netcdf_3_stays_in_its_file(tmp_path, form):
+    path = tmp_path / "old.nc"
+    u = write_netcdf(path, np.arange(T) * 2.0, "minutes", "scipy", form)
+    ds = open_recording(path)
+    path.rename(tmp_path / "away")
+    with pytest.raises(FormatError, match=r"old\.nc"):
+        ds["frames"].values  # noqa: B018
+    (tmp_path / "away").rename(path)
+    np.testing.assert_array_equal(ds["frames"].values[..., 0], u)
+    np.testing.assert_array_equal(ds["frames"][1, ::2, 3:].values[..., 0], u[1, ::2, 3:])
+    np.testing.assert_allclose(ds["time"].values, np.arange(T) * 120.0)
+
+
+def test_netcdf_3_without_what_reads_it(tmp_path, monkeypatch):
+    write_netcdf(tmp_path / "old.nc", np.arange(T) * 1.0, "s", "scipy", "NETCDF3_CLASSIC")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FormatError, match=r"old\.nc: NetCDF 3, which SciPy reads; `pip install scipy`, or convert it"):
         open_recording(tmp_path / "old.nc")
+    (tmp_path / "new.nc").write_bytes(b"CDF\x05" + bytes(100))
+    with pytest.raises(
+        FormatError, match=r"new\.nc: NetCDF 3 of 64-bit data, which is not read; convert it with `nccopy"
+    ):
+        open_recording(tmp_path / "new.nc")
+
+
+@pytest.mark.parametrize(
+    ("units", "scale"),
+    [("ns", 1e-9), ("µs", 1e-6), ("ms", 1e-3), ("S", 1.0), ("Seconds", 1.0), ("min", 60.0), ("minutes", 60.0),
+     ("hr", 3600.0), ("H", 3600.0), ("d", 86400.0), ("D", 86400.0), ("day", 86400.0), ("days", 86400.0), ("1", 1.0)],
+)  # fmt: skip
+def test_units_of_time(tmp_path, units, scale):
+    write_netcdf(tmp_path / "t.nc", np.arange(T) * 2.0, units)
+    ds = open_recording(tmp_path / "t.nc")
+    np.testing.assert_allclose(ds["time"].values, np.arange(T) * 2.0 * scale)
+    assert ("has no units, and is taken as s" in ds.attrs["history"]) == (units == "1")
+
+
+@pytest.mark.parametrize("units", ["months", "MS", "furlongs", "degrees_north"])
+def test_units_that_are_no_length_of_time(tmp_path, units):
+    write_netcdf(tmp_path / "t.nc", np.arange(T) * 2.0, units)
+    with pytest.raises(FormatError, match=rf"t\.nc: 'time' has units '{units}', .* set them to s, min, h or d"):
+        open_recording(tmp_path / "t.nc")
+
+
+def test_frames_that_are_counted_say_so(tmp_path):
+    write_netcdf(tmp_path / "t.nc", np.arange(T) * 2.0, "frame")
+    ds = open_recording(tmp_path / "t.nc")
+    np.testing.assert_array_equal(ds["time"].values, np.arange(T))
+    assert "counted" in ds.attrs["history"] and "comment" in ds["time"].attrs
 
 
 @real
@@ -306,7 +386,7 @@ def test_damaged_files_are_named(tmp_path):
     ("change", "message"),
     [
         (lambda file: file["t0_fields/p"].attrs.__delitem__("dim_varying"), "no attribute 'dim_varying'"),
-        (lambda file: file.__delitem__("dimensions/time"), "no 'dimensions/time'"),
+        (lambda file: file.__delitem__("dimensions/time"), "no dataset 'dimensions/time'"),
         (lambda file: file.attrs.__setitem__("n_trajectories", 3), "holds 2 trajectories; the file states 3"),
         (lambda file: file["dimensions/time"].__setitem__(2, 0.0), "'time' is 0.0 s at frame 2"),
         (lambda file: file["dimensions/time"].__setitem__(2, np.nan), "'time' is nan s at frame 2"),

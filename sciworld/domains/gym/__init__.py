@@ -1,0 +1,1 @@
+"""Any Gymnasium environment as a source of recordings: `episodes.record`."""

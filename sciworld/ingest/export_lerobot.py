@@ -1,0 +1,384 @@
+"""Recordings become a LeRobot data set, v3.0 (huggingface/lerobot, src/lerobot/datasets): one episode each.
+
+Controls are `action`, states `observation.state`, rewards `next.reward`; `covariates` and `recording.time` are features
+of ours, all float64 as recorded. Videos hold 8 bits and three colours and lose some: what does not fit is refused
+unless the caller says how to scale it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xarray as xr
+
+from sciworld import recording
+from sciworld.controls import ColumnTable
+from sciworld.errors import ControlError, RecordingError, SettingsError, StoreError
+from sciworld.ingest.lerobot_files import (
+    CHUNK,
+    CODECS,
+    INDEX,
+    ROWS_MB,
+    ROWS_PATH,
+    VIDEO_MB,
+    VIDEO_PATH,
+    Rows,
+    VideoFiles,
+    row_table,
+    write_json,
+    write_tasks,
+)
+from sciworld.ingest.lerobot_pixels import Moments, Pixels, png
+
+TASK = "recorded run"  # LeRobot wants each row to be of a task
+BLOCK_BYTES = 8 << 20  # of frames in memory at once
+TOLERANCE = 1e-4  # seconds that LeRobot lets times differ from its fixed rate
+# The feature of each variable, and the names of our own.
+FEATURES = {"controls": "action", "states": "observation.state", "rewards": "next.reward", "covariates": "covariates"}
+TIME = "recording.time"
+OWN = "sciworld/"
+
+
+def write_lerobot(
+    recordings: Iterable[xr.Dataset],
+    out: Path,
+    *,
+    task: str = "",
+    scale: tuple[float, float] | None = None,
+    lossless: bool = False,
+    codec: str = "h264",
+) -> list[str]:
+    """Write recordings of one kind as a LeRobot v3.0 data set; what is to be known of it, which its README says too.
+
+    out : a folder that does not exist; it appears whole, at the end. task : what all episodes are of, where no
+    covariate `task` says. scale : the values that become 0 and 255, for frames that are not 8 bits of three colours;
+    what lies outside is clipped and counted. lossless : pictures (PNG) in place of video, of 8 or 16 bits, grey or
+    coloured. codec : a name in CODECS.
+    Raises SettingsError for what a data set cannot hold or `out` that exists, RecordingError for a broken recording,
+    StoreError if it cannot be written. Nothing is left at `out` by any of them.
+    """
+    out = Path(out)
+    if codec not in CODECS:
+        raise SettingsError(f"no codec '{codec}'; there are {', '.join(CODECS)}")
+    pixels = Pixels(scale, lossless)
+    if out.exists() or out.is_symlink():
+        raise SettingsError(f"{out}: exists; choose a new folder")
+    with _staged(out) as stage:
+        with contextlib.closing(_Export(stage, task, pixels, codec)) as export:
+            for number, ds in enumerate(recordings):
+                export.add(recording.check(ds, f"recording {number}"), f"recording {number}")
+        return export.finish()
+
+
+@contextlib.contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that is renamed to it at the end; removed if anything fails."""
+    stage: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        stage.chmod(0o755)
+        yield stage
+        os.rename(stage, out)
+    except (OSError, av.FFmpegError, pa.ArrowException) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{out}: cannot be written ({error}); free some space or mend the permissions; if the encoder failed, use "
+            "another codec, or lossless"
+        ) from error
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+class _Export:
+    """A data set that grows by one episode a recording; the first says what all are."""
+
+    def __init__(self, root: Path, task: str, pixels: Pixels, codec: str) -> None:
+        self._root, self._task, self._pixels, self._codec = root, task, pixels, codec
+        (root / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
+        self._rows = Rows(root)
+        self._videos: dict[str, VideoFiles] = {}
+        self._cameras: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+        self._tables: dict[str, ColumnTable] = {}
+        self._fps = 0.0
+        self._tasks: list[str] = []
+        self._episodes: list[dict[str, Any]] = []
+        self._totals: dict[str, Moments] = {}
+        self._notes: dict[str, None] = {}  # each once, in their order
+        self._repeated = self._clipped = self._index = 0
+
+    def add(self, ds: xr.Dataset, where: str) -> None:
+        """Write a recording as the next episode."""
+        self._match(ds, where)
+        number, length = len(self._episodes), ds.sizes["time"]
+        values = self._values(ds)
+        moments = {key: Moments.of(array, length) for key, array in values.items()}
+        pictures: dict[str, list[bytes]] = {}
+        places: dict[str, Any] = {}
+        for name in recording.cameras(ds):
+            key = _key(name)
+            start = self._begin(key)
+            pictures[key], moments[key] = self._write_frames(ds[name], key, f"{where}: '{name}'")
+            if not self._pixels.lossless:
+                stop = self._videos[key].frames
+                at = f"videos/{key}"
+                places |= {f"{at}/{field}": index for field, index in self._videos[key].place.fields.items()}
+                places |= {f"{at}/from_timestamp": start / self._fps, f"{at}/to_timestamp": stop / self._fps}
+        task = self._task_of(ds)
+        index = {
+            "timestamp": np.arange(length) / self._fps,
+            "frame_index": np.arange(length),
+            "episode_index": np.full(length, number),
+            "index": np.arange(self._index, self._index + length),
+            "task_index": np.full(length, self._tasks.index(task)),
+        }
+        moments |= {key: Moments.of(array[:, None], length) for key, array in index.items()}
+        placed = self._rows.write(row_table(values, pictures if self._pixels.lossless else {}, index))
+        self._index += length
+        self._episodes.append(
+            {
+                "episode_index": number,
+                "tasks": [task],
+                "length": length,
+                **{f"data/{field}": place for field, place in placed.items()},
+                "dataset_from_index": self._index - length,
+                "dataset_to_index": self._index,
+                **places,
+                "meta/episodes/chunk_index": 0,
+                "meta/episodes/file_index": 0,
+                **{f"{OWN}{name}": ds.attrs[name] for name in recording.TEXTS},
+                **{f"stats/{key}/{name}": v for key, m in moments.items() for name, v in self._stated(key, m).items()},
+            }
+        )
+        self._totals = {key: self._totals[key] + m if key in self._totals else m for key, m in moments.items()}
+
+    def close(self) -> None:
+        """End all files of rows and videos."""
+        self._rows.close()
+        for video in self._videos.values():
+            video.close()
+
+    def finish(self) -> list[str]:
+        """Write the meta folder and the README; the notes."""
+        if not self._episodes:
+            raise SettingsError("export: no recordings; give at least one")
+        notes = self._all_notes()
+        for episode in self._episodes:
+            said = "; ".join(["exported to LeRobot v3.0", *notes])
+            episode[f"{OWN}history"] = f"{episode[f'{OWN}history']}; {said}".removeprefix("; ")
+        meta = self._root / "meta"
+        pq.write_table(pa.Table.from_pylist(self._episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
+        write_tasks(self._root, self._tasks)
+        write_json(meta / "stats.json", {key: self._stated(key, m) for key, m in self._totals.items()})
+        write_json(meta / "info.json", self._info())
+        (self._root / "README.md").write_text(self._readme(notes), encoding="utf-8")
+        return notes
+
+    def _match(self, ds: xr.Dataset, where: str) -> None:
+        """Raise SettingsError unless a recording can be an episode, and is of the kind of those before it."""
+        cameras = {_key(name): (ds[name].shape[1:], ds[name].dtype) for name in recording.cameras(ds)}
+        tables = {name: recording.table(ds, name) for name in FEATURES if name in ds.variables}
+        time = ds["time"].values
+        if not self._episodes:
+            for key, (shape, dtype) in cameras.items():
+                self._pixels.require_fit(shape, dtype, f"{where}: {key}")
+            self._cameras, self._tables, self._fps = cameras, tables, _rate(time, where)
+            rate = Fraction(self._fps).limit_denominator(100_000)
+            self._videos = (
+                {} if self._pixels.lossless else {k: VideoFiles(self._root, k, rate, self._codec) for k in cameras}
+            )
+        if cameras != self._cameras or set(tables) != set(self._tables):
+            raise SettingsError(f"{where}: has other cameras, shapes or variables than the first; export it apart")
+        try:
+            self._tables = {name: self._tables[name].widened(table) for name, table in tables.items()}
+        except ControlError as error:
+            raise SettingsError(f"{where}: other columns than the first ({error}); export it apart") from error
+        if not _is_even(time, self._fps):
+            raise SettingsError(
+                f"{where}: its times are not {self._fps:g} a second throughout, and LeRobot knows one fixed rate for "
+                "all; resample it, or export it to another format"
+            )
+
+    def _values(self, ds: xr.Dataset) -> dict[str, np.ndarray]:
+        """The features of numbers : (row, number) float64."""
+        length = ds.sizes["time"]
+        found = {TIME: ds["time"].values[:, None]}
+        for name in self._tables:
+            values = np.array(ds[name].values)
+            if name == "controls":
+                values = self._with_last(values, ds)
+            if name == "covariates":
+                values = np.tile(values, (length, 1))
+            unknown = int(np.isnan(values).sum())
+            if unknown:
+                self._note(f"{FEATURES[name]} holds unknown values, as NaN")
+            found[FEATURES[name]] = values
+        kept = {*recording.cameras(ds), "time", *FEATURES}
+        views = [name.replace("frames", "view") for name in recording.cameras(ds)]
+        kept |= {view for view in views if ds[view].attrs["units"] == "pixel"}
+        left = sorted(str(name) for name in ds.variables if name not in kept)
+        if left:
+            self._note(f"left out: {', '.join(left)}")
+        return found
+
+    def _with_last(self, values: np.ndarray, ds: xr.Dataset) -> np.ndarray:
+        """Controls with an action for the last frame too: the one logged then, else the one before it again."""
+        if "log_time" in ds.variables:
+            places = {column.name: place for place, column in enumerate(recording.table(ds, "log_column"))}
+            for number, column in enumerate(self._tables["controls"]):
+                then = (ds["log_time"].values == ds["time"].values[-1]) & (
+                    ds["log_column"].values == places.get(column.name, -1)
+                )
+                if np.isnan(values[-1, number]) and then.any():
+                    values[-1, number] = ds["log_value"].values[then][-1]
+        again = np.isnan(values[-1]) & (~np.isnan(values[-2]) if len(values) > 1 else False)
+        if again.any():
+            values[-1, again] = values[-2, again]
+            self._repeated += 1
+        return values
+
+    def _begin(self, key: str) -> int:
+        """Start an episode of a camera; the frames before it in its video."""
+        if self._pixels.lossless:
+            return 0
+        self._videos[key].start()
+        return self._videos[key].frames
+
+    def _write_frames(self, frames: xr.DataArray, key: str, where: str) -> tuple[list[bytes], Moments]:
+        """Write the frames of an episode, or return them as pictures; and their statistics."""
+        pictures: list[bytes] = []
+        total: Moments | None = None
+        step = max(1, BLOCK_BYTES // max(1, frames[0].nbytes))
+        for start in range(0, len(frames), step):
+            pixels, clipped = self._pixels.convert(frames[start : start + step].values, where)
+            self._clipped += clipped
+            found = Moments.of(pixels.reshape(-1, pixels.shape[-1]), len(pixels))
+            total = found if total is None else total + found
+            if self._pixels.lossless:
+                pictures += [png(picture) for picture in pixels]
+            else:
+                self._videos[key].write(pixels)
+        if total is None:
+            raise RecordingError(f"{where}: has no frames; leave it out")
+        return pictures, total
+
+    def _task_of(self, ds: xr.Dataset) -> str:
+        """The task of a recording, by its covariate `task` if it has one."""
+        task, table = self._task or TASK, self._tables.get("covariates")
+        if table is not None and "task" in table.names and table["task"].kind == "categorical":
+            level = ds["covariates"].values[table.index("task")]
+            task = task if np.isnan(level) else table["task"].levels[int(level)]
+        if task not in self._tasks:
+            self._tasks.append(task)
+        return task
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
+
+    def _stated(self, key: str, moments: Moments) -> dict[str, list[Any]]:
+        unit = 255.0 if key in self._cameras and self._written(key)[1] == np.uint8 else 1.0
+        return moments.stated(key in self._cameras, unit)
+
+    def _written(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+        return self._pixels.written(*self._cameras[key])
+
+    def _all_notes(self) -> list[str]:
+        """What is to be known of the data set."""
+        notes = list(self._notes)
+        if not self._pixels.lossless:
+            notes.append(f"video loses some of the frames: {self._codec}, 4:2:0")
+        if self._pixels.scale is not None:
+            low, high = self._pixels.scale
+            notes.append(f"frames were scaled from [{low:g}, {high:g}] to 0 ... 255, {self._clipped} values clipped")
+        if self._repeated:
+            notes.append(f"the last action of {self._repeated} episodes is unknown: the one before stands there again")
+        if self._fps != round(self._fps):
+            notes.append(f"the rate is {self._fps:g} frames a second; LeRobot's own are whole numbers")
+        return notes
+
+    def _info(self) -> dict[str, Any]:
+        """meta/info.json."""
+        features: dict[str, Any] = {}
+        for key in self._cameras:
+            shape, _ = self._written(key)
+            kind = "image" if self._pixels.lossless else "video"
+            features[key] = {"dtype": kind, "shape": list(shape), "names": ["height", "width", "channels"]}
+            if not self._pixels.lossless:
+                features[key]["info"] = {
+                    **dict(zip(("video.height", "video.width", "video.channels"), shape, strict=True)),
+                    "video.codec": self._codec,
+                    "video.pix_fmt": "yuv420p",
+                    "video.fps": self._fps,
+                    "video.is_depth_map": False,
+                    "has_audio": False,
+                }
+            if self._pixels.scale is not None:
+                features[key][f"{OWN}scale"] = list(self._pixels.scale)
+        for name, table in self._tables.items():
+            features[FEATURES[name]] = {
+                "dtype": "float64",
+                "shape": [len(table)],
+                "names": list(table.names),
+                "columns": json.loads(table.to_json()),
+            }
+        features[TIME] = {"dtype": "float64", "shape": [1], "names": None}
+        features |= {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in INDEX.items()}
+        return {
+            "codebase_version": "v3.0",
+            "robot_type": None,
+            "total_episodes": len(self._episodes),
+            "total_frames": self._index,
+            "total_tasks": len(self._tasks),
+            "chunks_size": CHUNK,
+            "data_files_size_in_mb": ROWS_MB,
+            "video_files_size_in_mb": VIDEO_MB,
+            "fps": round(self._fps) if self._fps == round(self._fps) else self._fps,
+            "splits": {"train": f"0:{len(self._episodes)}"},
+            "data_path": ROWS_PATH,
+            "video_path": None if self._pixels.lossless else VIDEO_PATH,
+            "features": features,
+        }
+
+    def _readme(self, notes: list[str]) -> str:
+        """The card of the data set."""
+        lines = ["---", "tags:", "- LeRobot", "configs:", "- config_name: default", "  data_files: data/*/*.parquet"]
+        lines += ["---", "", "A LeRobot v3.0 data set, exported from recordings.", ""]
+        lines += [f"- {note}" for note in notes]
+        for name in ("licence", "citation"):
+            said = sorted({episode[f"{OWN}{name}"] for episode in self._episodes} - {""})
+            lines += [f"- {name}: {text}" for text in said or ["not stated by the recordings"]]
+        return "\n".join(lines) + "\n"
+
+
+def _key(name: str) -> str:
+    """The feature of a camera."""
+    return f"observation.images.{name.removeprefix('frames_')}"
+
+
+def _rate(time: np.ndarray, where: str) -> float:
+    """Frames a second of a recording, a whole number if it is one but for rounding : time (time,) s."""
+    if len(time) < 2:
+        raise SettingsError(f"{where}: one frame has no rate; begin with a recording of several")
+    rate = float((len(time) - 1) / (time[-1] - time[0]))
+    whole = float(round(rate))
+    return whole if abs(rate - whole) < 1e-5 * rate and _is_even(time, whole) else rate
+
+
+def _is_even(time: np.ndarray, fps: float) -> bool:
+    """Whether times : (time,) s are at a rate, as near as LeRobot and the frames themselves want it."""
+    off = np.abs(time - time[0] - np.arange(len(time)) / fps).max()
+    return bool(off <= min(TOLERANCE, 0.1 / fps))

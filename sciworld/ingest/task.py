@@ -1,0 +1,206 @@
+"""One source on its way into a store: what each worker of an ingest does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from sciworld import errors
+from sciworld.errors import RecordingError, SciworldError, SettingsError, StoreError
+from sciworld.ingest.changes import Changes
+from sciworld.ingest.controls import attach_controls, doubts
+from sciworld.ingest.open import open_recordings
+from sciworld.ingest.watch import IngestWatch
+from sciworld.store import Store
+
+Source = str | Path | Sequence[str | Path]
+MARK = "ingested"  # the attribute that says which file, read how, a recording is
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source and how to read it.
+
+    Parameters
+    ----------
+    source : a file, a folder, or the files of one movie. controls : the CSV or Parquet file of its controls.
+    mapping, times, shift : see `attach_controls`. reader, options : see `open_recordings`.
+    allow_nan : whether frames may hold pixels that are not finite.
+    """
+
+    source: Source
+    controls: Path | None = None
+    mapping: str = ""
+    times: str = ""
+    shift: int = 0
+    reader: str | None = None
+    allow_nan: bool = False
+    options: Mapping[str, object] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the source is called in messages."""
+        return str(self.source) if isinstance(self.source, str | Path) else f"{self.source[0]} and others"
+
+    def mark(self) -> str:
+        """A text that is another one for other files, files that changed, or another way to read them."""
+        how = [self.mapping, self.times, self.shift, self.reader, self.allow_nan, dict(self.options or {})]
+        paths = [self.source] if isinstance(self.source, str | Path) else self.source
+        files = [_facts(Path(path)) for path in paths]
+        controls = [] if self.controls is None else _facts(self.controls)
+        return f"{_digest(files)}:{_digest([how, controls])}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a store holds before an ingest.
+
+    Parameters
+    ----------
+    marks : of its recordings. sessions : that no recording may have. pairs : (session, source) that none may have.
+    """
+
+    marks: frozenset[str]
+    sessions: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A source, or one recording of it, that did not go into the store; `error` is the name of the error's class."""
+
+    source: str
+    reason: str
+    error: str
+
+    def exception(self) -> SciworldError:
+        """The error again."""
+        found: SciworldError = getattr(errors, self.error, RecordingError)(self.reason)
+        return found
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A recording that went into the store; `controls` holds nothing else, `changes` are those of its frames."""
+
+    source: str
+    frames: int
+    nbytes: int
+    history: str
+    doubts: tuple[str, ...]
+    controls: xr.Dataset
+    changes: Changes | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source: names of its parts, its recordings, how many were in the store already."""
+
+    parts: tuple[str, ...] = ()
+    arrived: tuple[Arrived, ...] = ()
+    already: int = 0
+    rejected: tuple[Rejected, ...] = ()
+
+
+def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcome:
+    """Read a source and append what the store does not hold yet. Raises StoreError if the store cannot be written.
+
+    ahead : see `Store.append`. Whatever else goes wrong is a rejection: a bad source never stops the others.
+    """
+    try:
+        opened = _opened(task)
+    except Exception as error:  # also what no reader foresaw: the other sources go on
+        return Outcome(rejected=(_rejection(task.name, error),))
+    wanted, rejected, already = [], [], 0
+    stated = bool((task.options or {}).get("session"))
+    for index, ds in enumerate(opened):
+        own = f"{mark}:{index}/{len(opened)}"
+        session, source = ds.attrs["session"], ds.attrs["source"]
+        if own in held.marks:
+            already += 1
+        elif (session, source) in held.pairs if stated else session in held.sessions:
+            why = f"{source}: session '{session}' is in the store {out} already; choose a new --out, or give --session "
+            rejected.append(Rejected(task.name, why + "if it is another one", "RecordingError"))
+        else:
+            wanted.append(ds.assign_attrs({MARK: own}))
+    parts, arrived, refused = _append(Store.create(out), wanted, task, ahead) if wanted else ([], [], [])
+    return Outcome(tuple(parts), tuple(arrived), already, (*rejected, *refused))
+
+
+def marks_of(store: Store) -> list[str]:
+    """The mark of each recording, "" where it was not ingested from a file."""
+    return [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
+
+
+def _opened(task: Task) -> list[xr.Dataset]:
+    opened = open_recordings(task.source, task.reader, task.options)
+    if task.controls is None:
+        return opened
+    if len(opened) != 1:
+        raise SettingsError(f"{task.name}: holds {len(opened)} recordings; one CSV file cannot control them all")
+    return [attach_controls(opened[0], task.controls, task.mapping, task.times, task.shift)]
+
+
+def _append(
+    store: Store, wanted: list[xr.Dataset], task: Task, ahead: bool
+) -> tuple[list[str], list[Arrived], list[Rejected]]:
+    """All recordings at once; where one of them is bad, one by one."""
+    watches = [IngestWatch(ds, task.allow_nan) for ds in wanted]
+    pairs = list(zip(wanted, watches, strict=True))
+    try:
+        parts = store.append(wanted, watches, ahead)
+    except StoreError:
+        raise
+    except Exception as error:
+        if len(wanted) == 1:
+            return [], [], [_rejection(task.name, error)]
+    else:
+        return parts, [_arrived(task.name, ds, watch) for ds, watch in pairs], []
+    present = set(marks_of(Store.open(store.path)))  # parts of recordings of one kind are committed one by one
+    parts, rejected = list[str](), list[Rejected]()
+    arrived = [_arrived(task.name, ds, watch) for ds, watch in pairs if ds.attrs[MARK] in present]
+    for ds in wanted:
+        if ds.attrs[MARK] not in present:
+            for whole, piece in zip((parts, arrived, rejected), _append(store, [ds], task, ahead), strict=True):
+                whole += piece  # type: ignore[operator]
+    return parts, arrived, rejected
+
+
+def _arrived(name: str, ds: xr.Dataset, watch: IngestWatch) -> Arrived:
+    nbytes = sum(ds.variables[camera].nbytes for camera in map(str, ds.variables) if camera.startswith("frames"))
+    controlled = "controls" in ds.variables
+    controls, found = (ds[["controls"]].load(), doubts(ds)) if controlled else (xr.Dataset(), [])
+    return Arrived(name, ds.sizes["time"], nbytes, watch.history, tuple(found), controls, watch.changes)
+
+
+def _rejection(name: str, error: Exception) -> Rejected:
+    reason = str(error) if isinstance(error, SciworldError) else f"{name}: {type(error).__name__}: {error}"
+    return Rejected(name, reason, type(error).__name__)
+
+
+def _facts(path: Path) -> list[Any]:
+    """Where a file or folder is, and size and time of change of all that is in it."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    facts = [(str(file), *_stat(file)) for file in files]
+    return [str(path.resolve()), facts]
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:  # a link into nowhere, or into itself
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]

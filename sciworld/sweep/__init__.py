@@ -1,0 +1,1 @@
+"""One function over many parameters, on Dask: every finished cell durable at once in one Zarr table."""

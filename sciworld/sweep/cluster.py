@@ -1,0 +1,103 @@
+"""The Dask workers of a sweep: processes of this machine with capped threads, or a scheduler that runs elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from sciworld.errors import SettingsError
+
+# Numba's own pool crashes when two threads enter it; the others do not.
+LAYER = {"NUMBA_THREADING_LAYER": "threadsafe"}
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+SECONDS_TO_CONNECT = 30
+
+
+@contextlib.contextmanager
+def connected(
+    client: Client | str | None, workers: int, threads: int, resources: Mapping[str, float] | None
+) -> Iterator[Client]:
+    """A client: the one given, one of the scheduler at that address, or one of `workers` processes begun here.
+
+    threads : that each process may use inside a cell; it runs one cell at a time. Raises SettingsError if no scheduler
+    answers.
+    """
+    if client is None:
+        with _local(workers, threads, resources) as local:
+            yield local
+    elif isinstance(client, str):
+        try:
+            remote = Client(client, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"no Dask scheduler answers at {client} ({error}); start one, or leave it out"
+            ) from error
+        with remote:
+            yield remote
+    else:
+        yield client
+
+
+@contextlib.contextmanager
+def _local(workers: int, threads: int, resources: Mapping[str, float] | None) -> Iterator[Client]:
+    """A client of processes begun here, which end with it. They are spawned, never forked, and spill nothing."""
+    environment = {**dict.fromkeys(THREADS, str(threads)), **LAYER}
+    config: dict[str, Any] = {
+        "distributed.nanny.pre-spawn-environ": environment,
+        # Whose fault it was that a worker died is counted cell by cell, not by Dask.
+        "distributed.scheduler.allowed-failures": 1000,
+        "distributed.worker.preload": ["sciworld.sweep.preload"],
+        "distributed.worker.profile.enabled": False,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+    }
+    before = dict(os.environ)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="sciworld-sweep-", ignore_cleanup_errors=True) as scratch,
+            dask.config.set(config),
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # Dask warns if its usual port is taken
+                silence_logs=logging.CRITICAL,
+                resources=dict(resources) if resources else None,
+                local_directory=scratch,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+    finally:
+        _restore(before)
+
+
+def _restore(before: Mapping[str, str]) -> None:
+    """Undo what Dask did to this process's environment so that its workers inherit it."""
+    for name in (*THREADS, *LAYER, "PYTHONHASHSEED", "__DASK_PARENT_PID"):
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            os.environ.pop(name, None)
+
+
+def cores(threads: int) -> int:
+    """How many processes of so many threads fill the usable cores."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // threads)

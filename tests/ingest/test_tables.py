@@ -1,0 +1,121 @@
+"""Parquet files of controls: read as CSV files are, and refused with the column's name where they are no numbers."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sciworld import recording
+from sciworld.controls import Column, ColumnTable
+from sciworld.errors import FormatError
+from sciworld.ingest import tables
+from sciworld.ingest.controls import attach_controls
+from sciworld.ingest.tables import read_table
+
+T, Y, X = 11, 5, 7
+
+
+def bare():
+    return recording.make(
+        np.zeros((T, Y, X, 1), "uint16"),
+        np.arange(float(T)),
+        channels=ColumnTable((Column("haadf", "counts"),)),
+        session="s", source="frames.tif", licence="", citation="", history="made",
+    )  # fmt: skip
+
+
+def write(path, columns, **settings):
+    pq.write_table(pa.table(columns), path, **settings)
+    return path
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+def test_parquet_controls_a_recording_as_csv_does(tmp_path, compression):
+    steer, when = np.random.default_rng(0).normal(size=T), np.arange(float(T)) + 0.5
+    path = write(tmp_path / "can.bin", {"t": when, "Steering": steer}, compression=compression, row_group_size=3)
+    rows = [f"{t!r},{value!r}" for t, value in zip(when.tolist(), steer.tolist(), strict=True)]
+    (tmp_path / "can.csv").write_text("\n".join(["t,Steering", *rows]))
+    for mapping in ("steer=steering:deg", "steer=steering:deg:-9:9~hold"):
+        one, two = (attach_controls(bare(), file, mapping, times="t") for file in (path, tmp_path / "can.csv"))
+        for name in ("controls", "log_time", "log_column", "log_value"):
+            assert np.array_equal(one[name], two[name], equal_nan=True), name
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.one_of(st.none(), st.integers(-100, 100)), min_size=1, max_size=20),
+    kind=st.sampled_from([pa.int8(), pa.int64(), pa.float32(), pa.float64()]),
+    groups=st.integers(1, 5),
+)
+def test_numbers_come_back_and_null_is_unknown(tmp_path_factory, values, kind, groups):
+    path = tmp_path_factory.mktemp("parquet") / "a.parquet"
+    write(path, {"other": pa.nulls(len(values)), "a": pa.array(values, kind)}, row_group_size=groups)
+    expected = [np.nan if value is None else float(value) for value in values]
+    assert np.array_equal(read_table(path, ["a"])[:, 0], expected, equal_nan=True)
+
+
+def test_flags_times_and_dots_are_read(tmp_path):
+    columns = {
+        "on": [True, None, False], "t": pa.array([0, 1500, None], pa.timestamp("ms")),
+        "dt": pa.array([0, 1, 2], pa.duration("us")), "a.b": [1, 2, 3], "u": pa.array([1, 2, 3], pa.uint16()),
+    }  # fmt: skip
+    found = read_table(write(tmp_path / "a.parquet", columns), ["on", "t", "dt", "a.b", "u", "U"])
+    expected = [[1, 0, 0, 1, 1, 1], [np.nan, 1.5, 1e-6, 2, 2, 2], [0, np.nan, 2e-6, 3, 3, 3]]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pa.array([{"x": 1.0}]), "'a' is struct<x: double>, nested"),
+        (pa.array([[1.0, 2.0]]), "nested"),
+        (pa.array(["1.5"]), "'a' is string, no number"),
+        (pa.array([b"1"]), "no number"),
+        (pa.array([1.0, np.inf]), "row 2: column 'a' is infinite"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_refused(tmp_path, column, message):
+    path = write(tmp_path / "a.parquet", {"a": column, "b": pa.nulls(len(column), pa.float64())})
+    with pytest.raises(FormatError, match=message):
+        read_table(path, ["a"])
+    assert np.isnan(read_table(path, ["b"])).all()
+
+
+def test_missing_and_doubled_columns_are_named(tmp_path):
+    path = write(tmp_path / "a.parquet", {"a": [1.0], "A": [2.0]})
+    with pytest.raises(FormatError, match=r"a\.parquet: no column 'steer'; the header has a, A"):
+        read_table(path, ["steer"])
+    assert read_table(path, ["A", "a"]).tolist() == [[2, 1]]
+    twice = pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], names=["a", "a"])
+    pq.write_table(twice, path)
+    with pytest.raises(FormatError, match="2 columns 'a'"):
+        read_table(path, ["a"])
+
+
+def test_a_damaged_or_huge_file_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", {"a": np.random.default_rng(0).normal(size=1000)})
+    content = path.read_bytes()
+    for cut in (4, 500, len(content) - 1):
+        path.write_bytes(content[:cut])
+        with pytest.raises(FormatError, match=r"a\.parquet: cannot be read as Parquet"):
+            read_table(path, ["a"])
+    path.write_bytes(b"")
+    with pytest.raises(FormatError, match=r"a\.parquet"):
+        read_table(path, ["a"])
+    path.write_bytes(content)
+    monkeypatch.setattr(tables, "MOST_ROWS", 999)
+    with pytest.raises(FormatError, match="1000 rows; a table of controls has at most 999"):
+        read_table(path, ["a"])
+    monkeypatch.setattr(tables, "MOST_BYTES", 10)
+    (tmp_path / "a.csv").write_text("a\n" + "1\n" * 99)
+    with pytest.raises(FormatError, match=r"a\.csv: over 0 GiB"):
+        read_table(tmp_path / "a.csv", ["a"])
+
+
+def test_an_empty_table_has_no_rows(tmp_path):
+    path = write(tmp_path / "a.parquet", {"a": pa.array([], pa.float64())})
+    assert read_table(path, ["a"]).shape == (0, 1)
+    with pytest.raises(FormatError, match="0 rows for 11 frames"):
+        attach_controls(bare(), path, "steer=a:deg")

@@ -81,8 +81,8 @@ def ingest(
     with plotly's script in plotly.min.js; if it cannot be written, that is a warning.
 
     Each source is a part of its own, there whole or not at all. What the store holds already, of the same files read
-    in the same way, is not read again: give the same call again after an interrupt. A session that other files brought
-    is refused, unless it is stated (options). Bad sources are listed beside the store, in NAME-quarantine.json, and
+    in the same way, is not read again: give the same call again after an interrupt. A session and source that the store
+    holds from other files, or read in another way, is refused. Bad sources are listed beside the store, in NAME-quarantine.json, and
     never stop the others. Raises FormatError, ControlError or RecordingError if no source could be used, SettingsError
     or StoreError.
     """
@@ -195,14 +195,18 @@ def _outcomes(jobs: list[Job], workers: int | None, scheduler: str | None) -> It
 
 
 def _held(out: Path, mine: set[str]) -> Held:
-    """What the store holds; sessions that the tasks marked `mine` brought are no obstacle to go on with them."""
+    """What the store holds; what the tasks marked `mine` brought is no obstacle to go on with them."""
     if not (out / "zarr.json").is_file():
-        return Held(frozenset(), frozenset(), frozenset())
+        return Held(frozenset(), frozenset())
     store = Store.open(out)
-    marks, sessions, sources = marks_of(store), store.sessions(), store.sources()
-    foreign = [mark.rpartition(":")[0] not in mine for mark in marks]
-    others = {session for session, other in zip(sessions, foreign, strict=True) if other}
-    return Held(frozenset(marks) - {""}, frozenset(others), frozenset(zip(sessions, sources, strict=True)))
+    facts = zip(marks_of(store), store.sessions(), store.sources(), strict=True)
+    marks, pairs = set(), set()
+    for mark, session, source in facts:
+        if mark:
+            marks.add(mark)
+        if mark.rpartition(":")[0] not in mine:
+            pairs.add((session, source))
+    return Held(frozenset(marks), frozenset(pairs))
 
 
 def _drop_if_empty(out: Path) -> None:

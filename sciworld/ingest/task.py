@@ -64,11 +64,10 @@ class Held:
 
     Parameters
     ----------
-    marks : of its recordings. sessions : that no recording may have. pairs : (session, source) that none may have.
+    marks : of its recordings. pairs : (session, source) that no new recording may have.
     """
 
     marks: frozenset[str]
-    sessions: frozenset[str]
     pairs: frozenset[tuple[str, str]]
 
 
@@ -119,13 +118,12 @@ def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcom
     except Exception as error:  # also what no reader foresaw: the other sources go on
         return Outcome(rejected=(_rejection(task.name, error),))
     wanted, rejected, already = [], [], 0
-    stated = bool((task.options or {}).get("session"))
     for index, ds in enumerate(opened):
         own = f"{mark}:{index}/{len(opened)}"
         session, source = ds.attrs["session"], ds.attrs["source"]
         if own in held.marks:
             already += 1
-        elif (session, source) in held.pairs if stated else session in held.sessions:
+        elif (session, source) in held.pairs:
             why = f"{source}: session '{session}' is in the store {out} already; choose a new --out, or give --session "
             rejected.append(Rejected(task.name, why + "if it is another one", "RecordingError"))
         else:

@@ -67,8 +67,9 @@ def read_comma(path: Path, settings: DrivingOptions) -> list[xr.Dataset]:
         raise FormatError(f"{path / TIMES}: frame {bad} is at {time[bad]} s, not after the one before; copy it anew")
     folder = Path(os.path.abspath(path))
     # A drive is named by its device and date, "dongle|date"; in an address "|" is %7C.
-    session = f"{urllib.parse.unquote(folder.parent.name)}/{folder.name}"
-    notes = [f"read {session} as a comma2k19 segment"]
+    drive = urllib.parse.unquote(folder.parent.name)
+    name = f"{drive}/{folder.name}"
+    notes = [f"read {name} as a comma2k19 segment"]
     frames, channels, count = _frames(path, len(time), notes)
     pose, pose_columns = _pose(path, len(time), notes)
     time, pose = time[:count], pose[:count]
@@ -89,8 +90,8 @@ def read_comma(path: Path, settings: DrivingOptions) -> list[xr.Dataset]:
         frames,
         time,
         channels=channels,
-        session=session,
-        source=session,
+        session=drive,  # its minutes are one drive, and stay in one split
+        source=name,
         licence="",
         citation="",
         history="; ".join(notes),

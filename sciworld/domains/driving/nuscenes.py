@@ -151,7 +151,7 @@ class _Tables:
             frames,
             time,
             channels=COLOURS,
-            session=str(scene["name"]),
+            session=str(log["logfile"]),  # scenes of one log are one drive
             source=f"{self.folder.name}/{scene['name']} {CHANNEL}",
             licence=LICENCE,
             citation=CITATION,

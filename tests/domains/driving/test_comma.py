@@ -64,7 +64,8 @@ def columns(ds, *names):
 def test_logs_are_read_at_the_frames_times(tmp_path):
     drive = tmp_path / "b0c9d2329ad1606b|2018-08-02--08-34-47"
     ds = open_recording(write_segment(drive / "40"))
-    assert ds.attrs["session"] == "b0c9d2329ad1606b|2018-08-02--08-34-47/40"
+    assert ds.attrs["session"] == "b0c9d2329ad1606b|2018-08-02--08-34-47"
+    assert ds.attrs["source"] == "b0c9d2329ad1606b|2018-08-02--08-34-47/40"
     assert np.array_equal(ds["time"], TIME)
     steering, speed = ds["controls"].values.T
     np.testing.assert_allclose(steering[:-1], 7 * (TIME - 100)[:-1], rtol=1e-9, atol=1e-9)

@@ -126,7 +126,8 @@ def mini(tmp_path):
 def test_frames_times_and_motion(mini):
     assert kind_of(mini) == kind_of(mini / "v1.0-mini") == "nuscenes"
     opened = open_recordings(mini)
-    assert [ds.attrs["session"] for ds in opened] == list(NAMES)
+    assert [ds.attrs["session"] for ds in opened] == ["n015"] * len(NAMES)  # scenes of one drive stay in one split
+    assert [ds.attrs["source"].split()[0] for ds in opened] == [f"v1.0-mini/{name}" for name in NAMES]
     for scene, ds in enumerate(opened):
         bar = (ds["frames"].values.mean(axis=(1, 3)) > 127).sum(axis=1)
         np.testing.assert_array_equal(bar, 3 * np.arange(FRAMES))  # samples/ and sweeps/ in one order

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-SAMPLES = 4096  # of a change, for the median that tells its noise
+SAMPLES = 1024  # of a change, for the median that tells its noise
 EDGE = 3.0  # standard deviations from which on a change is no noise
 
 
@@ -22,10 +22,12 @@ def shrink(frame, factor, counts):
     height, width, channels = frame.shape
     y, x = height // factor, width // factor
     out = np.zeros((channels, y, x))
-    for i in range(y * factor):
-        for j in range(x * factor):
-            for c in range(channels):
-                out[c, i // factor, j // factor] += frame[i, j, c]
+    for i in range(y):
+        for row in range(i * factor, (i + 1) * factor):
+            for j in range(x):
+                for column in range(j * factor, (j + 1) * factor):
+                    for c in range(channels):
+                        out[c, i, j] += frame[row, column, c]
     for c in range(channels):
         for i in range(y):
             for j in range(x):

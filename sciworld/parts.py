@@ -2,169 +2,31 @@
 
 What has a row a frame is joined along `time`, what has one a log entry along `log`, and the rest is stacked along
 `recording`; `row_size` and `log_size` count each recording's rows. Attributes that differ from recording to recording
-are lists in the part's own attributes. Every shard and chunk is written, even where it holds only the fill value, and
-every chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive. Frames are
-read in blocks while the block before is compressed, so recordings larger than the memory can be written.
+are lists in the part's own attributes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-import os
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sciworld.errors import RecordingError, StoreError
 from sciworld.stored import SCHEMA, StoredArray, read_node
+from sciworld.writing import Frames, Joined, Watch, is_frames, write_file
 
 PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
-CHUNK_FRAMES = 16
-CHUNK_BYTES = 4 << 20
-SHARD_BYTES = 64 << 20
-BLOCK_BYTES = 8 << 20  # of frames that are read while as many are compressed
-TILE = 256
 # What a part has beside its recordings' own variables.
 SIZES = {"time": "row_size", "log": "log_size"}
 FINITE = "finite"
 RESERVED = (*SIZES.values(), FINITE)
-
-
-def chunk_shape(shape: tuple[int, ...], itemsize: int, frames: bool = True) -> tuple[int, ...]:
-    """The inner chunk of an array : (row, ...), at most 4 MiB: 16 frames of a tile, else as many rows as fit."""
-    tile = [max(1, size) for size in shape[1:]]
-    wanted = CHUNK_FRAMES if frames else max(1, shape[0])
-    while (large := math.prod(tile) * itemsize) * wanted > CHUNK_BYTES and tile and max(tile) > 1:
-        if max(tile) <= TILE and large <= CHUNK_BYTES:
-            break
-        axis = tile.index(max(tile))
-        tile[axis] = -(-tile[axis] // 2)
-    return (max(1, min(wanted, CHUNK_BYTES // (math.prod(tile) * itemsize))), *tile)
-
-
-def shard_shape(shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Whole multiples of `chunk`, at most 64 MiB: first across a frame, then along the rows."""
-    budget = max(1, SHARD_BYTES // (math.prod(chunk) * itemsize))
-    shard = list(chunk)
-    for axis in reversed(range(len(shape))):
-        times = min(max(1, -(-shape[axis] // chunk[axis])), budget)
-        shard[axis] *= times
-        budget //= times
-    return tuple(shard)
-
-
-@dataclass(frozen=True)
-class Joined:
-    """An array to be written: `pieces`, anything that slices to NumPy along its first axis, are joined along it."""
-
-    dims: tuple[str, ...]
-    attributes: dict[str, Any]
-    pieces: Sequence[Any]
-
-    def blocks(self, rows: int) -> Iterable[np.ndarray]:
-        """The joined array in blocks of `rows` rows; the last may be shorter."""
-        held: list[np.ndarray] = []
-        count = 0
-        for piece in self.pieces:
-            start = 0
-            while start < piece.shape[0]:
-                taken = np.asarray(piece[start : start + rows - count])
-                held.append(taken)
-                start, count = start + len(taken), count + len(taken)
-                if count == rows:
-                    yield np.concatenate(held)
-                    held, count = [], 0
-        if held:
-            yield np.concatenate(held)
-
-    def write(self, folder: Path, name: str, ahead: bool = False) -> str:
-        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError.
-
-        ahead : whether a block is read while the one before is compressed, by another thread.
-        """
-        rows = sum(piece.shape[0] for piece in self.pieces)
-        shape = (rows, *self.pieces[0].shape[1:])
-        dtype = np.dtype(self.pieces[0].dtype.name)
-        chunk = chunk_shape(shape, dtype.itemsize, frames=_is_frames(name))
-        shard = shard_shape(shape, chunk, dtype.itemsize)
-        # Zarr writes into this dict and we write its files: one after the other, each on the disk before the next,
-        # and none that comes late after an error.
-        files: dict[str, Any] = {}
-        array = zarr.create_array(
-            zarr.storage.MemoryStore(files),
-            name=name,
-            shape=shape,
-            dtype=dtype,
-            chunks=chunk,
-            shards=shard,
-            compressors=[ZstdCodec(level=1), Crc32cCodec()],
-            fill_value=0,
-            attributes=self.attributes,
-            dimension_names=self.dims,
-            config={"write_empty_chunks": True},
-        )
-
-        def put(start: int, block: np.ndarray) -> None:
-            stop = start + len(block)
-            array[start:stop] = block
-            for key in [key for key in files if key.startswith(f"{name}/c/")]:
-                if stop == rows or int(key.split("/")[2]) < stop // shard[0]:  # no later block is of this shard
-                    write_file(folder / key, files.pop(key).to_bytes())
-
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
-            written: Future[Any] = pool.submit(int)
-            start = 0
-            for block in self.blocks(_block_rows(chunk, shard, dtype.itemsize)):
-                written.result()
-                written = pool.submit(put, start, block)
-                start += len(block)
-                if not ahead:
-                    written.result()
-            written.result()
-        content = files[f"{name}/zarr.json"].to_bytes()
-        write_file(folder / name / "zarr.json", content)
-        return hashlib.sha256(content).hexdigest()
-
-
-class Watch(Protocol):
-    """What looks at the frames of one recording while they are written."""
-
-    def see(self, name: str, block: np.ndarray) -> None:
-        """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
-
-    def finish(self, recording: xr.Dataset) -> xr.Dataset:
-        """The recording with what was measured, after the last frame; the frames stay as they are."""
-
-
-class _Frames:
-    """The frames of one camera of one recording, read as their rows are asked for, first to last.
-
-    `finite` : (time,) bool, whether every pixel of a frame is finite, of the rows read so far.
-    """
-
-    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None) -> None:
-        self._name, self._variable, self._watch = name, variable, watch
-        self.shape, self.dtype = variable.shape, variable.dtype
-        self.finite = np.ones(self.shape[0], dtype=bool)
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        block = self._variable[rows].values
-        if self.dtype.kind == "f":
-            self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
-        if self._watch is not None:
-            self._watch.see(self._name, block)
-        return block
 
 
 def kind(recording: xr.Dataset) -> str:
@@ -179,15 +41,21 @@ def kind(recording: xr.Dataset) -> str:
 def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Sequence[Watch], ahead: bool) -> None:
     """Write recordings, all of one kind, into the empty `folder` as a part.
 
-    watches : one a recording, or none. ahead : see `Joined.write`. Raises OSError, RecordingError, and what a watch raises.
+    watches : one a recording, or none. ahead : see `Joined.write`. Raises OSError, RecordingError, and what a watch
+    raises.
     """
-    watching: list[Watch | None] = [*watches] or [None] * len(recordings)
     frames = {}
-    for name in filter(_is_frames, map(str, recordings[0].variables)):
-        variables = [recording.variables[name] for recording in recordings]
-        pieces = [_Frames(name, *pair) for pair in zip(variables, watching, strict=True)]
-        frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
-    sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
+    watching: list[Watch | None] = [*watches] or [None] * len(recordings)
+    with ThreadPoolExecutor(1, thread_name_prefix="watch") as pool:
+        for name in filter(is_frames, map(str, recordings[0].variables)):
+            variables = [recording.variables[name] for recording in recordings]
+            pairs = zip(variables, watching, strict=True)
+            pieces = [Frames(name, variable, watch, pool if ahead else None) for variable, watch in pairs]
+            frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
+        sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
+        for array in frames.values():
+            for piece in array.pieces:
+                piece.settle()
     if watches:
         recordings = [watch.finish(ds) for watch, ds in zip(watches, recordings, strict=True)]
         if len({kind(ds) for ds in recordings}) > 1:
@@ -205,7 +73,7 @@ def _joined(recordings: Sequence[xr.Dataset]) -> dict[str, Joined]:
     """All arrays of recordings but their frames."""
     arrays: dict[str, Joined] = {}
     for name, variable in recordings[0].variables.items():
-        if _is_frames(str(name)):
+        if is_frames(str(name)):
             continue
         pieces = [recording.variables[name].data for recording in recordings]
         dims = _names(variable.dims)
@@ -250,15 +118,6 @@ def write_group(folder: Path, attributes: dict[str, Any]) -> None:
     """Write the zarr.json of a group."""
     group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     write_file(folder / "zarr.json", json.dumps(group).encode())
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 class Part:
@@ -375,10 +234,6 @@ def _check_header(header: dict[str, Any], own: str) -> None:
             raise TypeError("a session or source is no text")
 
 
-def _is_frames(name: str) -> bool:
-    return name == "frames" or name.startswith("frames_")
-
-
 def _in_all(name: str, value: Any, attributes: list[dict[str, Any]]) -> bool:
     text = json.dumps(value)  # 1 == 1.0 == True, but not as text
     return all(name in each and json.dumps(each[name]) == text for each in attributes)
@@ -386,9 +241,3 @@ def _in_all(name: str, value: Any, attributes: list[dict[str, Any]]) -> bool:
 
 def _names(dims: Iterable[Any]) -> tuple[str, ...]:
     return tuple(str(dim) for dim in dims)
-
-
-def _block_rows(chunk: tuple[int, ...], shard: tuple[int, ...], itemsize: int) -> int:
-    """Rows to write at once: whole chunks, about BLOCK_BYTES of a shard."""
-    chunks = BLOCK_BYTES // (math.prod((chunk[0], *shard[1:])) * itemsize)
-    return chunk[0] * min(max(1, chunks), shard[0] // chunk[0])

@@ -27,9 +27,10 @@ except ImportError:  # Windows has no flock; what a killed writer left is then k
 from sciworld import parts as parts_
 from sciworld import recording as recording_
 from sciworld.errors import RecordingError, SettingsError, StoreError
-from sciworld.parts import PART, Part, Watch
-from sciworld.selection import Query, Selection, chosen, facts_of, split_sessions
+from sciworld.parts import PART, Part
+from sciworld.selection import Query, Selection, chosen, facts_of, facts_table, split_sessions
 from sciworld.stored import ENGINES, SCHEMA, read_node
+from sciworld.writing import Watch
 
 LOOKS = 20  # at a store whose parts others merge meanwhile
 
@@ -186,7 +187,7 @@ class Store:
 
     def facts(self) -> xr.Dataset:
         """What is known of each recording, along `recording`: its covariates, session, frames; see `selection`."""
-        return facts_of(self.parts)
+        return facts_table(facts_of(self.parts))
 
     def select(self, query: Query) -> Selection:
         """A view of the recordings that answer to `query`, such as "frames >= 100 and session != 'run7'".
@@ -194,7 +195,7 @@ class Store:
         query : an expression over their facts, as `selection` says, or a function of a recording's facts. Raises
         SettingsError.
         """
-        return Selection(self, np.flatnonzero(chosen(self.facts(), query)))
+        return Selection(self, np.flatnonzero(chosen(facts_of(self.parts), query)))
 
     def __repr__(self) -> str:
         frames = sum(int(part.offsets()[-1]) for part in self.parts)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = (
     ("errors",),
     ("config", "kernels", "datasets_catalog"),
-    ("controls", "stored", "lazy", "cluster"),
+    ("controls", "stored", "lazy", "cluster", "writing"),
     ("recording", "parts", "selection", "simulator", "measures"),
     ("store", "catalog", "plots", "crop"),
     ("windows", "domains"),

@@ -22,7 +22,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld import parts, recording, stored
+from sciworld import parts, recording, stored, writing
 from sciworld import store as store_module
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError, SettingsError, StoreError
@@ -183,12 +183,12 @@ def test_repr_lists_the_parts(store: Store) -> None:
     st.booleans(),
 )
 def test_chunks_and_shards_stay_within_their_sizes(shape: tuple[int, ...], itemsize: int, frames: bool) -> None:
-    chunk = parts.chunk_shape(shape, itemsize, frames)
-    shard = parts.shard_shape(shape, chunk, itemsize)
-    assert np.prod(chunk) * itemsize <= parts.CHUNK_BYTES
-    assert np.prod(shard) * itemsize <= parts.SHARD_BYTES
+    chunk = writing.chunk_shape(shape, itemsize, frames)
+    shard = writing.shard_shape(shape, chunk, itemsize)
+    assert np.prod(chunk) * itemsize <= writing.CHUNK_BYTES
+    assert np.prod(shard) * itemsize <= writing.SHARD_BYTES
     assert all(s % c == 0 and s - c < max(n, 1) for s, c, n in zip(shard, chunk, shape, strict=True))
-    assert not frames or chunk[0] <= parts.CHUNK_FRAMES
+    assert not frames or chunk[0] <= writing.CHUNK_FRAMES
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_chunks_and_shards_stay_within_their_sizes(shape: tuple[int, ...], items
     ],
 )
 def test_layout_of_usual_frames(shape: tuple[int, ...], itemsize: int, chunk: tuple[int, ...], shard: tuple) -> None:
-    assert parts.chunk_shape(shape, itemsize) == chunk
-    assert parts.shard_shape(shape, chunk, itemsize) == shard
+    assert writing.chunk_shape(shape, itemsize) == chunk
+    assert writing.shard_shape(shape, chunk, itemsize) == shard
 
 
 def test_a_thousand_small_recordings_are_one_shard(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_thousand_small_recordings_are_one_shard(tmp_path: Path) -> None:
 
 
 def test_many_shards_are_written_and_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "SHARD_BYTES", 16 * toy.Y * toy.X * 2 * 4)
+    monkeypatch.setattr(writing, "SHARD_BYTES", 16 * toy.Y * toy.X * 2 * 4)
     wanted = toy.recordings(7)
     store = Store.create(tmp_path / "s.zarr")
     store.append(wanted)
@@ -239,7 +239,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, error: Exception, fail_at: int) -> No
         if next(counter) == fail_at:
             raise error
 
-    write, rename = parts.write_file, os.rename
+    write, rename = writing.write_file, os.rename
 
     def counted_write(path: Path, content: bytes) -> None:
         try:
@@ -254,7 +254,8 @@ def steps(monkeypatch: pytest.MonkeyPatch, error: Exception, fail_at: int) -> No
         step()
         rename(source, target)
 
-    monkeypatch.setattr(parts, "write_file", counted_write)
+    for module in (parts, writing):
+        monkeypatch.setattr(module, "write_file", counted_write)
     monkeypatch.setattr(store_module.os, "rename", counted_rename)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from sciworld import __version__
 from sciworld.cli import data, export, learn, record
+from sciworld.cli.sweep import sweep
 from sciworld.cli.terminal import OneLineErrors
 
 # Plain help: the rich one doubles the time that `sciworld --help` takes.
@@ -47,6 +48,7 @@ for command in (
     learn.rollout,
     learn.search,
     learn.replay,
+    sweep,
 ):
     app.command()(command)
 app.add_typer(data.catalog_app, name="catalog")

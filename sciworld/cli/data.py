@@ -21,8 +21,7 @@ def catalog_list() -> None:
 
     width = max(len(name) for name in catalog.entries())
     for name, entry in catalog.entries().items():
-        origin = f"{entry.bytes / 1e6:.1f} MB" if entry.kind == "files" else "generated"
-        typer.echo(f"{name:<{width}}  {entry.domain}  {origin:<9}  {entry.title}")
+        typer.echo(f"{name:<{width}}  {entry.domain:<7}  {entry.extent:<14}  {entry.title}")
 
 
 @catalog_app.command("show")

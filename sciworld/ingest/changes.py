@@ -12,6 +12,7 @@ from sciworld.kernels.change import compare, shrink
 
 SIDE = 80  # pixels to which a frame is shrunk at least: an image's motion is told by far fewer than it has
 MOST, RUN = 2000, 200  # gaps that are looked at, in runs of consecutive ones
+COLOURS = ("red", "green", "blue")
 STRENGTH = 5.0  # standard deviations from which on brightness moved
 
 
@@ -31,8 +32,9 @@ class Changes:
         variable, view = ds.variables["frames"], ds["view"].values
         t, (y, x) = variable.shape[0], variable.shape[-3:-1]
         self._factor = max(1, max(y, x) // SIDE)
-        self._counts = np.array([column.units == "counts" for column in recording.channel_table(ds)])
-        self._colour = variable.shape[-1] == 3 and variable.dtype == np.uint8 and not self._counts.any()
+        channels = recording.channel_table(ds)
+        self._colour = channels.names == COLOURS
+        self._counts = np.array([column.units == "counts" and not self._colour for column in channels])
         self._view, self._next, self._last = view, 0, np.empty((0, 0, 0))
         # Half a pixel of drift is no move of the field of view.
         corner = np.array([[0, 0, 1], [x - 1, 0, 1], [0, y - 1, 1]]).T
@@ -69,12 +71,8 @@ class Changes:
     def _shrunk(self, frame: np.ndarray) -> np.ndarray:
         if frame.ndim == 4:
             frame = frame.mean(axis=0)
-        if self._colour:  # of what is seen, brightness is enough
-            frame, counts = frame.mean(axis=-1, keepdims=True, dtype=np.float32), self._counts[:1]
-        else:
-            counts = self._counts
-        image: np.ndarray = shrink(np.ascontiguousarray(frame), self._factor, counts)
-        return image
+        image: np.ndarray = shrink(np.ascontiguousarray(frame), self._factor, self._counts)
+        return image.mean(axis=0, keepdims=True) if self._colour else image  # of colours, brightness is enough
 
     def _measure(self, gap: int, before: np.ndarray, after: np.ndarray) -> None:
         total, strongest, most = 0.0, STRENGTH, -1.0

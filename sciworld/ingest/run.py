@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections import Counter
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from sciworld import catalog, recording
-from sciworld.cluster import connect
 from sciworld.errors import CatalogError, SettingsError, StoreError
 from sciworld.ingest.lag import Lag, lag_of
 from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
@@ -20,6 +20,7 @@ from sciworld.store import Store
 
 Progress = Callable[[int, int], None]
 Job = tuple[Task, str, str, Held]
+AHEAD = 3  # sources that a worker has waiting
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def ingest(
 
     Each source is a part of its own, there whole or not at all. What the store holds already, of the same files read
     in the same way, is not read again: give the same call again after an interrupt. A session and source that the store
-    holds from other files, or read in another way, is refused. Bad sources are listed beside the store, in NAME-quarantine.json, and
-    never stop the others. Raises FormatError, ControlError or RecordingError if no source could be used, SettingsError
+    holds from other files, or read in another way, is refused. Bad sources are listed beside the store, in
+    NAME-quarantine.json, and never stop the others. Raises FormatError, ControlError or RecordingError if no source could be used, SettingsError
     or StoreError.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -183,14 +184,32 @@ def _outcomes(jobs: list[Job], workers: int | None, scheduler: str | None) -> It
     if workers is None and scheduler is None:
         yield from (run_task(*job, True) for job in jobs)
         return
-    with connect(workers, scheduler) as client:
-        for job, future in client.run(run_task, [(*job, False) for job in jobs]):
+    if workers is not None and scheduler is not None:
+        raise SettingsError("workers and scheduler: a cluster has its own workers; give one of the two")
+    from distributed import as_completed  # slow to import
+
+    from sciworld.cluster.connect import connected
+
+    waiting, names = iter(jobs), {}
+    with connected(scheduler, workers or 1) as client:
+        ended = as_completed(loop=client.loop)
+
+        def send() -> None:
+            for job in itertools.islice(waiting, 1):
+                future = client.submit(run_task, *job, False, pure=False)
+                names[future.key] = job[0].name
+                ended.add(future)
+
+        for _ in range(AHEAD * max(1, len(client.nthreads()))):
+            send()
+        for future in ended:
+            send()
+            name = names.pop(future.key)
             try:
                 yield future.result()
             except StoreError:
                 raise
             except Exception as error:  # its worker was killed again and again
-                name = job[0].name
                 yield Outcome(rejected=(Rejected(name, f"{name}: its worker ended: {error}", "RecordingError"),))
 
 

@@ -14,17 +14,18 @@ import xarray as xr
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
+from sciworld.cluster.connect import connected, cores
 from sciworld.config import require
 from sciworld.errors import StoreError
-from sciworld.sweep.cell import BEGINNINGS, Job, Outcome, name_of, pickled, run_cell, takes_seed
-from sciworld.sweep.cluster import connected, cores
+from sciworld.sweep.cell import BEGINNINGS, Job, name_of, pickled, run_cell, takes_seed
 from sciworld.sweep.progress import Count, shown
-from sciworld.sweep.rows import DONE
+from sciworld.sweep.rows import DONE, FAILED, MISSING
 from sciworld.sweep.space import LARGEST, Cell, Grid, Space, Value
 from sciworld.sweep.table import Record, Table
 
 LOG = logging.getLogger(__name__)
 IN_FLIGHT = 256  # cells that the scheduler knows of at a time, or four a thread
+DEATHS = 1000  # of Dask's own count, too many to matter: whose fault a death was is counted cell by cell
 SENDINGS = 20  # of a cell that Dask gave up, though it never began, before it counts as failed
 
 
@@ -72,7 +73,7 @@ def sweep(
             job = Job(table.rows, content, seeded)
             most = min(workers or cores(threads), len(cells))
             with (
-                connected(client, most, threads, resources) as workforce,
+                connected(client, most, threads, resources, DEATHS) as workforce,
                 shown(count := Count(total, total - len(cells)), progress) as show,
             ):
                 _run(workforce, job, cells, resources, count, show)
@@ -112,12 +113,12 @@ def _run(
         while flying:
             future = _next(ended, show)
             cell, sending = flying.pop(future)
-            outcome = _outcome(future, job, cell, sending)
-            if outcome is None:
+            status = _ended(future, job, cell, sending)
+            if status == MISSING:
                 send(cell, sending + 1)
                 continue
-            count.finished += outcome.status == DONE
-            count.failed += outcome.status != DONE
+            count.finished += status == DONE
+            count.failed += status == FAILED
             show()
             for following in itertools.islice(waiting, 1):
                 send(following)
@@ -135,23 +136,27 @@ def _next(ended: queue.SimpleQueue[Future], show: Callable[[], None]) -> Future:
             show()
 
 
-def _outcome(future: Future, job: Job, cell: Cell, sending: int) -> Outcome | None:
-    """How a cell ended; None if it is to be sent again. Raises StoreError."""
-    if future.status == "finished":
-        outcome: Outcome = future.result()
-        return outcome
-    if future.status != "error":
+def _ended(future: Future, job: Job, cell: Cell, sending: int) -> int:
+    """How a cell ended: DONE or FAILED, or MISSING if it is to be sent again. Raises StoreError."""
+    state = future.status
+    if state == "finished":
+        # The row says it without asking the worker; a network's file system may be slow to show it.
+        status: int = job.rows.status(cell) or future.result().status
+        return status
+    if state == "cancelled":
         raise StoreError(f"{job.rows.folder}: the scheduler was lost; sweep again, finished cells are kept")
+    if state != "error":  # its worker died after it had reported
+        return MISSING
     error = future.exception()
+    if isinstance(error, StoreError):
+        raise error
     if not isinstance(error, KilledWorker):
-        if isinstance(error, StoreError):
-            raise error
         raise StoreError(f"{job.rows.folder}: a worker cannot run cells ({type(error).__name__}: {error})") from error
     # Dask blames all cells that a dead worker was to run; the rows know which one it had begun.
     if job.rows.begun(cell) < BEGINNINGS and sending < SENDINGS:
-        return None
+        return MISSING
     job.rows.fail(cell, f"its workers died: {error}", float("nan"))
-    return Outcome(job.rows.status(cell), ran=True)
+    return FAILED
 
 
 def _check(space: Space, client: Client | str | None, workers: int | None, threads: int, seed: int) -> None:

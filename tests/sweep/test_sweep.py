@@ -319,7 +319,7 @@ def test_settings_are_checked_first(
 
 
 def test_no_scheduler_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciworld.sweep.cluster.SECONDS_TO_CONNECT", 0.2)
+    monkeypatch.setattr("sciworld.cluster.connect.SECONDS_TO_CONNECT", 0.2)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(SettingsError, match="no Dask scheduler answers"):
             sweep(failing, {"x": [0]}, out=tmp_path / "o", client=address)

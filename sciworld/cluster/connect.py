@@ -1,4 +1,4 @@
-"""The Dask workers of a sweep: processes of this machine with capped threads, or a scheduler that runs elsewhere."""
+"""Dask workers: processes of this machine with capped threads, or those of a scheduler that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,15 +30,19 @@ SECONDS_TO_CONNECT = 30
 
 @contextlib.contextmanager
 def connected(
-    client: Client | str | None, workers: int, threads: int, resources: Mapping[str, float] | None
+    client: Client | str | None,
+    workers: int,
+    threads: int = 1,
+    resources: Mapping[str, float] | None = None,
+    deaths: int = 2,
 ) -> Iterator[Client]:
     """A client: the one given, one of the scheduler at that address, or one of `workers` processes begun here.
 
-    threads : that each process may use inside a cell; it runs one cell at a time. Raises SettingsError if no scheduler
-    answers.
+    threads : that each process may use inside a task; it runs one at a time. deaths : of workers under a task after
+    which it is tried no more. Raises SettingsError if no scheduler answers.
     """
     if client is None:
-        with _local(workers, threads, resources) as local:
+        with _local(workers, threads, resources, deaths) as local:
             yield local
     elif isinstance(client, str):
         try:
@@ -53,14 +58,13 @@ def connected(
 
 
 @contextlib.contextmanager
-def _local(workers: int, threads: int, resources: Mapping[str, float] | None) -> Iterator[Client]:
+def _local(workers: int, threads: int, resources: Mapping[str, float] | None, deaths: int) -> Iterator[Client]:
     """A client of processes begun here, which end with it. They are spawned, never forked, and spill nothing."""
     environment = {**dict.fromkeys(THREADS, str(threads)), **LAYER}
     config: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": environment,
-        # Whose fault it was that a worker died is counted cell by cell, not by Dask.
-        "distributed.scheduler.allowed-failures": 1000,
-        "distributed.worker.preload": ["sciworld.sweep.preload"],
+        "distributed.scheduler.allowed-failures": deaths,
+        "distributed.worker.preload": ["sciworld.cluster.preload"],
         "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
@@ -69,7 +73,7 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None) ->
     before = dict(os.environ)
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="sciworld-sweep-", ignore_cleanup_errors=True) as scratch,
+            tempfile.TemporaryDirectory(prefix="sciworld-workers-", ignore_cleanup_errors=True) as scratch,
             dask.config.set(config),
             LocalCluster(
                 n_workers=workers,
@@ -84,8 +88,19 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None) ->
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
+            _settle(cluster)
     finally:
         _restore(before)
+
+
+def _settle(cluster: LocalCluster) -> None:
+    """Wait for processes that are beginning in place of ones that died: ended just then they would print errors."""
+    until = time.monotonic() + SECONDS_TO_CONNECT
+    while time.monotonic() < until:
+        processes = [nanny.process for nanny in cluster.workers.values()]
+        if all(process is not None and process.status.name == "running" for process in processes):
+            return
+        time.sleep(0.02)
 
 
 def _restore(before: Mapping[str, str]) -> None:

@@ -1,0 +1,1 @@
+"""Dask workers: processes of this machine, or of a cluster."""

@@ -1,0 +1,187 @@
+"""Arrays on their way to the disk: joined from pieces, in compressed and checksummed shards, a block at a time.
+
+Frames are read in blocks while the block before is looked at and compressed by other threads, so recordings larger
+than the memory can be written. Every shard and chunk is written, even where it holds only the fill value, and every
+chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+CHUNK_FRAMES = 16
+CHUNK_BYTES = 4 << 20
+SHARD_BYTES = 64 << 20
+BLOCK_BYTES = 8 << 20  # of frames that are read while as many are compressed
+TILE = 256
+
+
+def chunk_shape(shape: tuple[int, ...], itemsize: int, frames: bool = True) -> tuple[int, ...]:
+    """The inner chunk of an array : (row, ...), at most 4 MiB: 16 frames of a tile, else as many rows as fit."""
+    tile = [max(1, size) for size in shape[1:]]
+    wanted = CHUNK_FRAMES if frames else max(1, shape[0])
+    while (large := math.prod(tile) * itemsize) * wanted > CHUNK_BYTES and tile and max(tile) > 1:
+        if max(tile) <= TILE and large <= CHUNK_BYTES:
+            break
+        axis = tile.index(max(tile))
+        tile[axis] = -(-tile[axis] // 2)
+    return (max(1, min(wanted, CHUNK_BYTES // (math.prod(tile) * itemsize))), *tile)
+
+
+def shard_shape(shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Whole multiples of `chunk`, at most 64 MiB: first across a frame, then along the rows."""
+    budget = max(1, SHARD_BYTES // (math.prod(chunk) * itemsize))
+    shard = list(chunk)
+    for axis in reversed(range(len(shape))):
+        times = min(max(1, -(-shape[axis] // chunk[axis])), budget)
+        shard[axis] *= times
+        budget //= times
+    return tuple(shard)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An array to be written: `pieces`, anything that slices to NumPy along its first axis, are joined along it."""
+
+    dims: tuple[str, ...]
+    attributes: dict[str, Any]
+    pieces: Sequence[Any]
+
+    def blocks(self, rows: int) -> Iterable[np.ndarray]:
+        """The joined array in blocks of `rows` rows; the last may be shorter."""
+        held: list[np.ndarray] = []
+        count = 0
+        for piece in self.pieces:
+            start = 0
+            while start < piece.shape[0]:
+                taken = np.asarray(piece[start : start + rows - count])
+                held.append(taken)
+                start, count = start + len(taken), count + len(taken)
+                if count == rows:
+                    yield np.concatenate(held)
+                    held, count = [], 0
+        if held:
+            yield np.concatenate(held)
+
+    def write(self, folder: Path, name: str, ahead: bool = False) -> str:
+        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError.
+
+        ahead : whether a block is read while the one before is compressed, by another thread.
+        """
+        rows = sum(piece.shape[0] for piece in self.pieces)
+        shape = (rows, *self.pieces[0].shape[1:])
+        dtype = np.dtype(self.pieces[0].dtype.name)
+        chunk = chunk_shape(shape, dtype.itemsize, frames=is_frames(name))
+        shard = shard_shape(shape, chunk, dtype.itemsize)
+        # Zarr writes into this dict and we write its files: one after the other, each on the disk before the next,
+        # and none that comes late after an error.
+        files: dict[str, Any] = {}
+        array = zarr.create_array(
+            zarr.storage.MemoryStore(files),
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunk,
+            shards=shard,
+            compressors=[ZstdCodec(level=1), Crc32cCodec()],
+            fill_value=0,
+            attributes=self.attributes,
+            dimension_names=self.dims,
+            config={"write_empty_chunks": True},
+        )
+
+        def put(start: int, block: np.ndarray) -> None:
+            stop = start + len(block)
+            array[start:stop] = block
+            for key in [key for key in files if key.startswith(f"{name}/c/")]:
+                if stop == rows or int(key.split("/")[2]) < stop // shard[0]:  # no later block is of this shard
+                    write_file(folder / key, files.pop(key).to_bytes())
+
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
+            written: Future[Any] = pool.submit(int)
+            start = 0
+            for block in self.blocks(_block_rows(chunk, shard, dtype.itemsize)):
+                written.result()
+                written = pool.submit(put, start, block)
+                start += len(block)
+                if not ahead:
+                    written.result()
+            written.result()
+        content = files[f"{name}/zarr.json"].to_bytes()
+        write_file(folder / name / "zarr.json", content)
+        return hashlib.sha256(content).hexdigest()
+
+
+class Watch(Protocol):
+    """What looks at the frames of one recording while they are written."""
+
+    def see(self, name: str, block: np.ndarray) -> None:
+        """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
+
+    def finish(self, recording: xr.Dataset) -> xr.Dataset:
+        """The recording with what was measured, after the last frame; the frames stay as they are."""
+
+
+class Frames:
+    """The frames of one camera of one recording, read as their rows are asked for, first to last.
+
+    pool : the thread that looks at a block while the next one is read; without it the block is looked at first.
+    `finite` : (time,) bool, whether every pixel of a frame is finite, after `settle`.
+    """
+
+    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None, pool: Executor | None) -> None:
+        self._name, self._variable, self._watch, self._pool = name, variable, watch, pool
+        self.shape, self.dtype = variable.shape, variable.dtype
+        self.finite = np.ones(self.shape[0], dtype=bool)
+        self._looking: Future[None] | None = None
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        block = self._variable[rows].values
+        self.settle()
+        if self._pool is None:
+            self._look(rows, block)
+        else:
+            self._looking = self._pool.submit(self._look, rows, block)
+        return block
+
+    def settle(self) -> None:
+        """Wait until the last block was looked at, and raise what that raised."""
+        if self._looking is not None:
+            self._looking.result()
+
+    def _look(self, rows: slice, block: np.ndarray) -> None:
+        if self.dtype.kind == "f":
+            self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        if self._watch is not None:
+            self._watch.see(self._name, block)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def is_frames(name: str) -> bool:
+    return name == "frames" or name.startswith("frames_")
+
+
+def _block_rows(chunk: tuple[int, ...], shard: tuple[int, ...], itemsize: int) -> int:
+    """Rows to write at once: whole chunks, about BLOCK_BYTES of a shard."""
+    chunks = BLOCK_BYTES // (math.prod((chunk[0], *shard[1:])) * itemsize)
+    return chunk[0] * min(max(1, chunks), shard[0] // chunk[0])

@@ -1,4 +1,4 @@
-"""What can be wrong with frames, in one pass over them: how much they change, what is not finite, what is at the top."""
+"""What can be wrong with frames, in one pass: how much they change, what is not finite, what is at the top."""
 
 import math
 
@@ -8,7 +8,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def measure(frames, last, channels, full):
-    """Measure frames (n, row, column * channel) of one kind of number; `last` (row, column * channel) is the one before.
+    """Measure frames (n, row, column * channel); `last` (row, column * channel) is the one before them.
 
     Returns, of each frame: the mean absolute change of each channel since the frame before, over pixels that are
     finite : (n, channel) float64; the standard deviation of each channel over them : (n, channel) float64; how many
@@ -48,20 +48,25 @@ def measure(frames, last, channels, full):
 
 
 @njit(cache=True, nogil=True)
-def climb(frames, channels, tops, counts):
-    """Follow the two largest values of each channel of frames (n, row, column * channel), in place.
+def climb(frames, channels, tops, counts, bottoms):
+    """Follow the two largest values and the least of each channel of frames (n, row, column * channel), in place.
 
     tops : (channel, 2) float64, largest first, -inf where there is none yet; counts : (channel, 2) int64, how often
-    each was there.
+    each was there. bottoms : (channel,) float64, inf where there is none yet.
     """
     n, rows, width = frames.shape
     for t in range(n):
         for i in range(rows):
-            for j in range(0, width, channels):
-                for c in range(channels):
-                    value = float(frames[t, i, j + c])
-                    if value >= tops[c, 1] and abs(value) < np.inf:
-                        _place(value, tops[c], counts[c])
+            for c in range(channels):
+                second, bottom = tops[c, 1], bottoms[c]
+                for j in range(c, width, channels):
+                    value = float(frames[t, i, j])
+                    if (value >= second or value < bottom) and abs(value) < np.inf:
+                        bottom = min(value, bottom)
+                        if value >= second:
+                            _place(value, tops[c], counts[c])
+                            second = tops[c, 1]
+                bottoms[c] = bottom
 
 
 @njit(cache=True, nogil=True)

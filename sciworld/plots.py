@@ -6,7 +6,12 @@ the last column, y of the first row, y of the last row), of pixel centres; witho
 
 from __future__ import annotations
 
+import base64
+import html
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -21,7 +26,27 @@ COLOURS = ("#2563a8", "#d1495b", "#2a9d76", "#e09f3e", "#7b5ea7", "#4d5d6c")
 MARKS = ("#ffffff", "#f2b134", "#e4572e")
 SEQUENTIAL, GREY, DIVERGING = "Viridis", "Gray", "RdBu_r"
 WIDTH, GAP = 900, 8  # pixels: of the widest plotted area, and between small images
+SIDE = 160  # pixels: of a thumbnail, along its longer side
+ODD = (209, 73, 91)  # the colour of pixels that are not finite
 FONT = {"family": "Inter, 'Segoe UI', Helvetica, Arial, sans-serif", "size": 13, "color": INK}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one control did.
+
+    Parameters
+    ----------
+    label : its name and units.
+    values : (time,), each until the next; NaN is a gap.
+    low, high : its bounds, None where there is none. levels : names of the values 0, 1, ...
+    """
+
+    label: str
+    values: np.ndarray
+    low: float | None = None
+    high: float | None = None
+    levels: tuple[str, ...] = ()
 
 
 def image_strip(
@@ -155,6 +180,114 @@ def curves(
         figure.update_yaxes(dtick="D2", tickformat="~g")
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"})
     return _finish(figure, title, 680, 280)
+
+
+def film(
+    rows: Mapping[str, np.ndarray],
+    shown: np.ndarray,
+    time: np.ndarray,
+    lines: Sequence[Line] = (),
+    title: str = "",
+    time_title: str = "time (s)",
+    captions: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """Rows of pictures : (picture, y, x, 3) uint8, and below them a panel for each line.
+
+    shown : (picture,) s, when each picture of a row was taken. time : (time,) of the lines' values. captions : what
+    each row shows, where the mouse points at it.
+    """
+    columns = len(shown)
+    aspects = [images.shape[1] / images.shape[2] for images in rows.values()]
+    wide = min(WIDTH / columns - GAP, 170 * max(1.0, 1 / max(aspects)))
+    heights = [wide * aspect for aspect in aspects] + [95.0] * len(lines)
+    # Below a few lines the page is wide enough to read a time series from.
+    width, between = max(columns * (wide + GAP), 480.0 if lines else 0.0), 2.0 * GAP
+    height = sum(heights) + between * (len(heights) - 1)
+    specs: list[list[dict[str, int] | None]] = [[{}] * columns for _ in rows]
+    specs += [[{"colspan": columns}, *[None] * (columns - 1)] for _ in lines]
+    figure = make_subplots(
+        len(heights), columns, specs=specs, row_heights=heights, column_titles=[f"{at:.4g} s" for at in shown],
+        horizontal_spacing=GAP / width, vertical_spacing=between / height,
+    )  # fmt: skip
+    for row, (label, images) in enumerate(rows.items(), start=1):
+        hover = f"{html.escape((captions or {}).get(label, label))}<extra></extra>"
+        for column, picture in enumerate(images, start=1):
+            figure.add_image(source=data_uri(picture), hovertemplate=hover, row=row, col=column)
+        figure.update_xaxes(showticklabels=False, ticks="", row=row)
+        figure.update_yaxes(showticklabels=False, ticks="", row=row)
+        figure.update_yaxes(title={"text": label, "font": {"size": 13}, "standoff": 8}, row=row, col=1)
+    for row, line in enumerate(lines, start=len(rows) + 1):
+        _line(figure, line, time, shown, row)
+    if lines:
+        figure.update_xaxes(title=time_title, showticklabels=True, row=len(heights), col=1)
+    return _finish(figure, title, width, height)
+
+
+def thumbnail(frame: np.ndarray) -> np.ndarray:
+    """A frame (y, x, channel) as a small one, float64: means of blocks over what is finite; NaN where nothing is."""
+    step = max(1, max(frame.shape[:2]) // (4 * SIDE))  # of a large frame a few pixels of each block are enough
+    frame = frame[::step, ::step].astype(np.float64)
+    factor = -(-max(frame.shape[:2]) // SIDE)
+    finite = np.isfinite(frame)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        for axis in (0, 1):
+            values = np.add.reduceat(values, np.arange(0, values.shape[axis], factor), axis)
+        return values
+
+    counts = total(finite.astype(np.int64))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # Divided first: a sum of the largest floats is none.
+        return np.where(counts > 0, total(np.where(finite, frame, 0) / factor**2) * (factor**2 / counts), np.nan)
+
+
+def pictures(small: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Thumbnails (n, y, x) or (n, y, x, 3) as pictures (n, y, x, 3) uint8, and the values that are black and white.
+
+    These are 1 % and 99 % of all finite values given. Where one is not finite a pixel is red.
+    """
+    finite = np.isfinite(small)
+    low, high = np.percentile(small[finite], (1, 99)) if finite.any() else (0.0, 1.0)
+    span = high / 2 - low / 2  # halves: the span of floats may be too large for one
+    bright = (np.where(finite, small, low) / 2 - low / 2) / (span if span > 0 else 1.0)
+    shades = np.round(255 * np.clip(bright, 0, 1)).astype(np.uint8)
+    if small.ndim == 3:
+        shades, finite = np.repeat(shades[..., None], 3, axis=-1), finite[..., None]
+    return np.where(finite.all(axis=-1, keepdims=True), shades, np.array(ODD, np.uint8)), float(low), float(high)
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture (y, x, 3) uint8 as a PNG within an address (PNG specification, third edition, section 11)."""
+    y, x, _ = picture.shape
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = np.concatenate([np.zeros((y, 1), np.uint8), picture.reshape(y, 3 * x)], axis=1)  # 0: no filter
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", x, y, 8, 2, 0, 0, 0))
+    png += chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _line(figure: go.Figure, line: Line, time: np.ndarray, shown: np.ndarray, row: int) -> None:
+    """Draw a line with its bounds into a panel, and where the pictures were taken."""
+    figure.add_scatter(
+        # Each value until the next, also where the next is unknown.
+        x=np.repeat(time, 2)[1:], y=np.repeat(line.values, 2)[:-1], mode="lines", name=line.label,
+        line={"color": COLOURS[0], "width": 2}, showlegend=False, row=row, col=1,
+    )  # fmt: skip
+    for bound in (line.low, line.high):
+        if bound is not None:
+            figure.add_hline(y=bound, line={"color": QUIET, "width": 1, "dash": "dot"}, row=row, col=1)
+    for at in shown:
+        figure.add_vline(x=at, line={"color": RULE, "width": 1}, layer="below", row=row, col=1)
+    figure.update_xaxes(range=[float(time[0]), float(time[-1])] if len(time) > 1 else None, row=row, col=1)
+    figure.update_xaxes(showgrid=False, showticklabels=False, zeroline=False, row=row, col=1)
+    label = {"text": line.label.replace(" (", "<br>("), "font": {"size": 12}}
+    figure.update_yaxes(title=label, zeroline=False, row=row, col=1)
+    if line.levels:
+        ticks = list(range(len(line.levels)))
+        figure.update_yaxes(tickvals=ticks, ticktext=list(line.levels), row=row, col=1)
 
 
 def _image(figure: go.Figure, frame: np.ndarray, extent: Extent | None, row: int, column: int, coloraxis: str) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from sciworld.errors import FormatError
 
 MOST = 1 << 24  # numbers of an array that is read whole when a file is opened: a coordinate, a label
+LEAST = 64 << 20  # bytes of an array, from which on as many must be in the file as deflate can make of it
+DEFLATE = 1032  # what deflate makes smaller at most so many times (RFC 1951)
 LINKS = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)  # those that stay in the file
 
 
@@ -33,13 +35,25 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def dataset(file: h5py.Group, name: str, path: Path) -> h5py.Dataset:
-    """The dataset called `name` in `file`. Raises FormatError if there is none."""
+    """The dataset called `name` in `file`. Raises FormatError if there is none, or nearly nothing in it."""
     node = file.get(name)
     if not isinstance(node, h5py.Dataset):
         what = "no dataset" if node is None else f"a {type(node).__name__.lower()}"
         where = f"{file.name.rstrip('/')}/{name}".lstrip("/")
         raise FormatError(f"{path}: {what} '{where}', where an array is expected; copy the file anew")
+    require_stored(node, path)
     return node
+
+
+def require_stored(node: h5py.Dataset, path: Path) -> None:
+    """Raise FormatError for a large array of which nearly nothing was written: all else would be read as zeros."""
+    size = 0 if node.shape is None else node.size * node.dtype.itemsize
+    held = path.stat().st_size if node.is_virtual else node.id.get_storage_size()
+    if size > max(LEAST, DEFLATE * held):
+        raise FormatError(
+            f"{path}: '{node.name}' states {size} bytes of which {held} are in the file; it was never written, or "
+            "the file is damaged: copy it anew"
+        )
 
 
 def numbers(file: h5py.Group, name: str, path: Path) -> np.ndarray:

@@ -21,6 +21,10 @@ from sciworld.lazy import Key, lazy
 
 OPEN_VIDEOS = 4  # decoders that a process keeps, each where it last stood
 FEW = 4  # frames by which a file may state a longer time than its frames take
+MOST_PIXELS = 1 << 26  # of a picture; more are a bomb, as no camera here has them
+# Containers that only name other files, which are not followed, and streams that do not say where they end.
+LISTS = ("concat", "dash", "hls", "imf", "sdp")
+ENDLESS = ("h264", "hevc", "m4v", "mpegvideo", "obu")
 FAR = 64  # frames ahead from which a key frame is looked for, in place of decoding all between
 
 
@@ -34,7 +38,7 @@ def read_image(source: Path | bytes) -> np.ndarray:
     # FFmpeg paints over what is missing. In the scan itself neither of these two marks can occur.
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
         raise EOFError("the JPEG ends before its end mark")
-    with av.open(io.BytesIO(content), mode="r") as container:
+    with av.open(io.BytesIO(content), mode="r", options={"max_pixels": str(MOST_PIXELS)}) as container:
         frame = next(container.decode(video=0))
         return _pixels(frame, _layout(frame.format))
 
@@ -107,7 +111,11 @@ def open_video(path: Path, rate: float | None = None, at_most: int | None = None
     rate : frames a second, for a raw stream that states no times. at_most : leave out the frames after so many.
     Raises FormatError, also if there is no frame, or no way to tell the times.
     """
-    with av.open(str(path)) as container:
+    with _container(path) as container:
+        if container.format.name in LISTS:
+            raise FormatError(
+                f"{path}: a list of other files, which are not followed; name the file that has the frames"
+            )
         if not container.streams.video:
             raise FormatError(f"{path}: no video in it; name the file that has the frames")
         stream = container.streams.video[0]
@@ -126,6 +134,8 @@ def open_video(path: Path, rate: float | None = None, at_most: int | None = None
         stated = float(frequency) if frequency else None
         notes = [f"decoded {codec.name} {codec.pix_fmt} as {'red, green, blue' if layout[0] else 'grey'}"]
         notes += _missing(container, listed, stamps if known else [])
+        if container.format.name in ENDLESS:
+            notes.append("a raw stream, of which the last frame may be cut")
         base, size = stream.time_base, (codec.height, codec.width, 3 if layout[0] else 1)
     if at_most is not None and at_most < len(stamps):
         notes.append(f"only the first {at_most} of {len(stamps)} frames")
@@ -145,6 +155,11 @@ def open_video(path: Path, rate: float | None = None, at_most: int | None = None
     return Video(
         lazy(path, (len(ticks), *size), layout[1], read), time, stated, ", ".join([*notes, origin]), stated_times=known
     )
+
+
+def _container(path: Path) -> Any:
+    """The open file. Its absolute path: FFmpeg takes others for addresses if they look so."""
+    return av.open(str(path.absolute()), options={"max_pixels": str(MOST_PIXELS)})
 
 
 def _missing(container: Any, listed: int, stamps: Sequence[Any]) -> list[str]:
@@ -227,7 +242,7 @@ class _Decoder:
         return number >= len(self._ticks) or bool(frame.pts != self._ticks[number])
 
     def _open(self) -> None:
-        self._container = av.open(str(self._path))
+        self._container = _container(self._path)
         stream = self._container.streams.video[0]
         self._frames: Iterator[Any] = iter(self._container.decode(stream))
         self.at = 0

@@ -21,7 +21,7 @@ class SciworldBackend(BackendEntrypoint):
     open_dataset_parameters = ("filename_or_obj", "drop_variables", "reader", "recording", "options")
     supports_groups = True
 
-    def open_dataset(  # type: ignore[override]
+    def open_dataset(
         self,
         filename_or_obj: Any,
         *,
@@ -41,7 +41,7 @@ class SciworldBackend(BackendEntrypoint):
             raise FormatError(f"{filename_or_obj}: holds {len(found)} recordings; {cure if found else 'append some'}")
         return _without(found[recording or 0], drop_variables)
 
-    def open_groups_as_dict(  # type: ignore[override]
+    def open_groups_as_dict(
         self,
         filename_or_obj: Any,
         *,
@@ -54,7 +54,7 @@ class SciworldBackend(BackendEntrypoint):
         groups = {f"/recording_{k}": _without(found[k], drop_variables) for k in range(len(found))}
         return {"/": xr.Dataset(), **groups}
 
-    def open_datatree(self, filename_or_obj: Any, **options: Any) -> xr.DataTree:  # type: ignore[override]
+    def open_datatree(self, filename_or_obj: Any, **options: Any) -> xr.DataTree:
         """`open_groups_as_dict` as a tree."""
         return xr.DataTree.from_dict(self.open_groups_as_dict(filename_or_obj, **options))
 

@@ -14,7 +14,7 @@ from sciworld.controls import Column, ColumnTable
 from sciworld.domains.logs import READINGS, log
 from sciworld.domains.stem.raw import LENGTHS, TIMES
 from sciworld.errors import ControlError, FormatError
-from sciworld.ingest.tables import read_table
+from sciworld.ingest.tables import is_whole, read_table
 
 SYNTAX = (
     "'name=column:units', or 'name=column:units:low:high', separated by commas; ~linear, ~mean or ~hold after "
@@ -90,6 +90,8 @@ def attach_controls(
     values = read_table(path, [*columns, times] if times else columns)
     stamps, values = (values[:, -1], values[:, :-1]) if times else (None, values)
     notes = [f"controls {', '.join(control.name for control in mapped)} from {path.name}"]
+    if not is_whole(path):
+        notes.append("its last line has no end: the file, and its last number, may be cut")
     mapped, values = _converted(mapped, values, ds["view"].attrs["units"], notes)
     _check_dwell(mapped, values, path)
     table = _table(mapped, values, ds, path)

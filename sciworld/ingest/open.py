@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,8 @@ def open_recordings(
     those of the domain's reader, by name. Frames may stay in the file until they are used.
     Raises FormatError naming the file, SettingsError for an unknown reader or option.
     """
+    for one in [path] if isinstance(path, str | Path) else path:
+        _require_no_pipes(Path(one))
     domain, _, kind = (reader or _domain_of(path)).partition(":")
     if domain not in READERS:
         raise SettingsError(f"no reader '{domain}'; there are {', '.join(sorted(READERS))}")
@@ -58,6 +63,21 @@ def _domain_of(path: str | Path | Sequence[str | Path]) -> str:
     """The domain that knows the file by its content; the readers of "stem" take any array."""
     first = Path(path if isinstance(path, str | Path) else next(iter(path), ""))
     return next((domain for domain in ("driving", "fluid") if _module(domain).kind_of(first)), "stem")
+
+
+def _require_no_pipes(path: Path) -> None:
+    """Raise FormatError for a folder with a pipe or a device in it: who opens one may wait for ever."""
+    folders = [str(path)] if path.is_dir() else []
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_symlink() or not entry.is_file():
+                    with contextlib.suppress(OSError):  # a link into nowhere, or into itself
+                        mode = entry.stat().st_mode
+                        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                            raise FormatError(f"{entry.path}: a pipe or device; take it out of the folder")
 
 
 def _where(path: str | Path | Sequence[str | Path]) -> str:

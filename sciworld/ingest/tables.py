@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,13 @@ def read_table(path: str | Path, columns: Sequence[str]) -> np.ndarray:
     """
     path = Path(path)
     return read_parquet(path, columns) if _is_parquet(path) else read_csv(path, columns)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a table says where it ends: a CSV file by the end of its last line. What does not may be cut."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return _is_parquet(path) or file.read() in (b"\n", b"\r")
 
 
 def _is_parquet(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What may be wrong with a recording, told while its frames pass by once: nothing moves, frames repeat, they saturate."""
+"""What may be wrong with a recording, told while its frames pass by once: stillness, repeats, saturation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sciworld.errors import RecordingError
 from sciworld.kernels.quality import climb, measure
 
 STATIC = 0.02  # of a channel's spread: a mean change up to this is what the noise of a camera or a codec leaves
+STEP = 0.1  # of the range of values: a step at its end that only data of few levels take
 UNKNOWN = "quality_unknown_controls"
 VARIANCE = "quality_variance_"
 
@@ -21,10 +22,11 @@ class Quality:
         STATIC standard deviations of the later frame's channel.
     quality_duplicate : share of the gaps over which the frames are the same to the bit.
     quality_saturated : share of numbers at the top of their range. That is 255 for uint8. For other dtypes it is the
-        largest finite value of the recording in the channel, if it is the largest of an integer dtype, or if more
-        numbers have it than have the next lower value of the recording: what exceeds a detector's range piles up at its
-        end (4095 of 12 bits), where a maximum met by chance is rarer than what is below. A field that is flat at its
-        maximum cannot be told from one that was cut off there.
+        largest finite value of the recording in the channel, if it is the largest of an integer dtype; or if more
+        numbers have it than have the next lower value of the recording, and that is less than STEP of the range below.
+        What exceeds a detector's range piles up at its end (4095 of 12 bits), where a maximum met by chance is rarer
+        than what is below; flags and few counts go in larger steps. A field that is flat at its maximum cannot be told
+        from one that was cut off there.
     quality_not_finite : share of numbers that are NaN or infinite.
 
     A share of nothing (the gaps of a single frame) is NaN, unknown. Zeros are not counted: no counts are good data.
@@ -40,9 +42,10 @@ class Quality:
         self._last: np.ndarray | None = None
         self._frames = self._numbers = self._absent = self._at_full = self._static = self._repeated = 0
         self._tops, self._counts = np.full((channels, 2), -np.inf), np.zeros((channels, 2), dtype=np.int64)
+        self._bottoms = np.full(channels, np.inf)
 
     def add(self, block: np.ndarray) -> None:
-        """The next frames : (n, y, x, channel) or (n, z, y, x, channel). Raises RecordingError if they are of another kind."""
+        """The next frames : (n, y, x, channel) or (n, z, y, x, channel). Raises RecordingError for other frames."""
         if block.dtype != self._dtype or block.ndim not in (4, 5) or block.shape[-1] != self._channels:
             raise RecordingError(
                 f"quality: frames {block.shape} {block.dtype}; expected {self._channels} channels of {self._dtype}"
@@ -66,7 +69,7 @@ class Quality:
         self._frames += len(block)
         self._numbers += block.size
         if self._dtype != np.uint8:
-            climb(frames, self._channels, self._tops, self._counts)
+            climb(frames, self._channels, self._tops, self._counts, self._bottoms)
         self._last = frames[-1].copy()
 
     def result(self) -> dict[str, float]:
@@ -82,9 +85,13 @@ class Quality:
     def _saturated(self) -> int:
         if self._dtype == np.uint8:
             return self._at_full
-        top, (most, next_most) = self._tops[:, 0], self._counts.T
+        (top, below), (most, next_most) = self._tops.T, self._counts.T
         at_end = (self._dtype.kind in "iu") & (top == float(self._full))
-        return int(most[at_end | ((next_most > 0) & (most > next_most))].sum())
+        step = np.full(self._channels, np.inf)
+        # In halves: the difference of the largest numbers there are would be infinite.
+        np.subtract(top / 2, below / 2, out=step, where=next_most > 0)
+        piled = (most > next_most) & (step < STEP * (top / 2 - self._bottoms / 2))
+        return int(most[at_end | piled].sum())
 
 
 def control_quality(controls: np.ndarray, table: ColumnTable) -> dict[str, float]:

@@ -164,7 +164,7 @@ def test_wrong_arguments_are_refused(stack, arguments, error, message):
 def test_what_cannot_be_opened_says_so(tmp_path, store):
     with pytest.raises(FormatError, match="no such file"):
         xr.open_dataset(tmp_path / "none.tif", engine="sciworld")
-    with pytest.raises(SettingsError, match="BytesIO cannot be opened; give a path, or several"):
+    with pytest.raises(SettingsError, match="BytesIO cannot be opened; give a path"):
         SciworldBackend().open_dataset(io.BytesIO(b""))
     with pytest.raises(SettingsError, match="has no readers"):
         xr.open_dataset(store.path, engine="sciworld", recording=0, reader="stem")
@@ -198,7 +198,7 @@ def test_chunks_are_dask_arrays_that_give_the_same(tmp_path, stack, store):
 def test_a_worker_process_reads_its_chunks(tmp_path, stack, store):
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         ) as cluster,
         Client(cluster),
     ):

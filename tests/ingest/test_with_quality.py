@@ -37,5 +37,5 @@ def test_a_recording_without_facts():
 def test_a_fact_of_the_file_keeps_its_name():
     ds = toy.make()
     ds["covariates"].attrs["columns"] = ds["covariates"].attrs["columns"].replace('"size"', '"quality_static"')
-    with pytest.raises(RecordingError, match="toy: a covariate has the name of what is measured.*quality_static"):
+    with pytest.raises(RecordingError, match=r"toy: a covariate has the name of what is measured.*quality_static"):
         with_quality(ds, MEASURED)

@@ -56,15 +56,16 @@ def test_frames_without_a_finite_number():
 def test_the_two_largest_values_are_counted(dtype):
     made = frames(dtype)
     tops, counts = np.full((CHANNELS, 2), -np.inf), np.zeros((CHANNELS, 2), np.int64)
+    bottoms = np.full(CHANNELS, np.inf)
     for frame in made:
-        climb(frame.reshape(1, Y, X * CHANNELS), CHANNELS, tops, counts)
+        climb(frame.reshape(1, Y, X * CHANNELS), CHANNELS, tops, counts, bottoms)
     for c in range(CHANNELS):
         values, times = np.unique(made[..., c][np.isfinite(made[..., c])], return_counts=True)
-        assert tops[c].tolist() == [values[-1], values[-2]]
+        assert (tops[c].tolist(), bottoms[c]) == ([values[-1], values[-2]], values[0])
         assert counts[c].tolist() == [times[-1], times[-2]]
 
 
 def test_of_one_value_there_is_no_second():
-    tops, counts = np.full((1, 2), -np.inf), np.zeros((1, 2), np.int64)
-    climb(np.array([[[np.nan, -np.inf, np.inf, 3.0]]]), 1, tops, counts)
-    assert (tops.tolist(), counts.tolist()) == ([[3.0, -np.inf]], [[1, 0]])
+    tops, counts, bottoms = np.full((1, 2), -np.inf), np.zeros((1, 2), np.int64), np.full(1, np.inf)
+    climb(np.array([[[np.nan, -np.inf, np.inf, 3.0]]]), 1, tops, counts, bottoms)
+    assert (tops.tolist(), counts.tolist(), bottoms) == ([[3.0, -np.inf]], [[1, 0]], 3)

@@ -1,5 +1,7 @@
 """What may be wrong with a recording: against NumPy on all frames at once, however the blocks are cut."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError
-from sciworld.measures.quality import STATIC, Quality, control_quality
+from sciworld.measures.quality import STATIC, STEP, Quality, control_quality
 
 Y, X = 5, 7
 
@@ -17,7 +19,7 @@ def twin(frames):
     gaps, numbers = len(frames) - 1, frames.size
     finite = np.isfinite(frames)
     static = repeated = 0
-    for before, after in zip(frames[:-1], frames[1:], strict=True):
+    for before, after in itertools.pairwise(frames):
         same = before.tobytes() == after.tobytes()
         repeated += same
         still = bool((np.isfinite(before) == np.isfinite(after)).all())
@@ -31,6 +33,8 @@ def twin(frames):
         values, counts = np.unique(frames[..., c][finite[..., c]], return_counts=True)
         full = np.iinfo(frames.dtype).max if frames.dtype.kind in "iu" else None
         piles = frames.dtype != np.uint8 and len(values) > 1 and counts[-1] > counts[-2]
+        values = values.astype(float)
+        piles = piles and values[-1] - values[-2] < STEP * (values[-1] - values[0])
         if len(values) and (values[-1] == full or piles):
             saturated += counts[-1]
     share = lambda part, whole: part / whole if whole else np.nan  # noqa: E731
@@ -55,7 +59,7 @@ def recordings(draw):
     dtype = np.dtype(draw(st.sampled_from(["uint8", "uint16", "int32", "float32", "float64"])))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     t, channels = draw(st.integers(1, 12)), draw(st.integers(1, 3))
-    high = draw(st.sampled_from([2, 200, 300])) if dtype != np.uint8 else 256
+    high = draw(st.sampled_from([2, 21, 200, 300])) if dtype != np.uint8 else 256
     frames = rng.integers(0, high, (t, Y, X, channels)).astype(dtype)
     for row in range(1, t):
         change = draw(st.sampled_from(["none", "little", "all"]))
@@ -129,14 +133,21 @@ def test_a_frame_that_fails_is_no_still_scene():
         ("uint8", 200, 0.0),  # a flat grey is no end of anything
         ("uint16", 65535, 0.1),
         ("uint16", 4095, 0.1),  # 12 bits in 16
-        ("float32", 1.5e4, 0.1),
+        ("float32", 4100.5, 0.1),
+        ("float32", 5500.0, 0.0),  # far above all else: a flag, a constant of some part of the field
     ],
 )
 def test_what_piles_up_at_the_top_is_saturated(dtype, top, share):
-    frames = np.random.default_rng(4).permutation(np.arange(10 * Y * X) % 150).reshape(10, Y, X, 1).astype(dtype)
-    flat = frames.reshape(-1)
-    flat[:35] = top
+    values = 27 * (np.arange(10 * Y * X) % 150) if dtype != "uint8" else np.arange(10 * Y * X) % 150
+    frames = np.random.default_rng(4).permutation(values).reshape(10, Y, X, 1).astype(dtype)
+    frames.reshape(-1)[:35] = top
     assert measured(frames)["quality_saturated"] == pytest.approx(share)
+
+
+def test_flags_are_not_saturated():
+    flags = np.random.default_rng(7).choice([-1.0, 0.0, 1.0], (11, Y, X, 1), p=[0.1, 0.1, 0.8])
+    assert measured(flags)["quality_saturated"] == 0
+    assert measured(flags.astype(np.int32))["quality_saturated"] == 0
 
 
 def test_a_maximum_met_by_chance_is_not_saturated():
@@ -158,10 +169,10 @@ def test_other_frames_are_refused():
             quality.add(odd)
 
 
-def test_huge_numbers_do_not_look_still():
-    frames = film("float64") * 1e300
-    with np.errstate(over="ignore"):
-        assert measured(frames)["quality_static"] == 0
+def test_huge_numbers_are_neither_still_nor_saturated():
+    frames = 1.7e308 * np.random.default_rng(8).uniform(-1, 1, (11, Y, X, 1))
+    found = measured(frames)
+    assert (found["quality_static"], found["quality_saturated"]) == (0, 0)
 
 
 TABLE = ColumnTable(

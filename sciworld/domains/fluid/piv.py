@@ -46,7 +46,7 @@ class Vectors:
 
 def read_openpiv(path: Path) -> Vectors:
     """Columns x, y, u, v and, if there, flags and mask (0 is good), or (older files) the peak's signal to noise."""
-    lines = _lines(path)
+    lines, doubts = _lines(path)
     named = [line.lstrip("# ").split() for line in lines if line.startswith("#")]
     table = _numbers([line.split() for line in lines if not line.startswith("#")], path)
     names = tuple(named[-1][2:]) if named else ("u", "v", "signal_to_noise", "mask")[: table.shape[1] - 2]
@@ -56,12 +56,12 @@ def read_openpiv(path: Path) -> Vectors:
     for name in ("flags", "mask"):
         if name in names:
             invalid |= table[:, 2 + names.index(name)] != 0
-    return _gridded(path, "OpenPIV text", table, names, ("1",) * len(names), invalid, "pixel")
+    return _gridded(path, "OpenPIV text", table, names, ("1",) * len(names), invalid, "pixel", doubts)
 
 
 def read_insight(path: Path) -> Vectors:
     """TSI Insight's .vec: a line that names variables and units, then comma separated rows; CHC < 0 is bad."""
-    lines = _lines(path)
+    lines, doubts = _lines(path)
     variables = re.search(r'VARIABLES\s*=\s*((?:"[^"]*"\s*,?\s*)+)', lines[0])
     if variables is None:
         raise FormatError(f"{path}: no VARIABLES in its first line, which Insight writes; name the reader that fits")
@@ -74,12 +74,12 @@ def read_insight(path: Path) -> Vectors:
             f"{path}: columns {', '.join(names)} and {table.shape[1]} numbers a row; expected X Y U V CHC"
         )
     invalid = table[:, names.index("chc")] < 0
-    return _gridded(path, "an Insight vector file", table, names[2:], units[2:], invalid, units[0])
+    return _gridded(path, "an Insight vector file", table, names[2:], units[2:], invalid, units[0], doubts)
 
 
 def read_davis(path: Path) -> Vectors:
     """DaVis text: a header in quotes, tab separated rows, decimal commas; a vector of exactly zero was not measured."""
-    lines = _lines(path)
+    lines, doubts = _lines(path)
     if not lines[0].startswith("#DaVis"):
         raise FormatError(f"{path}: does not begin with #DaVis; name the reader that fits")
     quoted = re.findall(r'"([^"]*)"', lines[0])
@@ -87,7 +87,8 @@ def read_davis(path: Path) -> Vectors:
     table = _numbers([line.replace(",", ".").split() for line in lines[1:]], path)
     if table.shape[1] != 4:
         raise FormatError(f"{path}: {table.shape[1]} columns; planar DaVis vectors have x, y, u, v")
-    return _gridded(path, "DaVis text", table, ("u", "v"), (speed, speed), (table[:, 2:] == 0).all(axis=1), length)
+    unmeasured = (table[:, 2:] == 0).all(axis=1)
+    return _gridded(path, "DaVis text", table, ("u", "v"), (speed, speed), unmeasured, length, doubts)
 
 
 def read_pivlab(path: Path) -> Vectors:
@@ -130,14 +131,17 @@ def read_pivlab(path: Path) -> Vectors:
         )  # fmt: skip
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
+    """The lines that are not empty, and a note if the last one has no end, as all programs write it."""
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: not text ({error}); name the reader that fits") from error
+    lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
         raise FormatError(f"{path}: {len(lines)} lines; a vector field has a line a vector. Copy it anew")
-    return lines
+    whole = text.endswith("\n")
+    return lines, () if whole else ("its last line has no end: the file, and its last number, may be cut",)
 
 
 def _numbers(rows: list[list[str]], path: Path) -> np.ndarray:
@@ -161,6 +165,7 @@ def _gridded(
     units: tuple[str, ...],
     invalid: np.ndarray,
     length: str,
+    doubts: tuple[str, ...],
 ) -> Vectors:
     """Rows x, y, u, v, ... as a frame, its rows and columns in the order in which the file has them."""
     if not np.isfinite(table[:, :2]).all():
@@ -178,7 +183,7 @@ def _gridded(
     frame[place] = values
     note = f"{int(invalid.sum())} of {len(table)} vectors are invalid, and NaN"
     frames = frame.reshape(1, len(y), len(x), -1)
-    return Vectors(kind, names, units, frames, x, y, length, (note,))
+    return Vectors(kind, names, units, frames, x, y, length, (note, *doubts))
 
 
 def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Plain arrays: .npy, .npz and .zarr."""
+"""Plain arrays: .npy, .npz, .zarr, and .raw with a .json beside it that says what it holds."""
 
 from __future__ import annotations
 
+import json
 import math
 import zipfile
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 
 from sciworld.domains.base import reading
 from sciworld.domains.hdf5 import MOST
-from sciworld.domains.stem.blocks import Blocks
+from sciworld.domains.stem.blocks import Blocks, mapped
 from sciworld.domains.stem.npy import npy, zipped
 from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
@@ -37,6 +38,36 @@ def load_npz(path: Path, options: ReadOptions) -> Raw:
         if time is not None:
             time = time.astype(np.float64).reshape(-1)
         return Raw(stack(frames), "a NumPy archive", step=step, time=time)
+
+
+def load_raw(path: Path, options: ReadOptions) -> Raw:
+    """Numbers alone, one after the other, and what they are in NAME.json beside NAME.raw.
+
+    The .json has `shape`, (y, x), (time, y, x) or (time, y, x, channel); `dtype` as NumPy writes it, with the byte
+    order where it matters ("uint8", "<u2", ">f4"); and `offset`, bytes before the first number, if there are any.
+    """
+    beside = path.with_suffix(".json")
+    with reading(path, "raw numbers"):
+        if not beside.is_file():
+            cure = '{"shape": [100, 512, 512], "dtype": "<u2"}'
+            raise FormatError(f"{path}: no {beside.name} beside it to say what it holds; write one, such as {cure}")
+    with reading(beside, f"what {path.name} holds"):
+        stated = json.loads(beside.read_text("utf-8"))
+        odd = set(stated) ^ {"shape", "dtype"} if isinstance(stated, dict) else {"shape", "dtype"}
+        if odd - {"offset"}:
+            raise FormatError(f"{beside}: states {stated!r:.80}; write shape and dtype, and offset if there is one")
+        shape, offset, dtype = stated["shape"], stated.get("offset", 0), np.dtype(str(stated["dtype"]))
+        sizes = [offset, *shape] if isinstance(shape, list) else [None]
+        if not all(type(size) is int and size >= 0 for size in sizes):
+            raise FormatError(f"{beside}: shape {shape}, offset {offset}; write whole numbers")
+        if dtype.itemsize > 1 and stated["dtype"][:1] not in ("<", ">"):
+            raise FormatError(f"{beside}: dtype '{stated['dtype']}' has no byte order; write '<' or '>' before it")
+        size = path.stat().st_size - offset
+        frames = mapped(path, offset, shape, dtype, size, "an array")
+        need = math.prod(shape) * dtype.itemsize
+        if size > need:
+            raise FormatError(f"{path}: {size} bytes from {offset} on, {need} by {beside.name}; mend its shape")
+        return Raw(stack(frames), f"raw numbers, as {beside.name} says")
 
 
 def load_zarr(path: Path, options: ReadOptions) -> Raw:

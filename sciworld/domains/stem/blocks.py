@@ -71,7 +71,9 @@ def mapped(
         raise FormatError(f"{path}: {what} of Python objects, dtype {dtype}; save it as numbers")
     need = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or need > size:
-        raise FormatError(f"{path}: truncated, {what} of {shape} {dtype} takes {need} bytes and {size} are there")
+        raise FormatError(
+            f"{path}: truncated, {what} of {shape} {dtype} takes {need} bytes and {size} are there; copy it anew"
+        )
     read = partial(_read_mapped, path, offset, shape, dtype, order)
     return Blocks(path, shape, dtype.newbyteorder("="), read)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import h5py
 import numpy as np
 
 from sciworld.domains.base import reading
-from sciworld.domains.hdf5 import dataset, opened
+from sciworld.domains.hdf5 import dataset, opened, require_stored
 from sciworld.domains.stem.arrays import pick
 from sciworld.domains.stem.blocks import Blocks
 from sciworld.domains.stem.nion import interpret
@@ -23,21 +25,30 @@ def load_hdf5(path: Path, options: ReadOptions) -> Raw:
     """An HDF5 file with `nn_input` and `defect_coord_*`, or of Nion, or with one array that can be frames."""
     with reading(path, "an HDF5 file"), opened(path) as file:
         if "nn_input" in file and not options.array:
-            return _labelled(file, path)
+            return _told(_labelled(file, path), file["nn_input"])
         images: list[str] = []
         file.visititems(lambda name, node: images.append(name) if _is_image(node) else None)
         name = pick(images, options.array, "data", path)
         node = file[name]
         if "properties" in node.attrs:
-            return interpret(_blocks(node, path), json.loads(node.attrs["properties"]), path)
-        return Raw(stack(_blocks(node, path)), f"the HDF5 array '{name}'")
+            return _told(interpret(_blocks(node, path), json.loads(node.attrs["properties"]), path), node)
+        return _told(Raw(stack(_blocks(node, path)), f"the HDF5 array '{name}'"), node)
 
 
 def _is_image(node: object) -> bool:
     return isinstance(node, h5py.Dataset) and node.dtype.kind in "biuf" and node.ndim >= 2
 
 
+def _told(raw: Raw, node: h5py.Dataset) -> Raw:
+    """What was read, with a note if some of it was never written: a recording that was cut short."""
+    chunks = math.prod(-(-n // c) for n, c in zip(node.shape, node.chunks, strict=True)) if node.chunks else 1
+    absent = chunks - node.id.get_num_chunks() if node.chunks else int(node.id.get_storage_size() == 0)
+    note = f"{absent} of {chunks} chunks were never written and read as {node.fillvalue}"
+    return dataclasses.replace(raw, notes=(*raw.notes, note)) if absent else raw
+
+
 def _blocks(node: h5py.Dataset, path: Path) -> Blocks:
+    require_stored(node, path)
     shape, dtype = tuple(node.shape), node.dtype.newbyteorder("=")
     return Blocks(path, shape, dtype, partial(_read, path, node.name, shape, dtype))
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from sciworld.domains.base import reading
+from sciworld.domains.hdf5 import MOST
 from sciworld.domains.stem.blocks import Blocks
-from sciworld.domains.stem.npy import zipped
+from sciworld.domains.stem.npy import member_of, zipped
 from sciworld.domains.stem.raw import Raw, ReadOptions, choose, length, stack
 from sciworld.errors import FormatError
 
@@ -25,7 +26,8 @@ def load_ndata(path: Path, options: ReadOptions) -> Raw:
                 raise FormatError(
                     f"{path}: holds no {name}; it is not a Nion file, or was packed by hand: export it anew"
                 )
-        return interpret(zipped(archive, "data.npy", path), json.loads(archive.read("metadata.json")), path)
+        metadata = archive.read(member_of(archive, "metadata.json", path, most=MOST))
+        return interpret(zipped(archive, "data.npy", path), json.loads(metadata), path)
 
 
 def interpret(data: Blocks, properties: dict[str, Any], path: Path) -> Raw:

@@ -18,6 +18,8 @@ from sciworld.domains.stem.blocks import Blocks, mapped
 from sciworld.errors import FormatError
 from sciworld.lazy import Key
 
+RATIO = 200  # what a member unpacks to is at most so many times its size
+LEAST = 64 << 20  # bytes that even a small one may unpack to
 LOCAL = struct.Struct("<4s22xHH")  # a member's own header: its mark, and how long its name and its extra field are
 
 
@@ -30,9 +32,21 @@ def npy(path: Path) -> Blocks:
     return mapped(path, start, shape, dtype, size, "an array", "F" if fortran else "C")
 
 
+def member_of(archive: zipfile.ZipFile, name: str, path: Path, most: int | None = None) -> zipfile.ZipInfo:
+    """What the zip says of the member `name`. Raises FormatError if that unpacks to over `most` bytes, or to far more
+    than its size."""
+    found = archive.getinfo(name)
+    if found.file_size > (max(LEAST, RATIO * found.compress_size) if most is None else most):
+        raise FormatError(
+            f"{path}: '{name}' unpacks from {found.compress_size} to {found.file_size} bytes, far more than is "
+            "expected; unpack it yourself if you trust it, and save the array as .npy"
+        )
+    return found
+
+
 def zipped(archive: zipfile.ZipFile, name: str, path: Path) -> Blocks:
     """The array that the member `name` of a zip holds: read where it lies, or decompressed when it is used."""
-    member = archive.getinfo(name)
+    member = member_of(archive, name, path)
     with archive.open(name) as file:
         shape, fortran, dtype = _header(file, path)
         start = file.tell()

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from sciworld import config
-from sciworld.domains.stem.arrays import load_npy, load_npz, load_zarr
+from sciworld.domains.stem.arrays import load_npy, load_npz, load_raw, load_zarr
 from sciworld.domains.stem.hdf5 import load_hdf5
 from sciworld.domains.stem.microscope import load_microscope
 from sciworld.domains.stem.nion import load_ndata
@@ -21,6 +21,7 @@ from sciworld.errors import FormatError, SettingsError
 READERS: dict[str, Callable[[Path, ReadOptions], Raw]] = {
     ".npy": load_npy,
     ".npz": load_npz,
+    ".raw": load_raw,
     ".zarr": load_zarr,
     ".tif": load_tiff,
     ".tiff": load_tiff,

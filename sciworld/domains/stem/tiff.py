@@ -32,7 +32,7 @@ def load_tiff(path: Path, options: ReadOptions) -> Raw:
         step, time, stated = None, None, ""
         if file.is_imagej:
             stated = " with ImageJ metadata"
-            step, time = _imagej(file, len(frames), notes)
+            step, time = _imagej(file, series, len(frames), notes)
         elif file.is_ome:
             stated = " with OME metadata"
             step, time = _ome(file, notes)
@@ -140,7 +140,7 @@ def _read_pages(
     """A block of images whose first `outer` axes count pages, at these offsets; no other page is decoded."""
     numbers = np.arange(len(pages)).reshape(shape[:outer])[key[:outer]]
     found = []
-    with _quiet(), tifffile.TiffFile(path) as file:
+    with tifffile.TiffFile(path) as file:  # its log is left alone: other threads may be reading too
         for number in np.ravel(numbers).tolist():
             file.filehandle.seek(pages[number])
             page = tifffile.TiffPage(file, number)
@@ -162,9 +162,14 @@ def _order(frames: Blocks, axes: str, path: Path, notes: list[str]) -> Blocks:
     return frames.arranged((ends[0], axes.index("Y"), axes.index("X"), ends[1]))
 
 
-def _imagej(file: tifffile.TiffFile, n: int, notes: list[str]) -> tuple[tuple[float, float] | None, np.ndarray | None]:
+def _imagej(
+    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, n: int, notes: list[str]
+) -> tuple[tuple[float, float] | None, np.ndarray | None]:
     """Pixel size in A and times in s, from ImageJ's metadata; its units may be missing."""
     data: dict[str, Any] = file.imagej_metadata or {}
+    stated, there = data.get("images"), series.size // max(series.keyframe.size, 1)
+    if stated is not None and stated != there:
+        notes.append(f"its ImageJ metadata state {stated} images and {there} are there: these are used")
     units, tags = data.get("unit"), file.pages.first.tags
     steps = [length(_per_unit(tags.get(name)), units) for name in ("XResolution", "YResolution")]
     if units is not None and None in steps:
@@ -188,6 +193,13 @@ def _ome(file: tifffile.TiffFile, notes: list[str]) -> tuple[tuple[float, float]
     pixels = root.find(".//{*}Pixels")
     if pixels is None:
         return None, None
+    page = file.pages.first
+    stated = int(pixels.get("SizeY", "0")), int(pixels.get("SizeX", "0"))
+    if stated != (page.imagelength, page.imagewidth):
+        notes.append(
+            f"its OME metadata state {stated[0]} x {stated[1]} pixels, its pages have {page.imagelength} x "
+            f"{page.imagewidth}: the pages are used"
+        )
     steps = []
     for axis in "XY":
         value, units = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")

@@ -1,4 +1,7 @@
-"""The catalogue of data sets: one TOML file each, found in a mirror, downloaded with their checksums, or generated."""
+"""The catalogue of data sets: one TOML file each, found in a mirror, downloaded with their checksums, or generated.
+
+What is too large, behind a registration or not ours to hand on is listed too, with where and how to get it.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,25 @@ Progress = Callable[[int, int], None]
 
 
 class File(BaseModel):
-    """A file of an entry: where it lies below a mirror or the cache, where it can be downloaded, what it holds."""
+    """A file of an entry: where it lies below a mirror or the cache, where it can be downloaded, what it holds.
+
+    One that cannot be downloaded as a file says in `origin` what it was made from; it is found in a mirror alone.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")
     bytes: int = Field(gt=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    url: str = Field(pattern=r"^https://")
+    url: str = Field(default="", pattern=r"^(https://.+)?$")
+    origin: str = ""
     role: Literal["frames", "labels"] = "frames"
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> File:
+        if bool(self.url) == bool(self.origin):
+            raise ValueError("a file has either a url or an origin")
+        return self
 
 
 class Entry(BaseModel):
@@ -43,10 +56,14 @@ class Entry(BaseModel):
     Parameters
     ----------
     name, title, description, domain : what it is.
-    kind : "files", or "generator": made here by a trusted simulator, from a seed.
+    kind : "files"; "generator": made here by a trusted simulator, from a seed; "elsewhere": what each user gets alone.
     licence, citation : of the data.
-    reader : of the files, as `sciworld.ingest.open` names it. together : whether the files are one recording.
+    reader : of the files, as `sciworld.ingest.open` names it. together : whether the files are one recording, and
+        folder, for a reader that takes a folder, the one of them all. allow_nan : whether their frames hold pixels
+        that are not finite, such as invalid vectors.
     generator, seed, settings : a name in GENERATORS, and what it is called with.
+    url, get, ingest : of data elsewhere: its page, how to get it, and the command that then brings it into a store.
+    size, unchecked : of data elsewhere, where known: how large it is, and which of these statements nobody checked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,28 +72,52 @@ class Entry(BaseModel):
     title: str = Field(min_length=1)
     description: str = Field(min_length=1)
     domain: str = Field(min_length=1)
-    kind: Literal["files", "generator"]
+    kind: Literal["files", "generator", "elsewhere"]
     licence: str = Field(min_length=1)
     citation: str = Field(min_length=1)
     reader: str = ""
     together: bool = False
+    folder: str = ""
+    allow_nan: bool = False
     files: tuple[File, ...] = ()
     generator: str = ""
     seed: int = 0
     settings: dict[str, bool | int | float | str] = {}
+    url: str = Field(default="", pattern=r"^(https://.+)?$")
+    get: str = ""
+    ingest: str = ""
+    size: str = ""
+    unchecked: str = ""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Entry:
-        if self.kind == "files" and (not self.files or not self.reader or self.generator or self.settings):
-            raise ValueError("kind 'files' needs files and a reader, and no generator or settings")
-        if self.kind == "generator" and (self.generator not in GENERATORS or self.files or self.reader):
-            raise ValueError(f"kind 'generator' needs a generator ({', '.join(GENERATORS)}), and no files or reader")
+        local = self.files or self.reader or self.folder or self.together or self.allow_nan
+        made = self.generator or self.settings
+        abroad = self.url or self.get or self.ingest or self.size or self.unchecked
+        if self.kind == "files" and (not self.files or not self.reader or made or abroad):
+            raise ValueError("kind 'files' needs files and a reader, and nothing of other kinds")
+        if self.kind == "generator" and (self.generator not in GENERATORS or local or abroad):
+            raise ValueError(
+                f"kind 'generator' needs a generator ({', '.join(GENERATORS)}), and nothing of other kinds"
+            )
+        if self.kind == "elsewhere" and (not (self.url and self.get and self.ingest) or local or made):
+            raise ValueError("kind 'elsewhere' needs url, get and ingest, and nothing of other kinds")
+        apart = [file.path for file in self.files if not file.path.startswith(f"{self.folder}/")]
+        if self.folder and (apart or self.together):
+            raise ValueError(f"folder '{self.folder}' must hold every file, and excludes together")
         return self
 
     @property
     def bytes(self) -> int:
         """How much there is to download."""
         return sum(file.bytes for file in self.files)
+
+    @property
+    def extent(self) -> str:
+        """The kind and the size in a few words."""
+        if self.kind == "files":
+            return f"files, {self.bytes / 1e6:.1f} MB"
+        return "generated" if self.kind == "generator" else "elsewhere"
 
 
 def read_entry(text: str, where: str) -> Entry:
@@ -113,40 +154,59 @@ def get(name: str) -> Entry:
 def show(name: str) -> str:
     """What the entry says, for a terminal."""
     entry = get(name)
+    rows = [("what", entry.description), ("domain", entry.domain), *_origin(entry)]
+    rows += [("licence", entry.licence), ("citation", entry.citation)]
+    return "\n".join([f"{entry.name}: {entry.title}", *(f"  {label:<9} {text}" for label, text in rows)])
+
+
+def _origin(entry: Entry) -> list[tuple[str, str]]:
+    """Where the data come from, as labels and texts."""
     if entry.kind == "files":
         frames = sum(file.role == "frames" for file in entry.files)
-        recordings = "1 recording" if entry.together else f"{frames} recordings"
-        origin = f"{len(entry.files)} files ({recordings}), {entry.bytes / 1e6:.1f} MB, read by '{entry.reader}'"
-    else:
+        recordings = "1 recording" if entry.together or entry.folder else f"{frames} recordings"
+        text = f"{len(entry.files)} files ({recordings}), {entry.bytes / 1e6:.1f} MB, read by '{entry.reader}'"
+        return [("source", text)]
+    if entry.kind == "generator":
         settings = ", ".join(f"{key}={value}" for key, value in entry.settings.items())
-        origin = f"generated by '{entry.generator}' with seed {entry.seed}: {settings}"
-    rows = (
-        ("what", entry.description), ("domain", entry.domain), ("source", origin), ("licence", entry.licence),
-        ("citation", entry.citation),
-    )  # fmt: skip
-    return "\n".join([f"{entry.name}: {entry.title}", *(f"  {label:<9} {text}" for label, text in rows)])
+        return [("source", f"generated by '{entry.generator}' with seed {entry.seed}: {settings}")]
+    rows = [("source", f"elsewhere, {entry.url}"), ("size", entry.size or "not stated"), ("get it", entry.get)]
+    return [*rows, ("then", entry.ingest), *([("unchecked", entry.unchecked)] * bool(entry.unchecked))]
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path | list[Path]:
     """Bring a data set here: the paths of its files, or the path of its generated store.
 
     Each file is looked for in the mirror (SCIWORLD_MIRROR), then in the cache, then downloaded into the cache; its
-    sha256 is checked wherever it was found. A generated store is made once. progress(done, total) counts files, or
-    what the generator counts. Raises CatalogError naming the file or the generator, what is wrong and the cure.
+    sha256 is checked wherever it was found. The files of a folder stay together: all from the mirror, or all from the
+    cache. A generated store is made once. progress(done, total) counts files, or what the generator counts. Raises
+    CatalogError naming the file or the generator, what is wrong and the cure; for data elsewhere, how to get them.
     """
     entry = get(name)
+    if entry.kind == "elsewhere":
+        raise CatalogError(f"'{name}' cannot be fetched from here; get it yourself, under its licence.\n{show(name)}")
     if entry.kind == "generator":
         return _generate(entry, progress)
+    mirror = config.mirror_dir()
+    if entry.folder and mirror is not None and not all((mirror / file.path).is_file() for file in entry.files):
+        mirror = None
     found = []
     for index, file in enumerate(entry.files):
-        found.append(_fetch_file(entry, file))
+        found.append(_fetch_file(entry, file, mirror))
         if progress is not None:
             progress(index + 1, len(entry.files))
     return found
 
 
-def _fetch_file(entry: Entry, file: File) -> Path:
-    mirror = config.mirror_dir()
+def sources(entry: Entry, paths: list[Path]) -> list[Path | list[Path]]:
+    """What a reader is given of the fetched files : a file, a folder, or the files of one recording, for each."""
+    if entry.folder:
+        depth = len(Path(entry.files[0].path).relative_to(entry.folder).parts)
+        return [paths[0].parents[depth - 1]]
+    frames = [path for path, file in zip(paths, entry.files, strict=True) if file.role == "frames"]
+    return [frames] if entry.together else [*frames]
+
+
+def _fetch_file(entry: Entry, file: File, mirror: Path | None) -> Path:
     if mirror is not None and (mirror / file.path).is_file():
         path = mirror / file.path
         if _sha256(path) != file.sha256:
@@ -163,6 +223,11 @@ def _download(entry: Entry, file: File) -> Path:
     path = config.cache_dir() / "files" / file.path
     if path.is_file() and _sha256(path) == file.sha256:
         return path
+    if not file.url:
+        raise CatalogError(
+            f"{path}: cannot be downloaded, it was made from {file.origin}; set {config.MIRROR_VARIABLE} to a folder "
+            f"that holds {file.path}"
+        )
     import pooch  # slow to import, and not needed where there is a mirror
 
     pooch.get_logger().setLevel("ERROR")

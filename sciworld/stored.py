@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import weakref
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -73,16 +74,24 @@ class StoredArray:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         start, stop, _ = rows.indices(self.shape[0])
-        return self.read([(start, stop)])[0]
+        return self.read([(slice(start, stop),)])[0]
 
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Rows [start, stop) for each of `ranges`, read together. Raises StoreError naming the damaged file."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self, regions: Sequence[tuple[slice, ...]]) -> np.ndarray:
+        """One or more regions of one shape : (region, ...), read together; of the chunks only those that they touch.
+
+        regions : slices with start and stop, of the first axes or of all. Raises StoreError naming the damaged file.
+        """
         try:
-            return self._read(ranges)
+            return self._read(regions)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            for file, region in self.shards():
-                if any(start < region[0].stop and region[0].start < stop for start, stop in ranges):
-                    self._verify(file, region)
+            for file, held in self.shards():
+                if any(_overlap(region, held) for region in regions):
+                    self._verify(file, held)
             raise StoreError(f"{self.folder}: cannot be read ({error}); restore it from a copy") from error
 
     @cached_property
@@ -90,6 +99,7 @@ class StoredArray:
         """The whole array, read once and held in memory; read-only."""
         values = self[:]
         values.setflags(write=False)
+        _HELD.add(self)
         return values
 
     def verify(self) -> list[str]:
@@ -112,11 +122,16 @@ class StoredArray:
             stops = [min(a + shard, size) for a, shard, size in zip(starts, self.shard, self.shape, strict=True)]
             yield file, tuple(map(slice, starts, stops))
 
-    def _read(self, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        if self._engine == "tensorstore":
-            futures = [self._handle[start:stop].read() for start, stop in ranges]
-            return [future.result() for future in futures]
-        return [np.asarray(self._handle[start:stop]) for start, stop in ranges]
+    def _read(self, regions: Sequence[tuple[slice, ...]]) -> np.ndarray:
+        if self._engine != "tensorstore":
+            return np.stack([np.asarray(self._handle[region]) for region in regions])
+        # One read of all, into one array, without Python in between; neighbouring chunks of a shard are one read of
+        # its file.
+        layers = [self._handle[region].translate_to[0] for region in regions]
+        with tensorstore.Batch() as together:
+            future = tensorstore.stack(layers).read(batch=together)
+        values: np.ndarray = future.result()
+        return values
 
     def _verify(self, file: Path, region: tuple[slice, ...]) -> None:
         try:
@@ -126,6 +141,16 @@ class StoredArray:
             raise StoreError(
                 f"{file}: damaged ({error}); restore it from a copy, or record its part {self.folder.parent.name} anew"
             ) from error
+
+
+def held_bytes(arrays: Iterable[StoredArray]) -> int:
+    """Bytes of all arrays that this process holds whole in memory, once it holds `arrays` too."""
+    return sum(array.nbytes for array in {*_HELD, *arrays})
+
+
+def _overlap(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
+    """Whether two regions share an element; an axis that one does not name it has in full."""
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=False))
 
 
 def _sizes(sizes: Any, least: int) -> tuple[int, ...]:
@@ -145,4 +170,5 @@ def _open_tensorstore(folder: Path) -> Any:
     return tensorstore.open(spec, read=True, context=_CONTEXT).result()
 
 
+_HELD: weakref.WeakSet[StoredArray] = weakref.WeakSet()
 _CONTEXT = tensorstore.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})

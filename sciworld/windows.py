@@ -5,22 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sciworld.controls import ColumnTable
-from sciworld.errors import CheckpointError, RecordingError, SettingsError
+from sciworld.crop import Crop
+from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures.moments import Moments
 from sciworld.parts import FINITE, Part
+from sciworld.selection import Selection, within
 from sciworld.store import Store
+from sciworld.stored import StoredArray, held_bytes
 
 MEMORY_BYTES = 1 << 30
 SAMPLE_BYTES = 64 << 20
+QUALITY = "quality"  # the role of what ingest measured of a recording
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,17 @@ class Batch:
         return len(self.index)
 
     def to(self, device: Any) -> Batch:
-        """The batch as torch tensors on `device`; frames keep their dtype, so cast them there."""
+        """The batch as torch tensors on `device`; frames keep their dtype, so cast them there.
+
+        On the CPU they share the memory of the arrays. To CUDA they are copied from pinned memory while the caller goes
+        on; torch's allocator uses that memory again for later batches.
+        """
         import torch
 
-        arrays = (getattr(self, field.name) for field in dataclasses.fields(self))
-        return Batch(*(torch.as_tensor(array).to(device) for array in arrays))
+        tensors = [torch.as_tensor(getattr(self, field.name)) for field in dataclasses.fields(self)]
+        if torch.device(device).type == "cuda":
+            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
+        return Batch(*(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True)
@@ -70,26 +79,42 @@ class Statistics:
     control_scale: tuple[float, ...]
     view_step: float
 
+    @classmethod
+    def of(cls, frames: Moments, controls: Moments, pitch: float, columns: ColumnTable) -> Statistics:
+        """From the moments of frames and of the controls in `columns`."""
+        mean, scale = frames.normal()
+        control_mean, control_scale = controls.normal()
+        categorical = np.array([column.kind == "categorical" for column in columns], dtype=bool)
+        control_mean[categorical], control_scale[categorical] = 0.0, 1.0
+        m, s, cm, cs = (tuple(values.tolist()) for values in (mean, scale, control_mean, control_scale))
+        return cls(m, s, cm, cs, view_step=pitch)
+
 
 class Windows:
     """All windows of context + horizon consecutive frames of the chosen recordings, by number.
 
+    A crop moves `view` along, so that every pixel keeps its place in the laboratory; positions in pixels, and their
+    bounds, are counted from the corner of the crop. A position outside of it stays what it is.
+
     Parameters
     ----------
-    stores : one store, or several of the same frames and column tables.
+    stores : a store or selection, or several of the same frames and column tables.
     context, horizon : frames that are given, and frames that follow.
     stride : frames between the starts of neighbouring windows.
     recordings : indices of the recordings to use, as Store.split gives them (for several stores: one array each).
     unknown : also keep windows with unknown (NaN) controls or covariates, or with frames that are not finite.
     moving_view : also keep windows in which `view` changes; frames then do not show the same place.
-    memory_bytes : frames that take at most this much are held in memory, larger ones are read as they are needed.
+    memory_bytes : frames are held in memory if they and all that other windows of this process hold take at most this
+        much; else they are read as they are needed.
+    crop : (y, x) pixels to cut from all frames of a window at one place; `shape` is then that of the crop.
+    crop_at : "random", anew in each epoch of a Loader, or the "centre".
 
     Raises RecordingError if the stores do not fit together or no window is left, SettingsError, StoreError.
     """
 
     def __init__(
         self,
-        stores: Store | Sequence[Store],
+        stores: Store | Selection | Sequence[Store | Selection],
         context: int,
         horizon: int,
         *,
@@ -98,16 +123,20 @@ class Windows:
         unknown: bool = False,
         moving_view: bool = False,
         memory_bytes: int = MEMORY_BYTES,
+        crop: tuple[int, int] | None = None,
+        crop_at: str = "random",
     ) -> None:
         for name, value in (("context", context), ("horizon", horizon), ("stride", stride)):
             if value < 1:
                 raise SettingsError(f"windows: {name} is {value}; use at least 1")
-        several = [stores] if isinstance(stores, Store) else list(stores)
-        one = isinstance(stores, Store)
+        one = isinstance(stores, Store | Selection)
+        several: list[Store | Selection] = [stores] if isinstance(stores, Store | Selection) else list(stores)
         chosen = [recordings] if one else [None] * len(several) if recordings is None else list(recordings)
         if len(chosen) != len(several):
             raise SettingsError(f"windows: recordings for {len(chosen)} of {len(several)} stores; give one array each")
-        pairs = [pair for store, indices in zip(several, chosen, strict=True) for pair in _chosen(store, indices)]
+        pairs = [
+            pair for store, indices in zip(several, chosen, strict=True) for pair in _chosen(*within(store, indices))
+        ]
         if not pairs:
             raise RecordingError("windows: no recordings; append some, or choose others")
         self.context, self.horizon, self.length = context, horizon, context + horizon
@@ -134,27 +163,41 @@ class Windows:
             np.concatenate([mask for _, mask in pairs]), stride, unknown, moving_view
         )
         frames = [part.array("frames") for part in self._parts]
-        total = sum(array.shape[0] for array in frames) * int(np.prod(self.shape)) * self.dtype.itemsize
-        self._frames = [array.whole for array in frames] if total <= memory_bytes else frames
+        self._frames: Sequence[np.ndarray | StoredArray]
+        self._frames = [array.whole for array in frames] if held_bytes(frames) <= memory_bytes else frames
+        self._crop = None if crop is None else Crop.of(crop, crop_at, self.shape)
+        if self._crop is not None:
+            self.shape = (*self.shape[:-3], *self._crop.size, self.shape[-1])
+            self.controls, self.covariates = map(self._crop.move_bounds, (self.controls, self.covariates))
 
     def __len__(self) -> int:
         return len(self._start)
 
-    def batch(self, ids: Any) -> Batch:
-        """The windows numbered `ids` : (b,) integers."""
+    @property
+    def folder(self) -> Path:
+        """The folder of the first part, by which errors name these windows."""
+        return self._parts[0].folder
+
+    def batch(self, ids: Any, draw: Any = 0) -> Batch:
+        """The windows numbered `ids` : (b,) integers.
+
+        draw : an integer in 0..2**64 - 1, or (b,) of them; another one places the random crops elsewhere.
+        """
         index = np.atleast_1d(np.asarray(ids, dtype=np.int64))
         if ((index < 0) | (index >= len(self))).any():
             raise IndexError(f"windows: {index.min()}..{index.max()} of {len(self)}")
         start = self._start[index]
         rows = start[:, None] + np.arange(self.length)
-        return Batch(
-            frames=self._read_frames(start),
-            controls=self._rows.controls[rows[:, :-1]],
-            time=self._rows.time[rows],
-            view=self._rows.view[rows],
-            covariates=self._rows.covariates[self._recording[index]],
-            index=index,
-        )
+        controls, view = self._rows.controls[rows[:, :-1]], self._rows.view[rows]
+        covariates = self._rows.covariates[self._recording[index]]
+        corners = None
+        if self._crop is not None:
+            corners = self._crop.corners(index, draw)
+            self._crop.move_view(view, corners)
+            self._crop.move_positions(controls, self.controls, corners)
+            pass
+        frames = self._read_frames(start, corners)
+        return Batch(frames, controls, self._rows.time[rows], view, covariates, index)
 
     def fingerprint(self) -> int:
         """A number that is another one for other windows, or for recordings with other sessions, times or controls."""
@@ -163,10 +206,15 @@ class Windows:
         seen = zlib.crc32(sessions.encode(), self.length)
         for array in (rows.time, rows.controls, rows.view, rows.covariates, self._start):
             seen = zlib.crc32(np.ascontiguousarray(array).tobytes(), seen)
-        return seen
+        return seen if self._crop is None else zlib.crc32(repr(self._crop).encode(), seen)
 
     def statistics(self) -> Statistics:
         """Means and scales over all windows, or over evenly spaced ones that take at most 64 MiB to read."""
+        frames, controls, pitches = self.moments()
+        return Statistics.of(frames, controls, float(np.median(pitches)), self.controls)
+
+    def moments(self) -> tuple[Moments, Moments, np.ndarray]:
+        """What `statistics` are made of: of frames and controls, and the pixel pitch of every frame."""
         window = self.length * int(np.prod(self.shape)) * self.dtype.itemsize
         count = max(1, min(len(self), SAMPLE_BYTES // window))
         ids = np.linspace(0, len(self) - 1, count).astype(np.int64)
@@ -177,12 +225,7 @@ class Windows:
             controls.add(batch.controls)
             v = batch.view.reshape(-1, 6)
             pitches.append(np.sqrt(np.abs(v[:, 0] * v[:, 4] - v[:, 1] * v[:, 3])))
-        mean, scale = frames.normal()
-        control_mean, control_scale = controls.normal()
-        categorical = np.array([column.kind == "categorical" for column in self.controls], dtype=bool)
-        control_mean[categorical], control_scale[categorical] = 0.0, 1.0
-        m, s, cm, cs = (tuple(values.tolist()) for values in (mean, scale, control_mean, control_scale))
-        return Statistics(m, s, cm, cs, view_step=float(np.median(np.concatenate(pitches))))
+        return frames, controls, np.concatenate(pitches)
 
     def _find(self, chosen: np.ndarray, stride: int, unknown: bool, moving: bool) -> tuple[np.ndarray, np.ndarray]:
         """First row and recording of every window that is to be used. chosen : (recording,) bool."""
@@ -211,102 +254,22 @@ class Windows:
             )
         return start[good], recording[good]
 
-    def _read_frames(self, start: np.ndarray) -> np.ndarray:
-        """Frames : (b, t, y, x, channel) of the windows that begin at the rows `start`."""
-        frames = np.empty((len(start), self.length, *self.shape), dtype=self.dtype)
+    def _read_frames(self, start: np.ndarray, corners: np.ndarray | None) -> np.ndarray:
+        """Frames : (b, t, y, x, channel) of the windows that begin at the rows `start`, cropped at corners : (b, 2)."""
         part = np.searchsorted(self._rows.parts, start, side="right") - 1
-        for which in np.unique(part):
+        rows = [slice(row, row + self.length) for row in (start - self._rows.parts[part]).tolist()]
+        regions: list[tuple[slice, ...]] = [(row,) for row in rows]
+        if self._crop is not None and corners is not None:
+            places = [self._crop.region(self.shape, corner) for corner in corners.tolist()]
+            regions = [(row, *place) for row, place in zip(rows, places, strict=True)]
+        used = sorted(set(part.tolist()))
+        if len(used) == 1:
+            return _regions(self._frames[used[0]], regions)
+        frames = np.empty((len(start), self.length, *self.shape), dtype=self.dtype)
+        for which in used:
             mine = np.flatnonzero(part == which)
-            local = start[mine] - self._rows.parts[which]
-            source = self._frames[which]
-            if isinstance(source, np.ndarray):
-                frames[mine] = source[local[:, None] + np.arange(self.length)]
-            else:
-                windows = source.read([(int(row), int(row) + self.length) for row in local])
-                for place, window in zip(mine, windows, strict=True):
-                    frames[place] = window
+            frames[mine] = _regions(self._frames[which], [regions[place] for place in mine])
         return frames
-
-
-class Loader:
-    """Batches without end: each epoch is a seeded permutation of the windows, read ahead by threads.
-
-    A batch may begin in one epoch and end in the next, so none is short. `state` and `restore` continue with the very
-    same batches.
-
-    Parameters
-    ----------
-    windows : what to load. batch_size : windows a batch. seed : of the permutations. threads : that read ahead.
-    """
-
-    def __init__(self, windows: Windows, batch_size: int, seed: int, threads: int = 2) -> None:
-        for name, value in (("batch_size", batch_size), ("threads", threads)):
-            if value < 1:
-                raise SettingsError(f"loader: {name} is {value}; use at least 1")
-        self.windows, self.batch_size, self.seed, self.threads = windows, batch_size, seed, threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
-        self._ahead: deque[Future[Batch]] = deque()
-        self._position = 0
-        self._permutation = (-1, np.empty(0, dtype=np.int64))
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        while len(self._ahead) < 2 * self.threads:
-            ids = self._ids(self._position + len(self._ahead))
-            self._ahead.append(self._pool.submit(self.windows.batch, ids))
-        batch = self._ahead[0].result()
-        self._ahead.popleft()
-        self._position += 1
-        return batch
-
-    def __enter__(self) -> Loader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def epoch(self) -> float:
-        """How often the windows have been gone through."""
-        return self._position * self.batch_size / len(self.windows)
-
-    def state(self) -> dict[str, int]:
-        """Where the loader stands: JSON-safe."""
-        return {"batch": self._position, **self._identity()}
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Go on from a `state`. Raises CheckpointError if it is of other windows, another seed or batch size."""
-        for name, value in self._identity().items():
-            if state.get(name) != value:
-                raise CheckpointError(
-                    f"loader: {name} is {value}, the state was saved with {state.get(name)}; use the same"
-                )
-        self._ahead.clear()
-        self._position = state["batch"]
-
-    def close(self) -> None:
-        """Stop reading ahead."""
-        self._pool.shutdown(cancel_futures=True)
-        self._ahead.clear()
-
-    def _identity(self) -> dict[str, int]:
-        return {"seed": self.seed, "batch_size": self.batch_size, "windows": self.windows.fingerprint()}
-
-    def _ids(self, batch: int) -> np.ndarray:
-        """The windows of a batch: a stretch of the endless row of permutations."""
-        count = len(self.windows)
-        place = batch * self.batch_size + np.arange(self.batch_size)
-        return np.concatenate(
-            [self._epoch(epoch)[place[place // count == epoch] % count] for epoch in np.unique(place // count).tolist()]
-        )
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        if self._permutation[0] != epoch:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.windows))
-            self._permutation = (epoch, order)
-        return self._permutation[1]
 
 
 @dataclass(frozen=True)
@@ -331,10 +294,9 @@ class _Rows:
         begins = np.concatenate([[0], np.cumsum(counts)])
         offsets = [part.offsets()[:-1] + begin for part, begin in zip(parts, begins[:-1], strict=True)]
 
-        def joined(name: str, empty: Any, recordings: bool = False) -> np.ndarray:
-            lengths = [len(part) for part in parts] if recordings else counts
+        def joined(name: str, empty: Any) -> np.ndarray:
             have = [
-                part.array(name)[:] if name in part.names else empty(n) for part, n in zip(parts, lengths, strict=True)
+                part.array(name)[:] if name in part.names else empty(n) for part, n in zip(parts, counts, strict=True)
             ]
             return np.concatenate(have)
 
@@ -343,7 +305,7 @@ class _Rows:
             time=joined("time", np.zeros),
             view=joined("view", np.zeros),
             finite=joined(FINITE, lambda n: np.ones(n, dtype=bool)),
-            covariates=joined("covariates", lambda n: np.empty((n, 0)), recordings=True).astype(np.float32),
+            covariates=np.concatenate([_covariates(part) for part in parts]).astype(np.float32),
             offsets=np.concatenate([*offsets, begins[-1:]]),
             parts=begins,
         )
@@ -363,9 +325,22 @@ def _chosen(store: Store, indices: Any) -> list[tuple[Part, np.ndarray]]:
 
 
 def _table(part: Part, name: str) -> ColumnTable:
+    """The columns of a variable, but those of what ingest measured, which condition no model."""
+    return ColumnTable(tuple(column for column in _every_column(part, name) if column.role != QUALITY))
+
+
+def _every_column(part: Part, name: str) -> ColumnTable:
     if name not in part.names:
         return ColumnTable(())
     return ColumnTable.from_json(part.array(name).attributes["columns"], f"{part.folder}: '{name}'")
+
+
+def _covariates(part: Part) -> np.ndarray:
+    """What conditions a model, in the order of the table : (recording, covariate)."""
+    columns = _every_column(part, "covariates")
+    if not len(columns):
+        return np.empty((len(part), 0))
+    return part.array("covariates")[:][:, [column.role != QUALITY for column in columns]]
 
 
 def _require_same(first: Part, other: Part) -> None:
@@ -389,3 +364,9 @@ def _any_within(flags: np.ndarray, start: np.ndarray, length: int) -> np.ndarray
     """Whether any of flags[start : start + length] is set, for each start."""
     total = np.concatenate([[0], np.cumsum(flags)])
     return total[start + length] > total[start]
+
+
+def _regions(source: np.ndarray | StoredArray, regions: Sequence[tuple[slice, ...]]) -> np.ndarray:
+    if isinstance(source, np.ndarray):
+        return np.stack([source[region] for region in regions])
+    return source.read(regions)

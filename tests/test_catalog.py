@@ -6,12 +6,14 @@ import shutil
 import sys
 import types
 
+import numpy as np
 import pytest
 import toy
 
 from sciworld import catalog
-from sciworld.catalog import GENERATORS, Entry, entries, fetch, get, read_entry, show
+from sciworld.catalog import GENERATORS, Entry, entries, fetch, get, read_entry, show, sources
 from sciworld.errors import CatalogError
+from sciworld.ingest.open import open_recordings
 from sciworld.store import Store
 
 CONTENT = b"column,row\n1,2\n"
@@ -73,7 +75,7 @@ def test_every_entry_is_well_formed():
     )
     for name, entry in entries().items():
         assert entry.name == name and entry.licence in show(name) and entry.title in show(name)
-    with pytest.raises(CatalogError, match="no data set 'moon'; there are haadf-single-atoms"):
+    with pytest.raises(CatalogError, match=r"no data set 'moon'; there are .*haadf-single-atoms"):
         get("moon")
 
 
@@ -83,18 +85,67 @@ def test_the_entries_are_those_of_the_mirror_s_manifest(mirror):
     with (mirror / "MANIFEST.csv").open() as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     files = [(entry, file) for entry in entries().values() for file in entry.files]
-    assert len(files) == 33
+    # The tokens are no frames: a model of their own decodes them.
+    assert set(rows) - {file.path for _, file in files} == {"driving/commavq/tokens.npy"}
+    assert len({file.path for _, file in files}) == len(files)
     for entry, file in files:
         row = rows[file.path]
-        assert (str(file.bytes), file.sha256, file.url) == (row["bytes"], row["sha256"], row["url"])
+        assert (str(file.bytes), file.sha256) == (row["bytes"], row["sha256"])
+        assert file.url == row["url"] or file.origin == row["url"].strip("()")
         assert entry.licence == row["licence"]
 
 
-@pytest.mark.parametrize("name", ["si-graphene-movie", "haadf-single-atoms"])
-def test_real_files_come_from_the_mirror(mirror, monkeypatch, name):
+# Recordings, and frames in the first, of every data set of files.
+REAL = {
+    "comma2k19-example": (1, 1200), "commavq-highway": (1, 1200), "donkeycar-tub": (1, 1000),
+    "haadf-single-atoms": (4, 1), "piv-davis": (1, 1), "piv-insight": (1, 2), "piv-netcdf": (1, 1),
+    "piv-openpiv": (3, 1), "piv-pivlab": (1, 2), "pivlab-jet": (1, 20), "pivlab-karman": (1, 4),
+    "si-graphene-movie": (1, 25),
+}  # fmt: skip
+
+
+def test_every_data_set_of_files_is_read_below():
+    assert set(REAL) == {name for name, entry in entries().items() if entry.kind == "files"}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_come_from_the_mirror_and_are_read(mirror, monkeypatch, name):
     monkeypatch.setenv("SCIWORLD_MIRROR", str(mirror))
-    paths = fetch(name)
+    paths, entry = fetch(name), get(name)
     assert all(path.is_relative_to(mirror) and path.is_file() for path in paths)
+    options = {"licence": entry.licence, "citation": entry.citation}
+    found = [ds for source in sources(entry, paths) for ds in open_recordings(source, entry.reader, options)]
+    assert (len(found), found[0].sizes["time"]) == REAL[name]
+    assert {(ds.attrs["licence"], ds.attrs["citation"]) for ds in found} == {(entry.licence, entry.citation)}
+    floats = [ds["frames"].values for ds in found if ds["frames"].dtype.kind == "f"]
+    assert entry.allow_nan == (not all(np.isfinite(frames).all() for frames in floats))
+
+
+ELSEWHERE = {name for name, entry in entries().items() if entry.kind == "elsewhere"}
+
+
+def test_the_well_known_data_sets_are_listed():
+    assert {"comma2k19", "l2d", "nuscenes", "pdebench-2d-cfd", "the-well-shear-flow"} <= ELSEWHERE
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_what_lies_elsewhere_is_refused_with_where_and_how(name):
+    entry = get(name)
+    with pytest.raises(CatalogError) as caught:
+        fetch(name)
+    for text in (entry.description, entry.licence, entry.citation, entry.url, entry.get, entry.ingest, entry.size):
+        assert text in str(caught.value)
+    assert entry.ingest.startswith("sciworld ingest ") and entry.extent == "elsewhere"
+
+
+def test_the_readers_that_entries_name_exist():
+    """Those of data elsewhere, whose files no test has."""
+    from sciworld.domains.driving.readers import FORMATS
+    from sciworld.domains.fluid.readers import READERS
+
+    known = {*(f"driving:{name}" for name in FORMATS), *(f"fluid:{name}" for name in READERS)}
+    named = {entries()[name].ingest.partition("--reader ")[2] for name in ELSEWHERE}
+    assert named <= known
 
 
 @pytest.mark.parametrize(
@@ -108,7 +159,13 @@ def test_real_files_come_from_the_mirror(mirror, monkeypatch, name):
         (toml(reader=None), "needs files and a reader"),
         (toml().replace("some/frames.csv", "../frames.csv"), "files.0.path"),
         (toml().replace("some/frames.csv", "/etc/frames.csv"), "files.0.path"),
+        (toml().replace("some/frames.csv", "some/../../frames.csv"), "files.0.path"),
         (toml().replace("https:", "http:"), "files.0.url"),
+        (toml() + '\norigin = "a notebook"', "either a url or an origin"),
+        (toml(folder="other"), "folder 'other' must hold every file"),
+        (toml(folder="so"), "folder 'so' must hold every file"),
+        (toml(get="somehow"), "nothing of other kinds"),
+        (toml(kind="elsewhere"), "needs url, get and ingest"),
     ],
 )
 def test_a_malformed_entry_is_refused(text, message):
@@ -150,6 +207,56 @@ def test_a_failed_download_names_file_and_cure(some, monkeypatch):
     download(monkeypatch, content=b"something else")
     with pytest.raises(CatalogError, match=r"some/frames\.csv.*sha256 differs"):
         fetch("some-data")
+
+
+FOLDER = ("some/drive/times", "some/drive/logs/speed")
+
+
+@pytest.fixture
+def drive(monkeypatch):
+    """An entry whose files are one folder."""
+    files = [
+        {"path": path, "bytes": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest(), "url": URL}
+        for path in FOLDER
+    ]
+    entry = Entry(
+        name="drive", title="Drive", description="A drive", domain="driving", kind="files", licence="MIT",
+        citation="none", reader="driving", folder="some/drive", files=files,
+    )  # fmt: skip
+    put(monkeypatch, entry)
+    return entry
+
+
+def test_a_folder_is_given_as_one(drive, tmp_path, monkeypatch):
+    download(monkeypatch)
+    assert sources(drive, fetch("drive")) == [tmp_path / "cache/files/some/drive"]
+    assert "1 recording" in show("drive")
+
+
+def test_a_folder_is_never_half_in_the_mirror(drive, tmp_path, monkeypatch):
+    asked = download(monkeypatch)
+    whole = [tmp_path / "mirror" / path for path in FOLDER]
+    whole[0].parent.mkdir()
+    whole[0].write_bytes(CONTENT)
+    assert fetch("drive") == [tmp_path / "cache/files" / path for path in FOLDER] and len(asked) == 2
+    whole[1].parent.mkdir()
+    whole[1].write_bytes(CONTENT)
+    assert fetch("drive") == whole and sources(drive, whole) == [tmp_path / "mirror/some/drive"]
+
+
+def test_sources_of_files(some, tmp_path):
+    path = tmp_path / "frames.csv"
+    assert sources(some, [path]) == [path]
+    assert sources(some.model_copy(update={"together": True}), [path]) == [[path]]
+
+
+def test_a_file_without_an_address_is_found_in_a_mirror_alone(tmp_path, monkeypatch):
+    asked = download(monkeypatch)
+    put(monkeypatch, read_entry(toml().replace(f'url = "{URL}"', 'origin = "cell 7 of a notebook"'), "x.toml"))
+    with pytest.raises(CatalogError, match=r"made from cell 7 of a notebook; set SCIWORLD_MIRROR.*some/frames\.csv"):
+        fetch("some-data")
+    (tmp_path / "mirror/some/frames.csv").write_bytes(CONTENT)
+    assert fetch("some-data") == [tmp_path / "mirror/some/frames.csv"] and asked == []
 
 
 def generator_entry(**settings):

@@ -1,9 +1,8 @@
-"""Windows stay inside recordings and leave out what is unknown; a resumed loader gives the very same batches."""
+"""Windows stay inside recordings, leave out what is unknown, and keep every pixel in its place when cropped."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,11 @@ from hypothesis import strategies as st
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.errors import CheckpointError, RecordingError, SettingsError, StoreError
+from sciworld.crop import Crop
+from sciworld.errors import RecordingError, SettingsError, StoreError
 from sciworld.store import Store
-from sciworld.windows import Batch, Loader, Windows
+from sciworld.stored import held_bytes
+from sciworld.windows import Batch, Windows
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +125,34 @@ def test_a_batch_has_the_documented_arrays(store: Store) -> None:
 
 
 @pytest.mark.parametrize("engine", ["tensorstore", "zarr"])
-def test_frames_are_the_same_from_memory_and_from_disk(store: Store, engine: str) -> None:
-    held = Windows(store, 1, 2)
-    read = Windows(Store.open(store.path, engine), 1, 2, memory_bytes=0)
+@pytest.mark.parametrize("crop", [None, (3, 7), (toy.Y, 1)])
+def test_frames_are_the_same_from_memory_and_from_disk(store: Store, engine: str, crop: tuple[int, int] | None) -> None:
+    held = Windows(store, 1, 2, crop=crop)
+    read = Windows(Store.open(store.path, engine), 1, 2, memory_bytes=0, crop=crop)
     ids = np.random.default_rng(0).permutation(len(held))
-    one, other = held.batch(ids), read.batch(ids)
+    one, other = held.batch(ids, draw=5), read.batch(ids, draw=5)
     assert one.frames.dtype == other.frames.dtype
-    np.testing.assert_array_equal(one.frames, other.frames)
+    assert one.frames.shape[2:4] == (crop or (toy.Y, toy.X))
+    for name, value in vars(one).items():
+        np.testing.assert_array_equal(getattr(other, name), value)
+
+
+def test_what_is_held_in_memory_is_bounded_over_all_windows(tmp_path: Path) -> None:
+    stores = [Store.create(tmp_path / f"{number}.zarr") for number in range(2)]
+    for store in stores:
+        store.append([toy.make(11)])
+    one, other = (store.parts[0].array("frames") for store in stores)
+    before = held_bytes([])
+    limit = before + one.nbytes + other.nbytes - 1
+    first = Windows(stores[0], 1, 1, memory_bytes=limit)
+    assert held_bytes([]) == before + one.nbytes
+    Windows(stores[0], 1, 2, memory_bytes=limit)
+    assert held_bytes([]) == before + one.nbytes  # the same frames count once
+    second = Windows(stores[1], 1, 1, memory_bytes=limit)
+    assert held_bytes([]) == before + one.nbytes
+    np.testing.assert_array_equal(first.batch([3]).frames, second.batch([3]).frames)
+    Windows(stores, 1, 1, memory_bytes=limit + 1)
+    assert held_bytes([]) == before + one.nbytes + other.nbytes
 
 
 @pytest.mark.parametrize("dtype", recording.FRAME_DTYPES)
@@ -144,6 +166,29 @@ def test_tensors_keep_the_dtype_of_the_frames(dtype: str) -> None:
     assert batch.frames.dtype == getattr(torch, dtype)
     np.testing.assert_array_equal(batch.frames.float().numpy(), frames.astype(np.float32))
     assert all(isinstance(value, torch.Tensor) for value in vars(batch).values())
+    assert batch.frames.data_ptr() == frames.ctypes.data  # the CPU copies nothing
+
+
+def test_to_cuda_goes_through_pinned_memory_without_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    def to(tensor: torch.Tensor, device: str, non_blocking: bool = False) -> torch.Tensor:
+        assert any(tensor is known for known in pinned)
+        assert (torch.device(device).type, non_blocking) == ("cuda", True)
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    batch = Windows(store, 1, 1).batch([3, 1])
+    moved = batch.to("cuda:1")
+    assert len(pinned) == 6
+    for name, value in vars(batch).items():
+        np.testing.assert_array_equal(getattr(moved, name).numpy(), value)
+        assert getattr(moved, name).numpy().dtype == value.dtype
 
 
 def test_only_the_chosen_recordings_are_used(store: Store) -> None:
@@ -213,17 +258,176 @@ def test_wrong_lengths_are_refused(store: Store, name: str) -> None:
         Windows(store, **({"context": 1, "horizon": 1} | {name: 0}))
 
 
-def test_damage_is_reported_when_a_batch_is_read(store: Store, tmp_path: Path) -> None:
-    broken = Store.create(tmp_path / "s.zarr")
-    broken.append([toy.make()])
-    windows = Windows(broken, 1, 1, memory_bytes=0)
-    file = next(iter(broken.parts[0].array("frames").shards()))[0]
-    file.write_bytes(file.read_bytes()[:100])
-    with Loader(windows, 2, 0) as loader:
-        for _ in range(2):
-            with pytest.raises(StoreError, match=f"{file}: damaged"):
-                next(loader)
-        assert loader.state()["batch"] == 0
+# Crops
+
+
+PIXELS = ColumnTable(
+    (
+        Column("p_y", "pixel", 0.0, 4.0, group="p", axis="y", frame="pixel"),
+        Column("gas", "1"),
+        Column("p_x", "pixel", 0.0, 6.0, group="p", axis="x", frame="pixel"),
+        Column("q_x", "nm", group="q", axis="x", frame="lab"),
+        Column("q_y", "nm", group="q", axis="y", frame="lab"),
+    )
+)
+
+
+def placed(seed: int, t: int = 11, z: int = 0) -> xr.Dataset:
+    """Frames of 5 x 7 pixels with a number of their own each, under a sheared view that moves with every frame.
+
+    The position p, in pixels, is on a pixel, q in the laboratory; the covariate s is a position in pixels too.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (t, z, 5, 7, 2) if z else (t, 5, 7, 2)
+    frames = rng.permutation(np.prod(shape)).reshape(shape).astype(np.float32)
+    view = np.array([0.5, 0.1, 3.0, -0.2, 0.4, -7.0]) + rng.uniform(-0.05, 0.05, (t, 6))
+    controls = rng.uniform(size=(t, 5))
+    controls[:, 0], controls[:, 2] = rng.integers(5, size=t), rng.integers(7, size=t)
+    controls[-1] = np.nan
+    texts = {"session": "s", "source": "-", "licence": "-", "citation": "-", "history": "-"}
+    return recording.make(
+        frames,
+        np.arange(float(t)),
+        channels=ColumnTable((Column("a", "1"), Column("b", "1"))),
+        controls=controls,
+        control_table=PIXELS,
+        covariates={"s_x": 6.0, "s_y": 1.0},
+        covariate_table=ColumnTable(
+            tuple(Column(f"s_{axis}", "pixel", group="s", axis=axis, frame="pixel") for axis in "xy")
+        ),
+        view=view,
+        view_units="nm",
+        **texts,
+    )
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store.create(tmp_path_factory.mktemp("places") / "s.zarr")
+    store.append([placed(0), placed(1)])
+    return store
+
+
+def pixels_in_lab(batch: Batch) -> np.ndarray:
+    """Where every pixel is in the laboratory : (b, t, y, x, 2)."""
+    *_, y, x, _ = batch.frames.shape
+    row, column = np.mgrid[:y, :x]
+    v = batch.view[..., None, None, :]
+    at = [v[..., i] * column + v[..., i + 1] * row + v[..., i + 2] for i in (0, 3)]
+    return np.stack(at, axis=-1)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 5), st.integers(1, 7), st.sampled_from(["random", "centre"]), st.integers(0, 2**64 - 1))
+def test_a_point_of_the_laboratory_shows_the_same_in_a_crop(places: Store, y: int, x: int, at: str, draw: int) -> None:
+    windows = Windows(places, 2, 1, moving_view=True, crop=(y, x), crop_at=at)
+    whole = Windows(places, 2, 1, moving_view=True)
+    ids = np.arange(len(whole))
+    crop, full = windows.batch(ids, draw), whole.batch(ids)
+    assert crop.frames.shape == (len(ids), 3, y, x, 2)
+    assert windows.shape == (y, x, 2)
+    np.testing.assert_array_equal(crop.controls[..., [1, 3, 4]], full.controls[..., [1, 3, 4]])
+    np.testing.assert_array_equal(crop.view[..., [0, 1, 3, 4]], full.view[..., [0, 1, 3, 4]])
+    lab, seen = pixels_in_lab(full), pixels_in_lab(crop)
+    for b, t in np.ndindex(len(ids), 3):
+        distance = np.linalg.norm(seen[b, t][:, :, None, None] - lab[b, t], axis=-1)
+        nearest = distance.reshape(y, x, -1).argmin(axis=-1)
+        assert distance.min(axis=(2, 3)).max() < 1e-12
+        np.testing.assert_array_equal(full.frames[b, t].reshape(-1, 2)[nearest], crop.frames[b, t])
+        if t < 2:  # a position in pixels is the same pixel: that of the same place in the laboratory
+            v, w = crop.view[b, t], full.view[b, t]
+            for table, one, other in (
+                (windows.controls, crop.controls[b, t], full.controls[b, t]),
+                (windows.covariates, crop.covariates[b], full.covariates[b]),
+            ):
+                i, j = next(iter(table.positions().values()))
+                before = w[0] * other[i] + w[1] * other[j] + w[2], w[3] * other[i] + w[4] * other[j] + w[5]
+                after = v[0] * one[i] + v[1] * one[j] + v[2], v[3] * one[i] + v[4] * one[j] + v[5]
+                np.testing.assert_allclose(after, before, atol=1e-12)
+    for name in ("p_x", "p_y"):
+        column = windows.controls[name]
+        assert column.low is not None
+        assert column.high is not None
+        values = crop.controls[..., windows.controls.index(name)]
+        assert column.low <= values.min()
+        assert values.max() <= column.high
+
+
+def test_bounds_of_positions_in_pixels_move_with_the_crop(places: Store) -> None:
+    bounds = {}
+    for at in ("random", "centre"):
+        windows = Windows(places, 1, 1, moving_view=True, crop=(2, 4), crop_at=at)
+        bounds[at] = [(column.low, column.high) for column in windows.controls]
+    assert bounds["random"] == [(-3.0, 4.0), (None, None), (-3.0, 6.0), (None, None), (None, None)]
+    assert bounds["centre"] == [(-1.0, 3.0), (None, None), (-1.0, 5.0), (None, None), (None, None)]
+
+
+def test_a_random_crop_depends_on_its_window_and_draw_alone(places: Store) -> None:
+    windows = Windows(places, 1, 1, moving_view=True, crop=(2, 3))
+    ids = np.arange(len(windows))
+    one, other = windows.batch(ids, 7), windows.batch(ids[::-1], np.full(len(ids), 7))
+    np.testing.assert_array_equal(one.frames, other.frames[::-1])
+    assert (windows.batch(ids, 8).frames != one.frames).any(axis=(1, 2, 3, 4)).mean() > 0.5
+    corners = Crop.of((2, 3), "random", (5, 7, 2)).corners(np.arange(2000), 7)
+    found, counts = np.unique(corners, axis=0, return_counts=True)
+    assert found.tolist() == [[row, column] for row in range(4) for column in range(5)]
+    assert counts.min() > 60  # of 100
+    assert (Crop.of((2, 3), "centre", (5, 7, 2)).corners(np.arange(2), 7) == [1, 2]).all()
+
+
+def test_a_volume_is_cropped_across_and_keeps_its_depth(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s.zarr")
+    store.append([placed(0, z=3)])
+    windows = Windows(store, 1, 1, moving_view=True, crop=(3, 4), crop_at="centre", memory_bytes=0)
+    full = Windows(store, 1, 1, moving_view=True).batch([2, 5])
+    assert windows.shape == (3, 3, 4, 2)
+    np.testing.assert_array_equal(windows.batch([2, 5]).frames, full.frames[..., 1:4, 1:5, :])
+
+
+@pytest.mark.parametrize(
+    ("crop", "at", "message"),
+    [
+        ((6, 3), "random", r"crop is \(6, 3\), of frames of 5 x 7"),
+        ((3, 8), "random", "crop is"),
+        ((0, 3), "random", "crop is"),
+        ((3,), "random", "crop is"),
+        ((3, 3), "left", "crop_at is 'left'; use one of random, centre"),
+    ],
+)
+def test_wrong_crops_are_refused(places: Store, crop: Any, at: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Windows(places, 1, 1, moving_view=True, crop=crop, crop_at=at)
+
+
+def test_other_crops_have_another_fingerprint(places: Store) -> None:
+    prints = {
+        Windows(places, 1, 1, moving_view=True, crop=crop, crop_at=at).fingerprint()
+        for crop, at in ((None, "random"), ((3, 4), "random"), ((4, 3), "random"), ((3, 4), "centre"))
+    }
+    assert len(prints) == 4
+
+
+@pytest.mark.parametrize("engine", ["tensorstore", "zarr"])
+def test_a_crop_reads_only_the_chunks_that_it_touches(tmp_path: Path, engine: str) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (2, 300, 2500, 1), dtype=np.uint8)
+    texts = {"session": "s", "source": "-", "licence": "-", "citation": "-", "history": "-"}
+    store = Store.create(tmp_path / "s.zarr")
+    store.append([recording.make(frames, np.arange(2.0), channels=ColumnTable((Column("a", "1"),)), **texts)])
+    array = store.parts[0].array("frames")
+    [(file, _)] = array.shards()
+    content = bytearray(file.read_bytes())
+    content[5] ^= 255  # within one of the chunks
+    file.write_bytes(content)
+    array = Store.open(store.path, engine).parts[0].array("frames")
+    damaged = 0
+    for column in range(0, 2500, array.shape[2] // 4):  # one in each chunk
+        region = (slice(0, 2), slice(290, 300), slice(column, column + 10))
+        try:
+            np.testing.assert_array_equal(array.read([region])[0], frames[region])
+        except StoreError as error:
+            assert f"{file}: damaged" in str(error)
+            damaged += 1
+    assert damaged == 1
 
 
 # Statistics
@@ -256,79 +460,3 @@ def test_statistics_stand_large_offsets_constants_and_gaps(tmp_path: Path) -> No
     assert found.scale == pytest.approx((1.0, 1.0), abs=0.05)
     assert found.view_step == pytest.approx(np.sqrt(0.1))
     assert found.control_mean == ()
-
-
-# Loader
-
-
-def take(loader: Loader, count: int) -> list[list[int]]:
-    return [batch.index.tolist() for batch in itertools.islice(loader, count)]
-
-
-def test_an_epoch_is_a_permutation_and_each_is_another(store: Store) -> None:
-    windows = Windows(store, 1, 1)  # 33
-    with Loader(windows, 3, seed=0) as loader:
-        first, second = take(loader, 11), take(loader, 11)
-        assert loader.epoch == 2.0
-    assert sorted(itertools.chain(*first)) == list(range(33))
-    assert sorted(itertools.chain(*second)) == list(range(33))
-    assert first != second
-    with Loader(windows, 3, seed=1) as other:
-        assert take(other, 11) != first
-
-
-def test_no_batch_is_short_even_if_the_store_is_small(store: Store) -> None:
-    windows = Windows(store, 1, 10)  # 3
-    with Loader(windows, 7, seed=0) as loader:
-        stream = list(itertools.chain(*take(loader, 3)))
-    assert len(stream) == 21
-    assert all(sorted(stream[i : i + 3]) == [0, 1, 2] for i in range(0, 21, 3))
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 30), st.integers(1, 40), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3))
-def test_a_resumed_loader_goes_on_with_the_same_batches(
-    store: Store, done: int, batch_size: int, seed: int, threads: int, other_threads: int
-) -> None:
-    windows = Windows(store, 1, 1)
-    with Loader(windows, batch_size, seed, threads) as loader:
-        take(loader, done)
-        state = json.loads(json.dumps(loader.state()))
-        wanted = [next(loader) for _ in range(4)]
-        loader.restore(state)
-        assert take(loader, 4) == [batch.index.tolist() for batch in wanted]
-    with Loader(Windows(store, 1, 1, memory_bytes=0), batch_size, seed, other_threads) as resumed:
-        resumed.restore(state)
-        for batch in wanted:
-            again = next(resumed)
-            for name, value in vars(batch).items():
-                np.testing.assert_array_equal(getattr(again, name), value)
-
-
-def test_a_state_of_another_loader_is_refused(store: Store) -> None:
-    windows = Windows(store, 1, 1)
-    with Loader(windows, 3, seed=0) as loader:
-        state = loader.state()
-    for other, name in (
-        (Loader(windows, 4, seed=0), "batch_size"),
-        (Loader(windows, 3, seed=1), "seed"),
-        (Loader(Windows(store, 1, 2), 3, seed=0), "windows"),
-        (Loader(Windows(store, 1, 1, recordings=[0, 1]), 3, seed=0), "windows"),
-    ):
-        with other, pytest.raises(CheckpointError, match=f"loader: {name} is"):
-            other.restore(state)
-    with pytest.raises(SettingsError, match="threads is 0"):
-        Loader(windows, 3, seed=0, threads=0)
-
-
-def test_compaction_does_not_change_what_a_loader_gives(tmp_path: Path) -> None:
-    store = Store.create(tmp_path / "s.zarr")
-    for seed in range(3):
-        store.append([toy.make(5, seed)])
-    with Loader(Windows(store, 1, 1), 4, seed=0) as loader:
-        take(loader, 2)
-        state, wanted = loader.state(), take(loader, 5)
-    store.compact()
-    with Loader(Windows(store, 1, 1), 4, seed=0) as loader:
-        loader.restore(state)
-        assert take(loader, 5) == wanted

@@ -129,12 +129,11 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
     paths = catalog.fetch(name)
     if isinstance(paths, Path):
         raise CatalogError(f"'{name}' is a store already, at {paths}; use it as it is")
-    frames = [path for path, file in zip(paths, entry.files, strict=True) if file.role == "frames"]
     options = {"licence": entry.licence, "citation": entry.citation}
     if entry.together:
         options["session"] = entry.name
     return ingest(
-        [frames] if entry.together else frames, out, reader=entry.reader, allow_nan=allow_nan, options=options
+        catalog.sources(entry, paths), out, reader=entry.reader, allow_nan=allow_nan or entry.allow_nan, options=options
     )
 
 

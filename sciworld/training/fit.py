@@ -15,13 +15,14 @@ import torch
 
 from sciworld import config
 from sciworld.errors import TrainingError
+from sciworld.loader import Loader
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.training import symmetries as symmetry
 from sciworld.training.progress import Bar
 from sciworld.training.run import Run
 from sciworld.training.trainer import FitSettings, Focus, Trainer
-from sciworld.windows import Loader, Windows
+from sciworld.windows import Windows
 
 LogExtra = Callable[[WorldModel, int], dict[str, Any]]
 

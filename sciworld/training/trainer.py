@@ -22,11 +22,12 @@ import torch
 
 from sciworld.config import require
 from sciworld.errors import SettingsError, TrainingError
+from sciworld.loader import Loader
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.training import symmetries as symmetry
 from sciworld.training.diagnostics import control_gain, controls_are_ignored
-from sciworld.windows import Batch, Loader, Windows
+from sciworld.windows import Batch, Windows
 
 LOG = logging.getLogger(__name__)
 Focus = Callable[[np.ndarray, np.ndarray], np.ndarray]

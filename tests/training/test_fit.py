@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from sciworld.errors import CheckpointError, ModelError, SettingsError, TrainingError
+from sciworld.loader import Loader
 from sciworld.models import checkpoint
 from sciworld.models.base import Losses
 from sciworld.store import Store
@@ -26,7 +27,7 @@ from sciworld.training import run as run_module
 from sciworld.training.fit import FitSettings, fit
 from sciworld.training.run import Run
 from sciworld.training.trainer import Trainer
-from sciworld.windows import Batch, Loader, Windows
+from sciworld.windows import Batch, Windows
 
 SETTINGS: dict[str, Any] = {"steps": 40, "batch": 8, "warmup": 5, "log_every": 5, "diagnostic_every": 20}
 TIMED = ("seconds", "windows_per_second")

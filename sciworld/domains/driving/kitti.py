@@ -56,7 +56,7 @@ def read_kitti(path: Path, settings: DrivingOptions) -> list[xr.Dataset]:
         raise SettingsError(f"{path}: states the times of its frames; leave out frame_seconds")
     session = Path(os.path.abspath(path)).name
     numbers, stamps = _stamps(path / "oxts")
-    rows = np.array([_row(path / "oxts" / "data" / f"{name}.txt") for name in numbers])
+    rows = _rows([path / "oxts" / "data" / f"{name}.txt" for name in numbers])
     notes = [f"read {session} as a KITTI drive: {len(rows)} rows of motion"]
     cameras = _cameras(path, notes)
     main = next(iter(cameras), "")
@@ -132,7 +132,11 @@ def _stamps(folder: Path) -> tuple[list[str], np.ndarray]:
         raise FormatError(f"{file}: cannot be read ({error}); copy it anew") from error
     for k, line in enumerate(lines):
         if not STAMP.fullmatch(line):
-            raise FormatError(f"{file}, line {k + 1}: '{line:.40}' is no time such as 2011-09-26 13:02:25.964389445")
+            raise FormatError(
+                f"{file}, line {k + 1}: '{line:.40}' is no time such as 2011-09-26 13:02:25.964389445; copy it anew"
+            )
+        if len(line) != len(lines[0]):
+            raise FormatError(f"{file}, line {k + 1}: '{line}' has fewer or more digits than the first; copy it anew")
     if not names:
         raise FormatError(f"{folder / 'data'}: no numbered files; copy the drive anew")
     stamps = np.array([line.replace(" ", "T") for line in lines], dtype="datetime64[ns]")
@@ -143,14 +147,25 @@ def _stamps(folder: Path) -> tuple[list[str], np.ndarray]:
     raise FormatError(f"{file}: {len(lines)} times for {len(names)} files; one was cut off, copy both anew")
 
 
-def _row(file: Path) -> list[float]:
+def _rows(files: list[Path]) -> np.ndarray:
+    """The numbers of all files : (row, field). Raises FormatError naming the one that is cut, or no row."""
+    ended = [_row(file) for file in files]
+    cut = [file for file, (_, whole) in zip(files, ended, strict=True) if not whole]
+    if 0 < len(cut) < len(files):
+        raise FormatError(f"{cut[0]}: its line has no end, as others have; its last number may be cut; copy it anew")
+    return np.array([row for row, _ in ended])
+
+
+def _row(file: Path) -> tuple[list[float], bool]:
+    """The numbers of a file, and whether its line has an end."""
     try:
-        row = [float(value) for value in file.read_text(encoding="ascii").split()]
+        text = file.read_text(encoding="ascii")
+        row = [float(value) for value in text.split()]
     except (OSError, ValueError) as error:
         raise FormatError(f"{file}: no row of numbers ({error}); copy it anew") from error
     if len(row) != len(FIELDS) or not np.isfinite(row).all():
         raise FormatError(f"{file}: {len(row)} numbers, not {len(FIELDS)} finite ones; it is truncated: copy it anew")
-    return row
+    return row, text.endswith("\n")
 
 
 def _cameras(path: Path, notes: list[str]) -> dict[str, Any]:

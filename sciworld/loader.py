@@ -1,0 +1,271 @@
+"""Loading: windows without end, from one source or a mixture, read ahead by threads, resumable, sharded by rank."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from sciworld.errors import CheckpointError, RecordingError, SettingsError
+from sciworld.measures.moments import Moments
+from sciworld.windows import Batch, Statistics, Windows
+
+AHEAD = 2  # batches a thread
+
+
+class Mixture:
+    """Windows of several sources, numbered one source after the other, each with its share of what is loaded.
+
+    Parameters
+    ----------
+    sources : of the same frames and columns, each with a stride, recordings, ... of its own.
+    weights : one above 0 a source; their shares of what a Loader draws. Without them each has that of its windows.
+
+    Raises RecordingError if the sources do not fit together, SettingsError.
+    """
+
+    def __init__(self, sources: Sequence[Windows], weights: Sequence[float] | None = None) -> None:
+        if not sources:
+            raise SettingsError("mixture: no sources; give at least one Windows")
+        counts = [len(source) for source in sources]
+        given = [float(weight) for weight in (counts if weights is None else weights)]
+        if len(given) != len(sources):
+            raise SettingsError(f"mixture: {len(given)} weights for {len(sources)} sources; give one each")
+        if not all(0 < weight < math.inf for weight in given):
+            raise SettingsError(f"mixture: weights are {given}; use finite ones above 0, and leave out what has none")
+        first = sources[0]
+        self.sources = tuple(sources)
+        self.weights = tuple(weight / math.fsum(given) for weight in given)
+        self.context, self.horizon, self.length = first.context, first.horizon, first.length
+        self.shape, self.dtype, self.view_units = first.shape, first.dtype, first.view_units
+        self.channels, self.controls, self.covariates = first.channels, first.controls, first.covariates
+        for source in self.sources[1:]:
+            _require_same(first, source)
+            self.channels = self.channels.widened(source.channels)
+            self.controls = self.controls.widened(source.controls)
+            self.covariates = self.covariates.widened(source.covariates)
+        self._offsets = np.concatenate([[0], np.cumsum(counts)])
+
+    def __len__(self) -> int:
+        return int(self._offsets[-1])
+
+    def batch(self, ids: Any, draw: Any = 0) -> Batch:
+        """The windows numbered `ids` : (b,) integers, those of each source together.
+
+        draw : see Windows.batch.
+        """
+        index = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        draws = np.broadcast_to(np.asarray(draw, dtype=np.uint64), index.shape)
+        if ((index < 0) | (index >= len(self))).any():
+            raise IndexError(f"mixture: {index.min()}..{index.max()} of {len(self)}")
+        which = np.searchsorted(self._offsets, index, side="right") - 1
+        order = np.argsort(which, kind="stable")
+        index, draws = index[order], draws[order]
+        ends = np.cumsum(np.bincount(which, minlength=len(self.sources)))
+        pieces = [
+            self.sources[number].batch(index[begin:end] - self._offsets[number], draws[begin:end])
+            for number, (begin, end) in enumerate(itertools.pairwise([0, *ends.tolist()]))
+            if begin < end
+        ]
+        names = ("frames", "controls", "time", "view", "covariates")
+        joined = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
+        return Batch(**joined, index=index)
+
+    def fingerprint(self) -> int:
+        """A number that is another one for other sources or weights."""
+        facts = [[source.fingerprint() for source in self.sources], self.weights]
+        return zlib.crc32(json.dumps(facts).encode())
+
+    def statistics(self) -> Statistics:
+        """Means and scales of what is drawn: those of each source count by its weight."""
+        found = [source.moments() for source in self.sources]
+        frames = _mixed([each[0] for each in found], self.weights)
+        controls = _mixed([each[1] for each in found], self.weights)
+        pitches = np.concatenate([each[2] for each in found])
+        shares = np.concatenate([np.full(len(e[2]), w / len(e[2])) for e, w in zip(found, self.weights, strict=True)])
+        order = np.argsort(pitches)
+        middle = int(np.searchsorted(np.cumsum(shares[order]), 0.5))
+        return Statistics.of(frames, controls, float(pitches[order][min(middle, len(order) - 1)]), self.controls)
+
+
+class Loader:
+    """Batches without end: each epoch of a source is a seeded permutation of its windows, read ahead by threads.
+
+    A batch may begin in one epoch and end in the next, so none is short. The sources of a mixture take turns, the same
+    for every seed: after n windows a source of the share w, of k, has given n w, to within (1 + k w) / 2. Step s of all
+    ranks together is what one rank would load with the batch size ranks * batch_size: in an epoch no two ranks load the
+    same window, all together load every one, and their numbers differ by one batch at most. `state` and `restore`
+    continue with the very same batches; a state is that of every rank. At most 2 * threads batches are held, beside
+    the one in use and the frames that the windows hold in memory.
+
+    Parameters
+    ----------
+    windows : what to load. batch_size : windows a batch, of each rank. seed : of the permutations and random crops.
+    threads : that read ahead. rank, ranks : which of how many loaders this is; all have the same seed.
+    """
+
+    def __init__(
+        self,
+        windows: Windows | Mixture,
+        batch_size: int,
+        seed: int,
+        threads: int = 2,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("threads", threads), ("ranks", ranks)):
+            if value < 1:
+                raise SettingsError(f"loader: {name} is {value}; use at least 1")
+        if not 0 <= rank < ranks:
+            raise SettingsError(f"loader: rank is {rank} of {ranks}; use 0 to {ranks - 1}")
+        self.windows, self.batch_size, self.seed, self.threads = windows, batch_size, seed, threads
+        self.rank, self.ranks = rank, ranks
+        sources, self._weights = (
+            (windows.sources, windows.weights) if isinstance(windows, Mixture) else ((windows,), (1.0,))
+        )
+        self._counts = [len(source) for source in sources]
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+        self._ahead: deque[Future[Batch]] = deque()
+        self._position = 0
+        self._closed = False
+        self._orders: dict[int, tuple[int, np.ndarray, int]] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._closed:
+            raise SettingsError("loader: closed; make another, and restore this one's state to go on")
+        while len(self._ahead) < AHEAD * self.threads:
+            ids, draws = self._chosen(self._position + len(self._ahead))
+            self._ahead.append(self._pool.submit(self.windows.batch, ids, draws))
+        batch = self._ahead[0].result()
+        self._ahead.popleft()
+        self._position += 1
+        return batch
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def epoch(self) -> float:
+        """How often as many windows as there are have been loaded, by all ranks."""
+        return self._position * self.batch_size * self.ranks / len(self.windows)
+
+    def state(self) -> dict[str, int]:
+        """Where the loader stands: JSON-safe, the same for all ranks."""
+        return {"batch": self._position, **self._identity()}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Go on from a `state`. Raises CheckpointError if it is of other windows, another seed, batch size or ranks."""
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise CheckpointError(
+                    f"loader: {name} is {value}, the state was saved with {state.get(name)}; use the same"
+                )
+        position = state.get("batch")
+        if type(position) is not int or position < 0:
+            raise CheckpointError(f"loader: the state's batch is {position!r}; take a state that was saved whole")
+        self._forget()
+        self._position = position
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._closed = True
+        self._forget()
+        self._pool.shutdown()
+
+    def _forget(self) -> None:
+        for future in self._ahead:
+            future.cancel()
+        self._ahead.clear()
+
+    def _identity(self) -> dict[str, int]:
+        fingerprint = self.windows.fingerprint()
+        return {"seed": self.seed, "batch_size": self.batch_size, "windows": fingerprint, "ranks": self.ranks}
+
+    def _chosen(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The windows of a batch, and for each the draw of its random crop : (b,) each."""
+        sources, turns = _turns(self._weights, (batch * self.ranks + self.rank) * self.batch_size, self.batch_size)
+        ids, draws = np.empty(self.batch_size, np.int64), np.empty(self.batch_size, np.uint64)
+        offset = 0
+        for source, count in enumerate(self._counts):
+            mine = sources == source
+            epochs, places = np.divmod(turns[mine], count)
+            own, drawn = np.empty(len(places), np.int64), np.empty(len(places), np.uint64)
+            for epoch in range(epochs[0], epochs[-1] + 1) if len(epochs) else ():  # turns ascend
+                now = epochs == epoch
+                order, draw = self._epoch(source, epoch)
+                own[now], drawn[now] = order[places[now]], draw
+            ids[mine], draws[mine] = own + offset, drawn
+            offset += count
+        return ids, draws
+
+    def _epoch(self, source: int, epoch: int) -> tuple[np.ndarray, int]:
+        """The order of a source's windows in an epoch, and the draw of its crops."""
+        if source not in self._orders or self._orders[source][0] != epoch:
+            rng = np.random.default_rng([self.seed, epoch, source])
+            self._orders[source] = (epoch, rng.permutation(self._counts[source]), int(rng.integers(1 << 63)))
+        return self._orders[source][1:]
+
+
+def _turns(weights: Sequence[float], first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which source has each place `first` to `first + count` of an endless row, and its how-manieth there : (count,).
+
+    The k-th turn of a source of weight w is due at the time (k + 1/2) / w, and the row is in the order of these times:
+    the method of Webster (Balinski and Young 1982, Fair Representation). By the time t a source has had t w turns to
+    within 1/2, so that place n falls within half the number of sources of the time n.
+    """
+    if len(weights) == 1:
+        return np.zeros(count, dtype=np.int64), np.arange(first, first + count)
+    w = np.array(weights)
+    begin = max(0, first - len(w))
+    low = np.floor(begin * w + 0.5).astype(np.int64)
+    high = np.floor((first + count + len(w)) * w + 0.5).astype(np.int64) + 1
+    source = np.repeat(np.arange(len(w)), high - low)
+    turn = np.concatenate([np.arange(a, b) for a, b in zip(low, high, strict=True)])
+    order = np.lexsort((source, (turn + 0.5) / w[source]))
+    wanted = order[first - low.sum() :][:count]
+    return source[wanted], turn[wanted]
+
+
+def _mixed(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """The moments of a mixture: of each source by its weight, but for columns of which it knows no value."""
+    counts = np.stack([each.count for each in moments])
+    share = np.array(weights)[:, None] * (counts > 0)
+    share /= np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+    mean = np.stack([each.mean for each in moments])
+    mixed = Moments(counts.shape[1])
+    mixed.count = (counts > 0).any(axis=0).astype(float)
+    mixed.mean = (share * mean).sum(axis=0)
+    variance = np.stack([each.square for each in moments]) / np.maximum(counts, 1) + (mean - mixed.mean) ** 2
+    mixed.square = (share * variance).sum(axis=0)
+    return mixed
+
+
+def _require_same(first: Windows, other: Windows) -> None:
+    """Raise RecordingError unless windows can stand in one batch."""
+    facts = []
+    for windows in (first, other):
+        fact: dict[str, Any] = {"context": windows.context, "horizon": windows.horizon}
+        fact |= {"frame shape": windows.shape, "dtype": windows.dtype.name, "units of view": windows.view_units}
+        for name in ("channels", "controls", "covariates"):
+            fact[f"table of {name}"] = getattr(windows, name).unbounded().to_json()
+        facts.append(fact)
+    for name, value in facts[0].items():
+        if facts[1][name] != value:
+            raise RecordingError(
+                f"mixture: the windows of {other.folder} have the {name} {facts[1][name]}, those of {first.folder} "
+                f"have {value}; mix windows of one kind, or crop them to one shape"
+            )

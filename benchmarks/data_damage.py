@@ -343,12 +343,12 @@ def remove(folder: Path) -> None:
         raise RuntimeError(f"{folder}: cannot be removed")
 
 
-def preload(folder: Path) -> None:
+def preload(folder: Path, kinds: tuple[str, ...]) -> None:
     """Import here, once, all that a child will need; what is imported starts no thread that a fork would miss."""
     from data_files import FILES, READER
 
     def loaded() -> list[str]:
-        for kind in ("npy", "netcdf4", "lerobot-v2", "csv"):
+        for kind in kinds:
             path = FILES[kind](folder / kind)
             told_of(Case("", kind, path, READER.get(kind), path), folder / f"{kind}-store")
         return sorted(sys.modules)
@@ -365,7 +365,7 @@ def main(words: list[str]) -> None:
     told, cuts, *kinds = words
     with tempfile.TemporaryDirectory(prefix="sciworld-corpus-") as name:
         root = Path(name).resolve()
-        preload(root / "preload")
+        preload(root / "preload", tuple(kinds) or ("npy", "netcdf4", "lerobot-v2", "csv"))
         with open(told, "w") as file:
             for row in answers(root, int(cuts), tuple(kinds)):
                 file.write(json.dumps(row) + "\n")

@@ -195,7 +195,7 @@ class Windows:
             corners = self._crop.corners(index, draw)
             self._crop.move_view(view, corners)
             self._crop.move_positions(controls, self.controls, corners)
-            pass
+            self._crop.move_positions(covariates, self.covariates, corners)
         frames = self._read_frames(start, corners)
         return Batch(frames, controls, self._rows.time[rows], view, covariates, index)
 

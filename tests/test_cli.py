@@ -341,7 +341,8 @@ def test_catalog_lists_shows_and_fetches(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_catalog_ingests_the_real_movie(mirror: Path, tmp_path: Path) -> None:
-    assert re.search(r"^frames +25$", good("catalog", "ingest", "si-graphene-movie", "--out", tmp_path / "store"), re.MULTILINE)
+    said = good("catalog", "ingest", "si-graphene-movie", "--out", tmp_path / "store")
+    assert re.search(r"^frames +25$", said, re.MULTILINE)
     assert Store.open(tmp_path / "store")[0].sizes["time"] == 25
 
 

@@ -15,7 +15,7 @@ import torch
 
 from sciworld import config
 from sciworld.errors import TrainingError
-from sciworld.loader import Loader
+from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.training import symmetries as symmetry
@@ -29,13 +29,13 @@ LogExtra = Callable[[WorldModel, int], dict[str, Any]]
 
 def fit(
     model: WorldModel,
-    windows: Windows,
+    windows: Windows | Mixture,
     run_folder: str | Path,
     settings: FitSettings,
     *,
     focus: Focus | None = None,
     symmetries: Sequence[str] = (),
-    validation: Windows | None = None,
+    validation: Windows | Mixture | None = None,
     sources: Sequence[str] = (),
     progress: bool = True,
     resume: bool = False,
@@ -110,7 +110,7 @@ def _train(trainer: Trainer, run: Run, bar: Bar, log_extra: LogExtra | None) -> 
                 raise KeyboardInterrupt
 
 
-def _require_fit(model: WorldModel, windows: Windows) -> None:
+def _require_fit(model: WorldModel, windows: Windows | Mixture) -> None:
     """Raise TrainingError or ModelError unless `windows` are what `model` was made for."""
     model.signature.require(windows.shape, len(windows.controls), "windows")
     if windows.length != model.context + model.chunk:
@@ -129,11 +129,11 @@ def _require_fit(model: WorldModel, windows: Windows) -> None:
 
 def _describe(
     model: WorldModel,
-    windows: Windows,
+    windows: Windows | Mixture,
     settings: FitSettings,
     focus: Focus | None,
     symmetries: Sequence[str],
-    validation: Windows | None,
+    validation: Windows | Mixture | None,
 ) -> dict[str, Any]:
     """What makes this run the run it is, JSON-safe."""
     return {
@@ -147,7 +147,7 @@ def _describe(
     }
 
 
-def _describe_windows(windows: Windows) -> dict[str, Any]:
+def _describe_windows(windows: Windows | Mixture) -> dict[str, Any]:
     return {
         "count": len(windows),
         "context": windows.context,

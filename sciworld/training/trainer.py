@@ -22,7 +22,7 @@ import torch
 
 from sciworld.config import require
 from sciworld.errors import SettingsError, TrainingError
-from sciworld.loader import Loader
+from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.training import symmetries as symmetry
@@ -98,7 +98,7 @@ class Trainer:
         settings: FitSettings,
         focus: Focus | None,
         symmetries: tuple[str, ...],
-        validation: Windows | None,
+        validation: Windows | Mixture | None,
     ) -> None:
         self.settings, self.loader, self.focus, self.symmetries = settings, loader, focus, symmetries
         self.validation = validation

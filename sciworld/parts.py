@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.errors import RecordingError, StoreError
+from sciworld.lazy import Key, lazy
 from sciworld.stored import SCHEMA, StoredArray, read_node
 from sciworld.writing import Frames, Joined, Watch, is_frames, write_file
 
@@ -27,6 +28,7 @@ PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 SIZES = {"time": "row_size", "log": "log_size"}
 FINITE = "finite"
 RESERVED = (*SIZES.values(), FINITE)
+HANDLES = 32  # arrays of lazy recordings that a process keeps open
 
 
 def kind(recording: xr.Dataset) -> str:
@@ -57,7 +59,10 @@ def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Se
             for piece in array.pieces:
                 piece.settle()
     if watches:
-        recordings = [watch.finish(ds) for watch, ds in zip(watches, recordings, strict=True)]
+        recordings = [
+            watch.finish(ds, {name: array.pieces[index].finite for name, array in frames.items()})
+            for index, (watch, ds) in enumerate(zip(watches, recordings, strict=True))
+        ]
         if len({kind(ds) for ds in recordings}) > 1:
             raise RecordingError(f"{recordings[0].attrs['source']}: its recordings differ in what was measured of them")
     arrays = _joined(recordings)
@@ -185,20 +190,41 @@ class Part:
                 offsets[dim] = np.concatenate([[0], np.cumsum(sizes)])
         return offsets
 
-    def read(self, index: int) -> xr.Dataset:
-        """The recording at `index` in this part, as it was written."""
+    def read(self, index: int, lazily: bool = False) -> xr.Dataset:
+        """The recording at `index` in this part, as it was written; lazily, of its frames none is read before use."""
         variables = {}
         for name in self.names:
             if name in RESERVED:
                 continue
             array = self.array(name)
-            dims, dim = array.dims, array.dims[0]
+            dims, dim, values = array.dims, array.dims[0], None
             if dim in SIZES:
-                values = array[slice(*self.offsets(dim)[index : index + 2].tolist())]
+                start, stop = self.offsets(dim)[index : index + 2].tolist()
+                if lazily and is_frames(name):
+                    read = partial(_read_rows, array.folder, self._engine, start)
+                    values = lazy(array.folder, (stop - start, *array.shape[1:]), array.dtype, read)
+                else:
+                    values = array[start:stop]
             else:
                 values, dims = array[index : index + 1][0], dims[1:]
             variables[name] = xr.Variable(dims, values, dict(array.attributes))
         return xr.Dataset(variables, attrs=dict(self.attributes[index]))
+
+
+def _read_rows(folder: Path, engine: str, start: int, key: Key) -> np.ndarray:
+    """A block of the recording whose rows begin at `start`, in any process; whole rows are read."""
+    try:
+        facts = (folder / "zarr.json").stat()
+    except OSError as error:
+        raise StoreError(f"{folder}: gone ({error}); if the store was compacted meanwhile open it anew") from error
+    rows = _opened(folder, engine, facts.st_ino, facts.st_mtime_ns)[start + key[0].start : start + key[0].stop]
+    return rows[(slice(None, None, key[0].step), *key[1:])]
+
+
+@lru_cache(HANDLES)
+def _opened(folder: Path, engine: str, inode: int, changed: int) -> StoredArray:
+    """An array, opened once as long as its metadata are the same file."""
+    return StoredArray(folder, engine)
 
 
 def number(name: str) -> tuple[int, int]:

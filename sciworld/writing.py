@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +130,11 @@ class Watch(Protocol):
     def see(self, name: str, block: np.ndarray) -> None:
         """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
 
-    def finish(self, recording: xr.Dataset) -> xr.Dataset:
-        """The recording with what was measured, after the last frame; the frames stay as they are."""
+    def finish(self, recording: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """The recording with what was measured, after the last frame; the frames stay as they are.
+
+        finite : (time,) bool of each camera, whether every pixel is finite.
+        """
 
 
 class Frames:

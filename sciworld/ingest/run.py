@@ -19,7 +19,7 @@ from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task,
 from sciworld.store import Store
 
 Progress = Callable[[int, int], None]
-Job = tuple[Task, str, str, Held]
+Job = tuple[Task, str, str]
 AHEAD = 3  # sources that a worker has waiting
 
 
@@ -84,8 +84,8 @@ def ingest(
     Each source is a part of its own, there whole or not at all. What the store holds already, of the same files read
     in the same way, is not read again: give the same call again after an interrupt. A session and source that the store
     holds from other files, or read in another way, is refused. Bad sources are listed beside the store, in
-    NAME-quarantine.json, and never stop the others. Raises FormatError, ControlError or RecordingError if no source could be used, SettingsError
-    or StoreError.
+    NAME-quarantine.json, and never stop the others. Raises FormatError, ControlError or RecordingError if no source
+    could be used, SettingsError or StoreError.
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     tables = [Path(controls)] if isinstance(controls, str | Path) else [Path(path) for path in controls]
@@ -164,11 +164,11 @@ def _run_all(
         if first[mark] != index
     ]
     held = _held(out, set(marks))
-    jobs: list[Job] = [(tasks[index], mark, str(out), held) for mark, index in first.items()]
+    jobs: list[Job] = [(tasks[index], mark, str(out)) for mark, index in first.items()]
     new = not (out / "zarr.json").is_file()
     outcomes = []
     try:
-        for outcome in _outcomes(jobs, workers, scheduler):
+        for outcome in _outcomes(jobs, held, workers, scheduler):
             outcomes.append(outcome)
             if progress is not None:
                 progress(len(outcomes), len(jobs))
@@ -178,10 +178,10 @@ def _run_all(
     return outcomes, repeated
 
 
-def _outcomes(jobs: list[Job], workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
+def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
     """What became of each job, as it is done."""
     if workers is None and scheduler is None:
-        yield from (run_task(*job, True) for job in jobs)
+        yield from (run_task(*job, held, True) for job in jobs)
         return
     if workers is not None and scheduler is not None:
         raise SettingsError("workers and scheduler: a cluster has its own workers; give one of the two")
@@ -192,10 +192,11 @@ def _outcomes(jobs: list[Job], workers: int | None, scheduler: str | None) -> It
     waiting, names = iter(jobs), {}
     with connected(scheduler, workers or 1) as client:
         ended = as_completed(loop=client.loop)
+        known = client.scatter(held, broadcast=True)  # once a worker: a large store holds many marks
 
         def send() -> None:
             for job in itertools.islice(waiting, 1):
-                future = client.submit(run_task, *job, False, pure=False)
+                future = client.submit(run_task, *job, known, False, pure=False)
                 names[future.key] = job[0].name
                 ended.add(future)
 

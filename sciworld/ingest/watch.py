@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
@@ -16,7 +18,7 @@ LISTED = 10  # frames that an error names
 
 
 class IngestWatch:
-    """Counts pixels that are not finite, measures quality and what changed; a `parts.Watch`.
+    """Measures quality and what changed, refuses pixels that are not finite; a `writing.Watch`.
 
     Parameters
     ----------
@@ -27,31 +29,27 @@ class IngestWatch:
 
     def __init__(self, ds: xr.Dataset, allow_nan: bool) -> None:
         frames = ds.variables["frames"]
-        self._allow_nan, self._bad, self.history = allow_nan, dict[str, list[int]](), str(ds.attrs["history"])
-        self._seen = dict.fromkeys(recording.cameras(ds), 0)
+        self._allow_nan, self.history = allow_nan, str(ds.attrs["history"])
         self._quality = Quality(frames.shape[-1], frames.dtype)
         controlled = len(recording.control_table(ds)) > 0 and frames.shape[0] > 1
         self.changes = Changes(ds) if controlled else None
 
     def see(self, name: str, block: np.ndarray) -> None:
         """The next frames of a camera."""
-        start = self._seen[name]
-        self._seen[name] = start + len(block)
-        if block.dtype.kind == "f" and not self._allow_nan:
-            finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
-            self._bad.setdefault(name, []).extend((start + np.flatnonzero(~finite)).tolist())
         if name == "frames":
             self._quality.add(block)
             if self.changes is not None:
                 self.changes.add(block)
 
-    def finish(self, ds: xr.Dataset) -> xr.Dataset:
+    def finish(self, ds: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
         """The recording with its quality and lag. Raises RecordingError if frames are not finite and may not be."""
-        for name, bad in self._bad.items():
-            if bad:
+        for name, good in finite.items():
+            bad = np.flatnonzero(~good)
+            if len(bad) and not self._allow_nan:
                 raise RecordingError(
                     f"{ds.attrs['source']}: {len(bad)} frames of '{name}' hold pixels that are not finite "
-                    f"({', '.join(map(str, bad[:LISTED]))}); drop these frames, or keep them with allow_nan"
+                    f"({', '.join(map(str, bad[:LISTED]))}); drop these frames, or keep them with allow_nan "
+                    "(--allow-nan)"
                 )
         measured = self._quality.result()
         if self.changes is not None:

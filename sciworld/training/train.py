@@ -14,6 +14,7 @@ from sciworld.domains import base as domains
 from sciworld.errors import ModelError, SciworldError
 from sciworld.models import checkpoint
 from sciworld.models.base import Signature
+from sciworld.selection import Selection
 from sciworld.store import Store
 from sciworld.training import symmetries as symmetry
 from sciworld.training.fit import fit
@@ -27,7 +28,7 @@ HELD_OUT = 0.1  # of the sessions, for the diagnostics
 
 
 def train(
-    store: Store,
+    store: Store | Selection,
     run_folder: str | Path,
     settings: FitSettings,
     *,
@@ -91,7 +92,7 @@ def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
     return kept
 
 
-def unseen(run: Run, store: Store) -> np.ndarray | None:
+def unseen(run: Run, store: Store | Selection) -> np.ndarray | None:
     """Recordings of `store` that the training of `run` did not see : (recording,) int64, none if it saw them all.
 
     None where that is not known: the run was trained on other recordings, or on a choice of its own.

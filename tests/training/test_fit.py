@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from sciworld.errors import CheckpointError, ModelError, SettingsError, TrainingError
-from sciworld.loader import Loader
+from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import Losses
 from sciworld.store import Store
@@ -121,6 +121,17 @@ def test_the_same_settings_give_the_same_bits(windows: Windows, tmp_path: Path) 
     a, b, c = (weights(run.model()) for run in runs)
     assert same(a, b) and untimed(runs[0]) == untimed(runs[1])
     assert not same(a, c)
+
+
+def test_a_mixture_is_trained_on_like_windows(store: Store, tmp_path: Path) -> None:
+    sources = [Windows(store, 2, 1, recordings=chosen) for chosen in ([0, 1], [2])]
+    one, other = (
+        fit(linear_world.linear(), Mixture(sources, weights), tmp_path / name, settings())
+        for name, weights in (("a", [1, 1]), ("b", [9, 1]))
+    )
+    assert one.log()[-1]["step"] == 40
+    assert one.config["windows"]["count"] == len(sources[0]) + len(sources[1])
+    assert one.config["windows"]["fingerprint"] != other.config["windows"]["fingerprint"]
 
 
 def test_the_average_and_the_learning_rate_follow_their_schedules(windows: Windows) -> None:

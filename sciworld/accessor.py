@@ -12,13 +12,12 @@ import numpy as np
 import xarray as xr
 
 from sciworld import plots, recording
-from sciworld.controls import Column
+from sciworld.controls import COLOURS, Column
 from sciworld.errors import RecordingError, SettingsError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLOURS = ("red", "green", "blue")
 MOST_CHANNELS = 4  # of a camera that are shown
 FIRST = 3  # values of a control that are shown
 SHOWN = 6  # frames of a camera in a notebook
@@ -145,8 +144,7 @@ class SciworldAccessor:
             plots.Line(_named(column), series, column.low, column.high, column.levels)
             for column, series in zip(table, values.T, strict=True)
         ]
-        known = "comment" not in time.attrs
-        title = "time (s)" if known else f"time (s; {time.attrs['comment']})"
+        title = f"time (s; {recording.COUNTED})" if recording.is_counted(ds) else "time (s)"
         films, captions = {row.label: row.pictures for row in rows}, {row.label: row.caption for row in rows}
         return plots.film(films, time.values[numbers], time.values, lines, self._title, title, captions)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
-import tempfile
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sciworld import __version__, config
 from sciworld.errors import CatalogError, SciworldError
+from sciworld.files import staged
 
 # generate(path, seed, progress=, **settings) writes a store at a path that does not exist yet.
 GENERATORS = {"stem": "sciworld.domains.stem.generate:generate"}
@@ -267,14 +266,13 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
     module, function = GENERATORS[entry.generator].split(":")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{path.name}-") as stage:
-            generate = getattr(importlib.import_module(module), function)
-            generate(Path(stage) / "store", entry.seed, progress=progress, **entry.settings)
-            try:
-                os.rename(Path(stage) / "store", path)
-            except OSError:
-                if not path.is_dir():  # else another process made the very same meanwhile
-                    raise
+        generate = getattr(importlib.import_module(module), function)
+        try:
+            with staged(path) as stage:
+                generate(stage, entry.seed, progress=progress, **entry.settings)
+        except FileExistsError:
+            if not path.is_dir():  # else another process made the very same meanwhile
+                raise
     except (SciworldError, OSError, TypeError) as error:
         raise CatalogError(
             f"{path}: '{entry.name}' cannot be generated ({error}); mend the cause, or set {config.CACHE_VARIABLE} to "

@@ -20,6 +20,7 @@ HOLDS = ("hold", "impulse", "mean")
 ACTS = ("between", "during", "both")
 AXES = ("", "x", "y", "z")
 FRAMES = ("", "lab", "pixel")
+COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -192,22 +193,23 @@ class ColumnTable:
             raise ControlError(str(error)) from error
 
 
+def colours(n: int) -> ColumnTable:
+    """The n channels of a picture: 3 are red, green and blue, 1 is grey, any other number is only numbered."""
+    names = {1: ("grey",), 3: COLOURS}.get(n) or tuple(f"channel_{k}" for k in range(n))
+    return ColumnTable(tuple(Column(name, "counts", role="measured") for name in names))
+
+
 @dataclass(frozen=True)
 class ControlSpace:
-    """The bounded space in which controls are recorded, searched and replayed.
+    """The space in which controls are recorded, searched and replayed.
 
     Parameters
     ----------
-    table : the columns, in the order of the last axis of every `controls` array; each needs low and high
-        (categorical columns have theirs from their levels).
+    table : the columns, in the order of the last axis of every `controls` array; those that are searched or sampled
+        need low and high (categorical columns have theirs from their levels).
     """
 
     table: ColumnTable
-
-    def __post_init__(self) -> None:
-        for column in self.table:
-            if column.kind != "categorical" and (column.low is None or column.high is None):
-                raise ControlError(f"control '{column.name}' has no bounds; one that is searched needs low and high")
 
     def __len__(self) -> int:
         return len(self.table)
@@ -219,14 +221,23 @@ class ControlSpace:
 
     @property
     def low(self) -> np.ndarray:
-        """Lower bounds : (control,) float64."""
-        return np.array([0.0 if c.kind == "categorical" else c.low for c in self.table], dtype=np.float64)
+        """Lower bounds : (control,) float64; -inf where there is none."""
+        lows = [0.0 if c.kind == "categorical" else -np.inf if c.low is None else c.low for c in self.table]
+        return np.array(lows, dtype=np.float64)
 
     @property
     def high(self) -> np.ndarray:
-        """Upper bounds : (control,) float64."""
-        highs = [len(c.levels) - 1.0 if c.kind == "categorical" else c.high for c in self.table]
-        return np.array(highs, dtype=np.float64)
+        """Upper bounds : (control,) float64; inf where there is none."""
+        ends = [len(c.levels) - 1.0 if c.kind == "categorical" else c.high for c in self.table]
+        return np.array([np.inf if end is None else end for end in ends], dtype=np.float64)
+
+    def require_bounds(self, *limits: np.ndarray) -> None:
+        """Raise ControlError that names the first control without a bound among the limits : (..., control)."""
+        for limit in limits:
+            odd = np.argwhere(np.isinf(limit))
+            if len(odd):
+                name = self.names[odd[0, -1]]
+                raise ControlError(f"control '{name}' has no bounds; one that is searched needs low and high")
 
     def clip(self, controls: np.ndarray) -> np.ndarray:
         """A copy of controls : (..., control) moved into the bounds; NaN stays NaN."""
@@ -245,8 +256,9 @@ class ControlSpace:
             if np.isnan(values).any():
                 raise ControlError(f"{where}: '{column.name}' is NaN (unknown); an explicit 0 means off")
             # Half a float32 ulp of slack: a bound that was cast to float32 is still inside.
-            slack = 1e-6 * max(abs(self.low[index]), abs(self.high[index]), 1e-30)
-            bad = (values < self.low[index] - slack) | (values > self.high[index] + slack)
+            stated = [abs(bound) for bound in (self.low[index], self.high[index]) if np.isfinite(bound)]
+            slack = 1e-6 * max([*stated, 1e-30])
+            bad = (values < self.low[index] - slack) | (values > self.high[index] + slack) | np.isinf(values)
             if bad.any():
                 worst = values[bad].flat[0]
                 raise ControlError(
@@ -256,7 +268,11 @@ class ControlSpace:
         return controls
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
-        """Uniform controls : (*shape, control) float64, whole numbers where the kind says so."""
+        """Uniform controls : (*shape, control) float64, whole numbers where the kind says so.
+
+        Raises ControlError where a control has no bounds.
+        """
+        self.require_bounds(self.low, self.high)
         values = rng.uniform(self.low, self.high, (*shape, len(self)))
         for index, column in enumerate(self.table):
             if column.kind in ("integer", "categorical", "event"):

@@ -242,15 +242,9 @@ def _turns(weights: Sequence[float], first: int, count: int) -> tuple[np.ndarray
 
 def _mixed(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     """The moments of a mixture: of each source by its weight, but for columns of which it knows no value."""
-    counts = np.stack([each.count for each in moments])
-    share = np.array(weights)[:, None] * (counts > 0)
-    share /= np.maximum(share.sum(axis=0), np.finfo(float).tiny)
-    mean = np.stack([each.mean for each in moments])
-    mixed = Moments(counts.shape[1])
-    mixed.count = (counts > 0).any(axis=0).astype(float)
-    mixed.mean = (share * mean).sum(axis=0)
-    variance = np.stack([each.square for each in moments]) / np.maximum(counts, 1) + (mean - mixed.mean) ** 2
-    mixed.square = (share * variance).sum(axis=0)
+    mixed = Moments(len(moments[0].count))
+    for each, weight in zip(moments, weights, strict=True):
+        mixed.merge(each.weighted(weight))
     return mixed
 
 

@@ -19,9 +19,10 @@ import numpy as np
 import xarray as xr
 
 from sciworld.errors import RecordingError, StoreError
+from sciworld.files import write_file
 from sciworld.lazy import Key, lazy
 from sciworld.stored import SCHEMA, StoredArray, read_node
-from sciworld.writing import Frames, Joined, Watch, is_frames, write_file
+from sciworld.writing import Frames, Joined, Watch, is_frames
 
 PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 # What a part has beside its recordings' own variables.

@@ -44,6 +44,7 @@ _COLUMNED = {
     "covariates": ("covariate",),
 }
 _PIXELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+COUNTED = "not stated by the file: frames are counted"
 
 
 def make(
@@ -58,6 +59,7 @@ def make(
     history: str,
     controls: np.ndarray | None = None,
     control_table: ColumnTable | None = None,
+    counted: bool = False,
     time_bounds: np.ndarray | None = None,
     view: np.ndarray | None = None,
     view_units: str = "",
@@ -79,7 +81,8 @@ def make(
     ----------
     frames : (time, y, x, channel) or (time, z, y, x, channel), of a dtype in FRAME_DTYPES, kept as it is; an array, or
         one of `lazy.lazy` that stays in its file.
-    time : (time,) seconds, strictly increasing.
+    time : (time,) seconds, strictly increasing; `counted` if it only numbers the frames, since nothing says when they
+        were: no log of controls can be laid beside it.
     controls : (time, control) in the units of `control_table`; the last row is NaN. Bounds in a table are those of
         the instrument, not of this run: a store keeps recordings together only if their tables are the same.
     time_bounds : (time, 2) seconds, start and end of each exposure.
@@ -103,6 +106,8 @@ def make(
     geometry = {"units": "pixel" if view is None else view_units, "row_direction": "down"}
     variables: dict[str, Any] = {"frames": (dims, frames, _columns(channels, "frames"))}
     variables["time"] = ("time", _float(time), {"units": "s", "long_name": "start of the exposure"})
+    if counted:
+        variables["time"][2]["comment"] = COUNTED
     if time_bounds is not None:
         variables["time"][2]["bounds"] = "time_bounds"
         variables["time_bounds"] = (("time", "bound"), _float(time_bounds), {"units": "s"})
@@ -147,6 +152,11 @@ def cameras(ds: Recording) -> tuple[str, ...]:
     """The names of the frame variables: `frames` first, then `frames_<camera>` in alphabetical order."""
     others = sorted(str(name) for name in ds.data_vars if str(name).startswith("frames_"))
     return ("frames", *others)
+
+
+def is_counted(ds: Recording) -> bool:
+    """Whether `time` only numbers the frames, since nothing says when they were."""
+    return ds.variables["time"].attrs.get("comment") == COUNTED
 
 
 def table(ds: Recording, variable: str) -> ColumnTable:

@@ -95,9 +95,10 @@ class Selection:
         every = self.store.sources()
         return [every[index] for index in self.indices]
 
-    def split(self, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
-        """Numbers within the selection, (recording,) int64 for each fraction of its sessions; see `split_sessions`."""
-        return split_sessions(self.sessions(), fractions, seed, self.store.path)
+    def split(self, fractions: Sequence[float], seed: int) -> list[Selection]:
+        """A selection for each fraction of the sessions; no session is in two of them. See `split_sessions`."""
+        found = split_sessions(self.sessions(), fractions, seed, self.store.path)
+        return [Selection(self.store, self.indices[numbers]) for numbers in found]
 
     def __repr__(self) -> str:
         return f"Selection of {len(self)} recordings of {self.store!r}"

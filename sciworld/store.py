@@ -13,20 +13,16 @@ import html
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; what a killed writer left is then kept, unseen.
-    fcntl = None  # type: ignore[assignment]
-
 from sciworld import parts as parts_
 from sciworld import recording as recording_
 from sciworld.errors import RecordingError, SettingsError, StoreError
+from sciworld.files import lock, sync_folder
 from sciworld.parts import PART, Part
 from sciworld.selection import Query, Selection, chosen, facts_of, facts_table, split_sessions
 from sciworld.stored import ENGINES, SCHEMA, read_node
@@ -93,6 +89,11 @@ class Store:
     def __iter__(self) -> Iterator[xr.Dataset]:
         return (part.read(index) for part in self.parts for index in range(len(part)))
 
+    def lazily(self, index: int) -> xr.Dataset:
+        """`store[index]`, of which only the frames are not read until they are used; in any process."""
+        part, local = self.locate(index)
+        return part.read(local, lazily=True)
+
     def locate(self, index: int) -> tuple[Part, int]:
         """The part that holds the recording `index`, and where in it."""
         ends = np.cumsum([len(part) for part in self.parts], dtype=np.int64)
@@ -104,7 +105,7 @@ class Store:
         part = self.parts[place]
         return part, int(index - (ends[place] - len(part)))
 
-    def append(self, recordings: Sequence[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True) -> list[str]:
+    def append(self, recordings: Iterable[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True) -> list[str]:
         """Check and write recordings; the names of the new parts.
 
         watches : one a recording, each shown its frames as they are read; or none. ahead : whether frames are read
@@ -114,6 +115,7 @@ class Store:
         is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
         the store held is untouched by either.
         """
+        recordings = list(recordings)
         groups: dict[str, list[int]] = {}
         for index, recording in enumerate(recordings):
             recording_.check(recording, f"recording {index}")
@@ -140,7 +142,7 @@ class Store:
         before must be opened anew.
         """
         names = []
-        with _locked(self.path / "zarr.json", wait=True):
+        with lock(self.path / "zarr.json", wait=True):
             self._load()
             for run in _runs(self.parts, max_bytes):
                 arrays, attributes = parts_.join_parts(run)
@@ -177,13 +179,14 @@ class Store:
         """Where each recording came from."""
         return [attributes["source"] for part in self.parts for attributes in part.attributes]
 
-    def split(self, fractions: Sequence[float], seed: int) -> list[np.ndarray]:
-        """Indices of recordings, (recording,) int64 for each fraction of the sessions; no session is in two of them.
+    def split(self, fractions: Sequence[float], seed: int) -> list[Selection]:
+        """A selection for each fraction of the sessions; no session is in two of them.
 
         Raises SettingsError if the fractions are not positive with a sum of at most 1, StoreError if there are fewer
         sessions than fractions.
         """
-        return split_sessions(self.sessions(), fractions, seed, self.path)
+        found = split_sessions(self.sessions(), fractions, seed, self.path)
+        return [Selection(self, numbers) for numbers in found]
 
     def facts(self) -> xr.Dataset:
         """What is known of each recording, along `recording`: its covariates, session, frames; see `selection`."""
@@ -260,7 +263,7 @@ class Store:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or chosen == name():
                     raise
             else:
-                _sync_folder(self.path)
+                sync_folder(self.path)
                 return chosen
 
 
@@ -290,25 +293,6 @@ def _as_store_error(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[bool]:
-    """An exclusive lock that ends with the process; yields whether it was got."""
-    if fcntl is None:
-        yield False
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # held by another, or a file system without locks
-        got = False
-    else:
-        got = True
-    try:
-        yield got
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
 def _stage(path: Path) -> Iterator[Path]:
     """An empty folder beside the store, on its file system, in which to write; gone afterwards.
 
@@ -316,14 +300,10 @@ def _stage(path: Path) -> Iterator[Path]:
     and that what stands in the staging folder was left by the killed.
     """
     staging = path.absolute().with_name(f".{path.absolute().name}.staging")
-    with _locked(path, wait=False) as alone:
-        if alone:
+    with contextlib.suppress(BlockingIOError), lock(path) as alone:
+        if alone:  # without locks what a killed writer left is kept, unseen
             shutil.rmtree(staging, ignore_errors=True)
-    handle = os.open(path, os.O_RDONLY) if fcntl is not None else -1
-    try:
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # a file system without locks: nobody gets it alone either
-                fcntl.flock(handle, fcntl.LOCK_SH)
+    with lock(path, wait=True, shared=True):
         stage = _make_stage(staging)
         try:
             yield stage
@@ -331,9 +311,6 @@ def _stage(path: Path) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
             with contextlib.suppress(OSError):  # another writer's stage is in it
                 staging.rmdir()
-    finally:
-        if handle >= 0:
-            os.close(handle)
 
 
 def _make_stage(staging: Path) -> Path:
@@ -345,12 +322,3 @@ def _make_stage(staging: Path) -> Path:
             continue
         stage.chmod(0o755)
         return stage
-
-
-def _sync_folder(folder: Path) -> None:
-    if fcntl is not None:  # Windows cannot open a folder
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ import numpy as np
 import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from sciworld.files import write_file
 
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
@@ -107,6 +108,7 @@ class Joined:
             array[start:stop] = block
             for key in [key for key in files if key.startswith(f"{name}/c/")]:
                 if stop == rows or int(key.split("/")[2]) < stop // shard[0]:  # no later block is of this shard
+                    (folder / key).parent.mkdir(parents=True, exist_ok=True)
                     write_file(folder / key, files.pop(key).to_bytes())
 
         with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
@@ -120,6 +122,7 @@ class Joined:
                     written.result()
             written.result()
         content = files[f"{name}/zarr.json"].to_bytes()
+        (folder / name).mkdir(exist_ok=True)
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
 
@@ -169,15 +172,6 @@ class Frames:
             self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if self._watch is not None:
             self._watch.see(self._name, block)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 def is_frames(name: str) -> bool:

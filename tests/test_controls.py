@@ -10,7 +10,7 @@ import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld.controls import HOLDS, ROLES, Column, ColumnTable, ControlSpace
+from sciworld.controls import COLOURS, HOLDS, ROLES, Column, ColumnTable, ControlSpace, colours
 from sciworld.errors import ControlError
 
 DWELL = Column("dwell", "s", 1.0, 8.0, hold="mean", acts="during")
@@ -150,9 +150,29 @@ def test_a_bound_cast_to_float32_is_inside() -> None:
     space.check(np.array([[0.1], [0.7]], dtype=np.float32))
 
 
-def test_a_searched_control_needs_bounds() -> None:
-    with pytest.raises(ControlError, match="'free' has no bounds"):
-        ControlSpace(ColumnTable((Column("free", "s", low=0.0),)))
+def test_a_control_without_bounds_is_checked_but_not_sampled() -> None:
+    space = ControlSpace(ColumnTable((DWELL, Column("free", "s", low=0.0), Column("any", "V"))))
+    np.testing.assert_array_equal(space.low, [1.0, 0.0, -np.inf])
+    np.testing.assert_array_equal(space.high, [8.0, np.inf, np.inf])
+    rows = np.array([[1.0, 1e9, -1e9], [8.0, 0.0, 1e9]])
+    assert space.check(rows) is rows
+    np.testing.assert_array_equal(space.clip(rows + np.array([9, 0, 0])), [[8, 1e9, -1e9], [8, 0, 1e9]])
+    with pytest.raises(ControlError, match=r"'free' is -0.1 s, outside \[0, inf\]"):
+        space.check(np.array([1.0, -0.1, 0.0]))
+    with pytest.raises(ControlError, match="'any' is inf V"):
+        space.check(np.array([1.0, 0.0, np.inf]))
+    with pytest.raises(ControlError, match="control 'any' has no bounds; one that is searched needs low and high"):
+        space.sample(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("n", "names"),
+    [(1, ("grey",)), (3, COLOURS), (2, ("channel_0", "channel_1")), (5, tuple(f"channel_{k}" for k in range(5)))],
+)
+def test_channels_of_pictures(n: int, names: tuple[str, ...]) -> None:
+    table = colours(n)
+    assert table.names == names
+    assert {(c.units, c.role, c.acts) for c in table} == {("counts", "measured", "between")}
 
 
 def test_spaces_are_compared_by_what_matters() -> None:

@@ -73,6 +73,14 @@ def test_a_full_recording_has_the_documented_variables() -> None:
     assert recording.control_table(ds).names == ("dwell", "n")
 
 
+def test_times_that_only_number_the_frames_say_so() -> None:
+    assert recording.is_counted(full(counted=True)) and not recording.is_counted(full())
+    assert full(counted=True)["time"].attrs["comment"] == "not stated by the file: frames are counted"
+    remarked = full()
+    remarked["time"].attrs["comment"] = "by the camera's own clock"
+    assert not recording.is_counted(remarked)
+
+
 def test_covariates_stand_in_the_order_of_their_table() -> None:
     np.testing.assert_array_equal(full()["covariates"], [np.nan, 60.0])
     assert recording.covariate_table(full()).names == ("current", "voltage")

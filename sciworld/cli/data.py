@@ -86,8 +86,8 @@ def ingest(
     Bad sources are listed beside the store and never stop the others. Give the same command again after an interrupt:
     what the store holds already is not read again.
     """
-    from sciworld.domains.stem.raw import parse_length
     from sciworld.ingest import run
+    from sciworld.units import parse_length
 
     stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
     stated |= {"licence": licence, "citation": citation}

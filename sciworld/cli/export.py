@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sciworld.cli.terminal import StoreFolder, bar
+from sciworld.errors import SettingsError
 
 
 def export(
@@ -20,23 +21,33 @@ def export(
     camera: Annotated[str, typer.Option(help="Whose frames, where a format holds those of one.")] = "frames",
     channel: Annotated[int | None, typer.Option(help="mp4: the channel that is shown in grey.")] = None,
     rate: Annotated[float | None, typer.Option(help="mp4: frames a second.")] = None,
+    black: Annotated[float, typer.Option(help="mp4: the percentile of pixels that becomes black.")] = 1.0,
+    white: Annotated[float, typer.Option(help="mp4: the percentile of pixels that becomes white.")] = 99.0,
     task: Annotated[str, typer.Option(help="lerobot: what the episodes are of.")] = "",
-    low: Annotated[float | None, typer.Option(help="lerobot: the value that becomes 0.")] = None,
-    high: Annotated[float | None, typer.Option(help="lerobot: the value that becomes 255.")] = None,
+    scale: Annotated[str, typer.Option(help="lerobot: LOW,HIGH, the values that become 0 and 255.")] = "",
     lossless: Annotated[bool, typer.Option("--lossless", help="lerobot: pictures in place of video.")] = False,
+    codec: Annotated[str, typer.Option(help="lerobot: of videos: h264 or av1.")] = "h264",
 ) -> None:
     """Write recordings for other programs, and say what the format does not carry."""
-    from sciworld.errors import SettingsError
-    from sciworld.ingest import export as exports
+    from sciworld.export import export as exports
 
-    if (low is None) != (high is None):
-        raise SettingsError("--low and --high go together; give both or neither")
-    scale = None if low is None or high is None else (low, high)
     settings = exports.ExportSettings(
-        camera=camera, channel=channel, rate=rate, task=task, scale=scale, lossless=lossless
-    )
+        camera=camera, channel=channel, rate=rate, black=black, white=white, task=task, scale=_pair(scale),
+        lossless=lossless, codec=codec,
+    )  # fmt: skip
     with bar(format) as progress:
         made = exports.export(store, out, format, settings, recordings=recording, progress=progress)
     for note in made.notes:
         typer.echo(f"- {note}")
     typer.echo(made.path)
+
+
+def _pair(text: str) -> tuple[float, float] | None:
+    """Two numbers with a comma between them; None for no text. Raises SettingsError."""
+    if not text:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"--scale is '{text}'; give two numbers, such as 0,4095") from error
+    return low, high

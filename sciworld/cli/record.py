@@ -30,12 +30,11 @@ def record(
     names: Annotated[str, typer.Option(help="Of the controls, in order: 'steering,gas,brake'.")] = "",
 ) -> None:
     """Play episodes of a Gymnasium environment into a store; what it holds already is not played again."""
-    from sciworld.domains.gym.episodes import record_to
+    from sciworld.domains.gym.episodes import Recipe, record_to
 
+    called = tuple(name.strip() for name in names.split(",")) if names else ()
+    recipe = Recipe(seed=seed, max_steps=max_steps, frames=frames, channels=channels, dt=dt, hold=hold, names=called)
     with bar(env) as progress:
-        count = record_to(
-            out, env, episodes, policy, seed, max_steps=max_steps, frames=frames, channels=channels, dt=dt, hold=hold,
-            names=tuple(name.strip() for name in names.split(",")) if names else (), progress=progress,
-        )  # fmt: skip
+        count = record_to(out, env, episodes, policy, recipe, progress=progress)
     held = f", {episodes - count} were there" if count < episodes else ""
     typer.echo(f"{out}: {count} episodes recorded{held}")

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sciworld.errors import SciworldError, SettingsError
+from sciworld.files import replace_file
 
 INTERRUPTED = "Interrupted; what was finished is kept. Give the same command again to go on (train: add --resume)."
 TORCH_FULL = ("out of memory", "can't allocate memory")  # what its RuntimeErrors say
@@ -87,9 +88,7 @@ def writable(path: Path | None) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Put `text` at `path`, all of it or nothing."""
-    from sciworld.models.checkpoint import replace_file
-
+    """Put `text` at `path`, all of it or nothing. Raises OSError."""
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
     else:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import av
 import numpy as np
 
-from sciworld.controls import Column, ColumnTable
 from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
 
@@ -43,23 +42,8 @@ def read_image(source: Path | bytes) -> np.ndarray:
         return _pixels(frame, _layout(frame.format))
 
 
-def colours(frames: Any) -> ColumnTable:
-    """The channels of pictures (..., channel): 3 are red, green and blue, 1 is grey."""
-    names = ("red", "green", "blue") if frames.shape[-1] == 3 else ("grey",)
-    return ColumnTable(tuple(Column(name, "counts", role="measured", acts="during") for name in names))
-
-
-def open_images(files: Sequence[Path]) -> Any:
-    """Pictures of one shape as lazy frames (time, y, x, channel), each decoded when it is used.
-
-    The first tells the shape. Raises FormatError naming the picture that cannot be read, or has another shape.
-    """
-    first = _picture(files[0])
-    names = tuple(str(file) for file in files)
-    return lazy(files[0].parent, (len(files), *first.shape), first.dtype, partial(_read_images, names, first.shape))
-
-
 def _picture(file: Path) -> np.ndarray:
+    """`read_image`, which raises FormatError naming the file."""
     try:
         return read_image(file)
     except Exception as error:  # a damaged picture may raise anything at all in what decodes it
@@ -69,20 +53,32 @@ def _picture(file: Path) -> np.ndarray:
         ) from error
 
 
-def _read_images(names: tuple[str, ...], shape: tuple[int, ...], key: Key) -> np.ndarray:
+def open_images(files: Sequence[Path], read: Callable[[Path], np.ndarray] = _picture) -> Any:
+    """Pictures of one shape and dtype as lazy frames (time, y, x, channel), each decoded when it is used.
+
+    read : a file -> its picture (y, x, channel), or FormatError naming it; picklable. The first picture tells what all
+    are. Raises FormatError naming the picture that cannot be read, or is another.
+    """
+    first = read(files[0])
+    dtype, names = first.dtype.newbyteorder("="), tuple(map(str, files))
+    block = partial(_read_images, read, names, first.shape, dtype)
+    return lazy(files[0].parent, (len(files), *first.shape), dtype, block)
+
+
+def _read_images(
+    read: Callable[[Path], np.ndarray], names: tuple[str, ...], shape: tuple[int, ...], dtype: np.dtype, key: Key
+) -> np.ndarray:
     """A block of pictures that lie in files of their own."""
-    which, rest = key[0], key[1:]
     found = []
-    for name in [names[which]] if isinstance(which, int) else [names[k] for k in _numbers(which)]:
-        pixels = _picture(Path(name))
-        if pixels.shape != shape:
-            raise FormatError(f"{name}: a picture of {pixels.shape}, the first is {shape}; read them apart")
-        found.append(pixels[rest])
-    return found[0] if isinstance(which, int) else np.stack(found)
-
-
-def _numbers(rows: slice) -> range:
-    return range(rows.start, rows.stop, rows.step or 1)
+    for name in names[key[0]]:
+        pixels = read(Path(name))
+        if pixels.shape != shape or pixels.dtype.newbyteorder("=") != dtype:
+            raise FormatError(
+                f"{name}: {pixels.shape} {pixels.dtype} where {Path(names[0]).name} has {shape} {dtype}; read them "
+                "apart"
+            )
+        found.append(pixels[key[1:]])
+    return np.stack(found, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -281,13 +277,11 @@ def _read_video(path: Path, ticks: tuple[int, ...] | None, key: Key) -> np.ndarr
         _decoders[name] = decoder
         while len(_decoders) > OPEN_VIDEOS:
             _decoders.popitem(last=False)  # not closed: another thread may be reading from it
-    which, rest = key[0], key[1:]
-    numbers = range(which, which + 1) if isinstance(which, int) else _numbers(which)
     with decoder.lock:
         try:
-            frames = decoder.read(numbers)
+            frames = decoder.read(range(key[0].start, key[0].stop, key[0].step))
         except Exception:
             with _lock:
                 _decoders.pop(name, None)
             raise
-    return frames[(0 if isinstance(which, int) else slice(None), *rest)]
+    return frames[(slice(None), *key[1:])]

@@ -12,7 +12,7 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from sciworld.errors import SettingsError
-from sciworld.models.checkpoint import replace_file
+from sciworld.files import replace_file
 
 SCRIPT = "plotly.min.js"
 
@@ -57,8 +57,8 @@ class Section:
 def write_report(path: str | Path, title: str, sections: Sequence[Section]) -> Path:
     """Write an HTML report at `path`, with plotly's script stored once beside it; returns the path.
 
-    An earlier page is replaced in one go. Raises SettingsError for an item that has no HTML, CheckpointError if the
-    page cannot be written.
+    An earlier page is replaced in one go. Raises SettingsError for an item that has no HTML, OSError if the page
+    cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,9 +78,10 @@ class _Stored:
         return len(self._store)
 
     def __getitem__(self, index: int) -> xr.Dataset:
-        from sciworld.ingest.open_store import open_stored
-
-        return open_stored(self._store, index)
+        try:
+            return self._store.lazily(index)
+        except IndexError as error:
+            raise SettingsError(f"{error}; choose one of 0 to {len(self) - 1}") from error
 
 
 class _Read:

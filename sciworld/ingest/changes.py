@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
+from sciworld.controls import COLOURS
 from sciworld.kernels.change import compare, shrink
+from sciworld.lazy import blocks
 
 SIDE = 80  # pixels to which a frame is shrunk at least: an image's motion is told by far fewer than it has
 MOST, RUN = 2000, 200  # gaps that are looked at, in runs of consecutive ones
-COLOURS = ("red", "green", "blue")
 STRENGTH = 5.0  # standard deviations from which on brightness moved
 
 
@@ -92,9 +93,9 @@ class Changes:
         return {"pixel": places, "lab": lab}
 
 
-def changes_of(ds: xr.Dataset, rows: int = 64) -> Changes:
-    """The changes of a recording, read `rows` frames at a time."""
-    found, frames = Changes(ds), ds.variables["frames"]
-    for start in range(0, frames.shape[0], rows):
-        found.add(frames[start : start + rows].values)
+def changes_of(ds: xr.Dataset) -> Changes:
+    """The changes of a recording, read in blocks."""
+    found = Changes(ds)
+    for _, block in blocks(ds.variables["frames"]):
+        found.add(block)
     return found

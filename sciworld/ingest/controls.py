@@ -12,9 +12,9 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.logs import READINGS, log
-from sciworld.domains.stem.raw import LENGTHS, TIMES
 from sciworld.errors import ControlError, FormatError
 from sciworld.ingest.tables import is_whole, read_table
+from sciworld.units import LENGTHS, TIMES, canonical, convert
 
 SYNTAX = (
     "'name=column:units', or 'name=column:units:low:high', separated by commas; ~linear, ~mean or ~hold after "
@@ -50,7 +50,7 @@ def parse_map(text: str) -> tuple[Mapped, ...]:
         except ValueError:
             raise ControlError(f"map: the bounds of '{item.strip()}' are no numbers; write {SYNTAX}") from None
         name = name.lower() if name in ("X", "Y") else name
-        units = "pixel" if fields[1] in ("px", "pixels") else fields[1]
+        units = "pixel" if canonical(fields[1]) == "pixel" else fields[1]
         found.append(Mapped(name, fields[0], units, low, high, reading))
     names = [control.name for control in found]
     if len(set(names)) < len(names):
@@ -66,8 +66,8 @@ def attach_controls(
     mapping : "name=column:units[:low:high][~reading], ..." (or what `parse_map` makes of it). Controls `x` and `y`
     together are the position "beam", in the laboratory frame (`view`: where the file states no origin, lengths count
     from the centre of the first pixel, x along columns, y down the rows), or on the pixel grid if their units are
-    "pixel". Lengths are converted to the units of `view` (A where it has none), times to s; a `dwell` must be
-    positive. Bounds that are not stated are those of the data.
+    "pixel". The lengths of a position are converted to the units of `view`, times to the seconds of `time`; every
+    other column keeps its units. A `dwell` must be positive. Bounds that are not stated are those of the data.
     times : the column, in seconds on the recording's clock, that says when a row acted; a row then belongs to the
     frame that started last before it, and all rows are kept as the log. Where none or several rows fall between two
     frames, the controls there are unknown, unless the map says how they are read: on the straight line between the
@@ -101,33 +101,53 @@ def attach_controls(
     else:
         aligned = _by_time(mapped, values, stamps, ds, path, notes)
         logs = _log(values, stamps, table)
-    if shift:
-        notes.append(f"moved by {shift} frames, as stated by the user")
-        moved = np.full_like(aligned, np.nan)
-        source = np.arange(n) - shift
-        kept = (source >= 0) & (source < n)
-        moved[kept] = aligned[source[kept]]
-        aligned = moved
     aligned[-1] = np.nan  # nothing follows the last frame
     variables = {"controls": (("time", "control"), aligned, {"columns": table.to_json()}), **logs}
     history = "; ".join([ds.attrs["history"], *notes])
-    return recording.check(ds.assign(variables).assign_attrs(history=history), str(path))
+    ds = ds.assign(variables).assign_attrs(history=history)
+    return recording.check(shifted(ds, shift), str(path))
+
+
+def shifted(ds: xr.Dataset, shift: int) -> xr.Dataset:
+    """The recording with its controls moved to frames so many later, to mend a lag; what moved in is unknown.
+
+    Raises ControlError if it has no controls.
+    """
+    if not shift:
+        return ds
+    if "controls" not in ds.variables:
+        raise ControlError(f"{ds.attrs['source']}: has no controls to shift; leave out the shift, or give controls")
+    rows = ds["controls"].values
+    source = np.arange(len(rows)) - shift
+    kept = (source >= 0) & (source < len(rows))
+    moved = np.full_like(rows, np.nan)
+    moved[kept] = rows[source[kept]]
+    moved[-1] = np.nan  # nothing follows the last frame
+    history = f"{ds.attrs['history']}; moved by {shift} frames, as stated by the user"
+    return ds.assign(controls=ds["controls"].copy(data=moved)).assign_attrs(history=history)
 
 
 def _converted(
     mapped: Sequence[Mapped], values: np.ndarray, lab: str, notes: list[str]
 ) -> tuple[tuple[Mapped, ...], np.ndarray]:
-    """The controls and their (row, control) values with lengths in the laboratory's units, or A, and times in s."""
+    """The controls and their (row, control) values, with positions in the laboratory's units and times in s."""
     found, factors = [], np.ones(len(mapped))
     for k, control in enumerate(mapped):
-        for scales, units in ((LENGTHS, lab if lab in LENGTHS else "A"), (TIMES, "s")):
-            if control.units in scales and control.units != units:
-                factors[k] = scales[control.units] / scales[units]
-                notes.append(f"'{control.name}' converted from {control.units} to {units}")
-                low, high = (None if bound is None else bound * factors[k] for bound in (control.low, control.high))
-                control = replace(control, units=units, low=low, high=high)
+        units = "s" if control.units in TIMES else control.units
+        if _is_position(control, mapped) and control.units in LENGTHS and lab in LENGTHS:
+            units = lab
+        if control.units != units:
+            factors[k] = convert(1.0, control.units, units)
+            notes.append(f"'{control.name}' converted from {control.units} to {units}")
+            low, high = (None if bound is None else bound * factors[k] for bound in (control.low, control.high))
+            control = replace(control, units=units, low=low, high=high)
         found.append(control)
     return tuple(found), values * factors
+
+
+def _is_position(control: Mapped, mapped: Sequence[Mapped]) -> bool:
+    """Whether a control is a coordinate of the beam: `x` and `y` are one if both are there."""
+    return control.name in ("x", "y") and {"x", "y"} <= {one.name for one in mapped}
 
 
 def _check_dwell(mapped: Sequence[Mapped], values: np.ndarray, path: Path) -> None:
@@ -168,13 +188,12 @@ def doubts(ds: xr.Dataset) -> list[str]:
 
 
 def _table(mapped: Sequence[Mapped], values: np.ndarray, ds: xr.Dataset, path: Path) -> ColumnTable:
-    positions = {"x", "y"} <= {control.name for control in mapped}
     columns = []
     for control, series in zip(mapped, values.T, strict=True):
         low, high = control.low, control.high
         if low is None and not np.isnan(series).all():
             low, high = float(np.nanmin(series)), float(np.nanmax(series))
-        position = positions and control.name in ("x", "y")
+        position = _is_position(control, mapped)
         frame = ("pixel" if control.units == "pixel" else "lab") if position else ""
         if frame == "lab" and ds["view"].attrs["units"] == "pixel":
             raise ControlError(
@@ -205,7 +224,7 @@ def _by_time(
 ) -> np.ndarray:
     """Rows by the times at which they acted : (time, control); those of a log as the map says."""
     time = ds["time"].values
-    if "comment" in ds["time"].attrs:
+    if recording.is_counted(ds):
         raise ControlError(f"{path}: rows have times but the frames have none; state frame_seconds")
     if np.isnan(stamps).any():
         raise FormatError(f"{path}: row {int(np.isnan(stamps).argmax()) + 1} has no time; fill it in, or drop the row")

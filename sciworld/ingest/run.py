@@ -14,6 +14,7 @@ from typing import Any
 
 from sciworld import catalog, recording
 from sciworld.errors import CatalogError, SettingsError, StoreError
+from sciworld.files import replace_file
 from sciworld.ingest.lag import Lag, lag_of
 from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
 from sciworld.store import Store
@@ -89,7 +90,7 @@ def ingest(
     """
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     tables = [Path(controls)] if isinstance(controls, str | Path) else [Path(path) for path in controls]
-    _require_pairs(several, tables, mapping, bool(times or shift))
+    _require_pairs(several, tables, mapping or times)
     tasks = [
         Task(source, tables[index] if tables else None, mapping, times, shift, reader, allow_nan, options)
         for index, source in enumerate(several)
@@ -137,17 +138,17 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
     )
 
 
-def _require_pairs(several: list[Any], tables: list[Path], mapping: str, moved: bool) -> None:
+def _require_pairs(several: list[Any], tables: list[Path], mapping: str) -> None:
     """Raise SettingsError unless there are sources, and a CSV file for each or none at all."""
     if not several:
         raise SettingsError("ingest: no sources; name at least one file")
     if tables and (len(tables) != len(several) or not mapping):
         raise SettingsError(
             f"ingest: {len(several)} sources, {len(tables)} CSV files, map '{mapping}'; give one CSV file for each "
-            "source, and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
+            "source (--controls a.csv --controls b.csv), and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
         )
-    if not tables and (mapping or moved):
-        raise SettingsError("ingest: a map, times or a shift without controls; name the CSV file with the controls")
+    if not tables and mapping:
+        raise SettingsError("ingest: a map or times without controls; name the CSV or Parquet file with the controls")
 
 
 def _run_all(
@@ -245,10 +246,8 @@ def _quarantine(out: Path, rejected: Sequence[Rejected], tried: set[str]) -> Pat
     rows += [{"source": one.source, "reason": one.reason} for one in rejected]
     if not rows and not path.exists():
         return None
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        staged.write_text(json.dumps(rows, indent=1) + "\n")
-        staged.replace(path)
+        replace_file(path, (json.dumps(rows, indent=1) + "\n").encode())
     except OSError:  # what was ingested is in the store all the same, and the reasons are in the summary
         return None
     return path if rows else None

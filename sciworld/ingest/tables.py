@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sciworld.errors import FormatError
+from sciworld.units import TIMES
 
 PARQUET = b"PAR1"
 MOST_ROWS = 20_000_000  # of a Parquet file: five hours at 1 kHz
@@ -93,7 +94,7 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
     """A column as (row,) float64, with null as NaN and times in seconds."""
     scale = 1.0
     if pa.types.is_timestamp(column.type) or pa.types.is_duration(column.type):
-        scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[column.type.unit]
+        scale = TIMES[column.type.unit]
         column = column.cast(pa.int64())
     known = column.is_valid().to_numpy()
     zero = pa.scalar(False if pa.types.is_boolean(column.type) else 0, column.type)

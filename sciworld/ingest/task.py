@@ -15,7 +15,7 @@ import xarray as xr
 from sciworld import errors
 from sciworld.errors import RecordingError, SciworldError, SettingsError, StoreError
 from sciworld.ingest.changes import Changes
-from sciworld.ingest.controls import attach_controls, doubts
+from sciworld.ingest.controls import attach_controls, doubts, shifted
 from sciworld.ingest.open import open_recordings
 from sciworld.ingest.watch import IngestWatch
 from sciworld.store import Store
@@ -140,7 +140,7 @@ def marks_of(store: Store) -> list[str]:
 def _opened(task: Task) -> list[xr.Dataset]:
     opened = open_recordings(task.source, task.reader, task.options)
     if task.controls is None:
-        return opened
+        return [shifted(ds, task.shift) for ds in opened]
     if len(opened) != 1:
         raise SettingsError(f"{task.name}: holds {len(opened)} recordings; one CSV file cannot control them all")
     return [attach_controls(opened[0], task.controls, task.mapping, task.times, task.shift)]
@@ -189,7 +189,7 @@ def _facts(path: Path) -> list[Any]:
     if path.is_dir():
         files = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
     facts = [(str(file), *_stat(file)) for file in files]
-    return [str(path.resolve()), facts]
+    return [os.path.realpath(path), facts]  # Path.resolve fails where a link leads to itself
 
 
 def _stat(path: Path) -> tuple[int, int]:

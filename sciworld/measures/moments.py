@@ -1,4 +1,4 @@
-"""Means and variances of more than fits in memory."""
+"""Means, variances and ranges of more than fits in memory."""
 
 from __future__ import annotations
 
@@ -6,26 +6,60 @@ import math
 
 import numpy as np
 
+TINY = np.finfo(np.float64).tiny
+
 
 class Moments:
-    """Running mean and variance along the last axis of what is added; values that are not finite are left out."""
+    """Running statistics along the last axis of what is added; values that are not finite are left out.
+
+    `count` of the values, their `mean`, `square`, the sum of squared differences from it, and `low` and `high`, the
+    least and greatest; inf and -inf without values : (width,) each.
+    """
 
     def __init__(self, width: int) -> None:
         self.count, self.mean, self.square = np.zeros(width), np.zeros(width), np.zeros(width)
+        self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
 
-    def add(self, values: np.ndarray) -> None:
-        """Merge values : (..., width), after Chan, Golub and LeVeque (1979), updating formulae."""
+    @classmethod
+    def of(cls, values: np.ndarray) -> Moments:
+        """Those of values : (..., width)."""
         values = values.reshape(math.prod(values.shape[:-1]), values.shape[-1]).astype(np.float64)
         known = np.isfinite(values)
-        count = known.sum(axis=0)
-        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        square = (np.where(known, values - mean, 0.0) ** 2).sum(axis=0)
-        total = np.maximum(self.count + count, 1)
-        self.square = self.square + square + (mean - self.mean) ** 2 * self.count * count / total
-        self.mean = self.mean + (mean - self.mean) * count / total
-        self.count = self.count + count
+        found = cls(values.shape[-1])
+        found.count = known.sum(axis=0)
+        found.mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(found.count, 1)
+        found.square = (np.where(known, values - found.mean, 0.0) ** 2).sum(axis=0)
+        found.low = values.min(axis=0, initial=np.inf, where=known)
+        found.high = values.max(axis=0, initial=-np.inf, where=known)
+        return found
+
+    def add(self, values: np.ndarray) -> None:
+        """Merge those of values : (..., width)."""
+        self.merge(Moments.of(values))
+
+    def merge(self, other: Moments) -> None:
+        """Make these those of both, after Chan, Golub and LeVeque (1979), updating formulae."""
+        total = np.maximum(self.count + other.count, TINY)
+        apart = other.mean - self.mean
+        self.square = self.square + other.square + apart**2 * self.count * other.count / total
+        self.mean = self.mean + apart * other.count / total
+        self.count = self.count + other.count
+        self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+
+    def weighted(self, weight: float) -> Moments:
+        """These as those of `weight` values a column, but for columns without any; to be merged with such alone."""
+        found = Moments(len(self.count))
+        found.count = np.where(self.count > 0, weight, 0.0)
+        found.mean, found.low, found.high = self.mean, self.low, self.high
+        found.square = self.square / np.maximum(self.count, TINY) * found.count
+        return found
+
+    def deviation(self) -> np.ndarray:
+        """Standard deviation; 0 without values."""
+        found: np.ndarray = np.sqrt(self.square / np.maximum(self.count, TINY))
+        return found
 
     def normal(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation; 1 where that is 0, but for rounding."""
-        deviation = np.sqrt(self.square / np.maximum(self.count, 1))
+        deviation = self.deviation()
         return self.mean, np.where(deviation > 1e-12 * np.abs(self.mean), deviation, 1.0)

@@ -103,7 +103,7 @@ def control_quality(controls: np.ndarray, table: ColumnTable) -> dict[str, float
     """
     found = {}
     for column, series in zip(table, controls.T, strict=True):
-        known = series[~np.isnan(series)]
+        known = series[np.isfinite(series)]
         if not known.size:
             variance = np.nan
         elif column.kind == "categorical":

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from safetensors.torch import save as to_bytes
 from sciworld import __version__, config
 from sciworld.controls import ColumnTable
 from sciworld.errors import CheckpointError, SciworldError
+from sciworld.files import replace_file
 from sciworld.models import MODELS, family
 from sciworld.models.base import Signature, WorldModel
 
@@ -104,7 +104,11 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, fa
     """Write `tensors` and the strings `facts` to `path`, atomically. Raises CheckpointError if it cannot."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {**facts, "kind": kind, "sciworld_format": str(FORMAT), "sciworld": __version__}
-    replace_file(path, to_bytes(held, {**metadata, "sha256": _digest(held, metadata)}))
+    data = to_bytes(held, {**metadata, "sha256": _digest(held, metadata)})
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -128,38 +132,6 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     if metadata["kind"] != kind:
         raise CheckpointError(f"{path}: the file of the {metadata['kind']}, not of the {kind}; give the other")
     return tensors, metadata
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` so that a reader sees all of it or what was there before. Raises CheckpointError."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-        sync_folder(path.parent)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be written ({error}); free some space or mend the permissions"
-        ) from error
-    finally:
-        if temporary:
-            os.unlink(temporary)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk. Raises OSError."""
-    if os.name == "posix":  # Windows cannot open a folder
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:

@@ -76,10 +76,16 @@ class Problem:
         return list(self.objective)
 
     def bounds(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The region searched: low and high, (problem, control) float64. Raises SearchError if it is no region."""
+        """The region searched: low and high, (problem, control) float64.
+
+        Raises SearchError if it is no region, ControlError where neither the problem nor its space has a bound.
+        """
         found = []
         for name, limit in (("low", self.low), ("high", self.high)):
-            limit = getattr(self.space, name) if limit is None else np.asarray(limit, dtype=np.float64)
+            if limit is None:
+                limit = getattr(self.space, name)
+                self.space.require_bounds(limit)
+            limit = np.asarray(limit, dtype=np.float64)
             if limit.shape not in ((len(self.space),), (n, len(self.space))):
                 raise SearchError(
                     f"problem: {name} is {limit.shape}; use ({len(self.space)},) or ({n}, {len(self.space)}) for "

@@ -110,8 +110,9 @@ class RandomController:
         return _memory(n, rng)
 
     def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
-        """Random controls : (episode, control)."""
+        """Random controls : (episode, control). Raises ControlError where one has no bounds."""
         low, high = (self.space.low, self.space.high) if self.region is None else self.region(observation)
+        self.space.require_bounds(low, high)
         wide = searched(self.space, low, high)
         drawn = state.rng.uniform(*wide, (len(observation), len(self.space)))
         return whole(self.space, drawn, low, high), dataclasses.replace(state, step=state.step + 1)

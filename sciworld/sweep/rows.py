@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from sciworld.files import write_file
 from sciworld.sweep.space import Cell
 
 MISSING, DONE, FAILED = 0, 1, 2
@@ -170,10 +171,7 @@ class Rows:
         """Write a file so that a reader sees all of it or none; with `once` one that is there stays. Raises OSError."""
         partial = self.scratch / uuid.uuid4().hex
         try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write_file(partial, content)
             path.parent.mkdir(parents=True, exist_ok=True)
             if not once:
                 os.replace(partial, path)

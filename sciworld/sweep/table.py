@@ -22,13 +22,9 @@ import numpy as np
 import xarray as xr
 
 from sciworld.errors import SettingsError, StoreError
+from sciworld.files import lock
 from sciworld.sweep.rows import DONE, FAILED, MISSING, OWN, Field, Row, Rows, array_json, empty, group_json
 from sciworld.sweep.space import Cell, Space, Value, from_json
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
 
 LOG = logging.getLogger(__name__)
 VERSION = 1
@@ -277,12 +273,13 @@ def _clear(folder: Path) -> None:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Hold the folder, or raise StoreError if another process does; a killed process lets go."""
-    with (path / "sweep" / "zarr.json").open("rb+") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreError(
-                    f"{path}: another process sweeps there; wait until it ends, or choose another folder"
-                ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            locked = stack.enter_context(lock(path / "sweep" / "zarr.json"))
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{path}: another process sweeps there; wait until it ends, or choose another folder"
+            ) from error
+        if not locked:
+            LOG.warning("%s: cannot be locked; let no other process sweep there", path)
         yield

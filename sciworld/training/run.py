@@ -21,7 +21,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,12 @@ import torch
 
 from sciworld import __version__
 from sciworld.errors import CheckpointError, TrainingError
+from sciworld.files import STAGE, lock, replace_file, staged, sync_folder
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
-
 LOG = logging.getLogger(__name__)
-PREFIX, STAGE = "step-", ".stage-"
+PREFIX = "step-"
 
 
 class Run:
@@ -84,7 +79,7 @@ class Run:
             shutil.rmtree(path / "checkpoints", ignore_errors=True)
             (path / "checkpoints").mkdir()
             _write_json(path / "config.json", config)
-        except (OSError, CheckpointError) as error:
+        except OSError as error:
             raise TrainingError(f"{path}: cannot be made ({error}); choose another folder") from error
 
     def __repr__(self) -> str:
@@ -112,10 +107,13 @@ class Run:
             raise TrainingError(f"{self.path}: begun otherwise: {known}; resume with the same, or begin a new run")
 
     def note_versions(self, step: int) -> None:
-        """Write down what this start at `step` runs on."""
+        """Write down what this start at `step` runs on. Raises TrainingError if that cannot be written."""
         path = self.path / "versions.json"
         starts = _read_json(path) if path.exists() else []
-        _write_json(path, [*starts, {"step": step, **versions()}])
+        try:
+            _write_json(path, [*starts, {"step": step, **versions()}])
+        except OSError as error:
+            raise TrainingError(str(error)) from error
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line to the log; what is not finite becomes null. Raises TrainingError if it cannot be written."""
@@ -135,17 +133,13 @@ class Run:
         older = [path for _, path in _checkpoints(self.path) if path != target]
         if target.exists():
             return
-        stage = None
         try:
-            stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder))
-            stage.chmod(0o755)  # as a run's other folders: to be read by colleagues
-            state = {**write(stage), "step": step, "log_bytes": self._sync_log()}
-            checkpoint.replace_file(stage / "state.json", json.dumps(state).encode())
-            stage.rename(target)
-            checkpoint.sync_folder(folder)
+            with staged(target) as stage:
+                stage.mkdir()
+                state = {**write(stage), "step": step, "log_bytes": self._sync_log()}
+                replace_file(stage / "state.json", json.dumps(state).encode())
+            sync_folder(folder)
         except (OSError, CheckpointError) as error:
-            if stage is not None:
-                shutil.rmtree(stage, ignore_errors=True)
             kept = f"; {older[-1].name} is whole" if older else ""
             raise TrainingError(f"{target}: {error}{kept}; mend this and resume") from error
         for path in older:
@@ -206,20 +200,14 @@ def _make_folder(path: Path) -> None:
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Keep other processes out of `folder`, where the system has locks. Raises TrainingError if one is in there."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = stack.enter_context(lock(folder))
         except BlockingIOError as error:
             raise TrainingError(f"{folder}: another process trains here; wait for it, or choose another") from error
-        except OSError as error:  # some network file systems lock no folders
-            LOG.warning("%s: cannot be locked (%s); let no other process train there", folder, error)
+        if not locked:
+            LOG.warning("%s: cannot be locked; let no other process train there", folder)
         yield
-    finally:
-        os.close(handle)
 
 
 def _unborn(path: Path) -> bool:
@@ -278,7 +266,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    checkpoint.replace_file(path, (json.dumps(value, indent=2) + "\n").encode())
+    replace_file(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

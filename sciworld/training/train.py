@@ -58,10 +58,10 @@ def train(
         context, chunk = model.context, model.chunk
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
-        held_out, recordings = store.split((HELD_OUT, 1 - HELD_OUT), settings.seed)
+        held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), settings.seed)
     windows = Windows(store, context, chunk, recordings=recordings)
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
-    validation = None if held_out is None else Windows(store, context, chunk, recordings=held_out)
+    validation = None if held_out is None else Windows(held_out, context, chunk)
     if start_from is None:
         signature = Signature.of(windows)
         with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
@@ -92,17 +92,19 @@ def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
     return kept
 
 
-def unseen(run: Run, store: Store | Selection) -> np.ndarray | None:
+def unseen(run: Run, store: Store) -> np.ndarray | None:
     """Recordings of `store` that the training of `run` did not see : (recording,) int64, none if it saw them all.
 
     None where that is not known: the run was trained on other recordings, or on a choice of its own.
     """
     count = run.config["windows"]
-    out, seen = np.empty(0, dtype=np.int64), None
+    out = np.empty(0, dtype=np.int64)
+    seen: Store | Selection = store
     try:
         if run.config.get("validation"):
-            out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
-        windows = Windows(store, count["context"], count["horizon"], recordings=seen, memory_bytes=0)
+            held_out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
+            out = held_out.indices
+        windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
     except SciworldError:  # it has no such sessions, or no such windows: it was another
         return None
     return out if windows.fingerprint() == count["fingerprint"] else None

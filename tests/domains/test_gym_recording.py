@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from sciworld import recording
 from sciworld.cli.record import record as record_command
+from sciworld.controls import colours
 from sciworld.domains.gym.episodes import Recipe, opened, record, record_to
 from sciworld.domains.gym.policies import POLICIES
 from sciworld.domains.gym.spaces import Actions
@@ -82,9 +83,12 @@ class Toy(gymnasium.Env):
         return np.array([bad, self.step_], np.float32)
 
 
+RECIPE = Recipe(seed=5, max_steps=STEPS)
+
+
 def one(env, **changes) -> xr.Dataset:
     given = {"policy": "random", "seed": 3, "max_steps": STEPS} | changes
-    (found,) = record(env, 1, **given)
+    (found,) = record(env, 1, given.pop("policy"), Recipe(**given))
     return found
 
 
@@ -206,7 +210,7 @@ def test_the_kinds_of_end_stay_apart() -> None:
     ],
 )
 def test_a_broken_environment_is_named_with_episode_and_step(odd: dict[str, int], text: str) -> None:
-    stream = record(Toy(odd=odd), 2, "random", max_steps=STEPS)
+    stream = record(Toy(odd=odd), 2, "random", RECIPE)
     with pytest.raises(SimulatorError, match=f"Toy: episode 0, {text}"):
         list(stream)
 
@@ -224,7 +228,8 @@ def test_a_broken_environment_is_named_with_episode_and_step(odd: dict[str, int]
         ({"channels": "middle"}, "middle"),
         ({"dt": 0.0}, "dt is 0.0"),
         ({"hold": 0}, "hold is 0"),
-        ({"options": {"a": np.zeros(2)}}, "JSON"),
+        ({"options": {"a": 1}}, "JSON"),
+        ({"options": "[1]"}, "JSON"),
     ],
 )
 def test_settings_that_cannot_work(changes: dict[str, object], text: str) -> None:
@@ -292,7 +297,7 @@ def test_images_of_a_dict_are_chosen_by_name_and_the_rest_are_states() -> None:
     assert table["at"].levels == ("5", "6", "7") and (ds["states"].values[:, table.index("at")] == 1).all()
     assert "observation:low left out" in ds.attrs["history"]
     rendered = one(Toy(observation=space, image=make))
-    assert "left out" in rendered.attrs["history"] and rendered["frames"].shape[-1] == 3
+    assert "left out" in rendered.attrs["history"] and recording.channel_table(rendered) == colours(3)
     bad = Toy(observation=spaces.Box(0, 9, (Y, X), np.int64), image=_image((Y, X), np.int64))
     with pytest.raises(SettingsError, match=r"images are int64.*TransformObservation"):
         one(bad, frames="observation")
@@ -300,7 +305,7 @@ def test_images_of_a_dict_are_chosen_by_name_and_the_rest_are_states() -> None:
 
 def test_the_same_seed_gives_the_same_recordings_and_every_episode_another() -> None:
     for policy in POLICIES:
-        first, second = (list(record(Toy(), 3, policy, 2**60, max_steps=STEPS)) for _ in range(2))
+        first, second = (list(record(Toy(), 3, policy, Recipe(2**60, STEPS))) for _ in range(2))
         for a, b in zip(first, second, strict=True):
             xr.testing.assert_identical(a, b)
         assert len({ds["frames"].values.tobytes() for ds in first}) == 3
@@ -314,7 +319,7 @@ def test_smooth_is_smooth_fills_its_bounds_and_holds_what_is_discrete() -> None:
     space = spaces.Tuple(
         (spaces.Box(-2.0, 6.0, (1,), np.float64), spaces.Discrete(3), spaces.Box(-np.inf, np.inf, (1,)))
     )
-    (walk,) = record(Toy(space), 1, "smooth", 0, max_steps=6000, hold=8)
+    (walk,) = record(Toy(space), 1, "smooth", Recipe(max_steps=6000, hold=8))
     steered, chosen, free = walk["controls"].values[:-1].T
     assert steered.min() < -1.8 and steered.max() > 5.8
     share = np.histogram(steered, 4, (-2, 6))[0] / len(steered)
@@ -324,7 +329,7 @@ def test_smooth_is_smooth_fills_its_bounds_and_holds_what_is_discrete() -> None:
         assert lagged[0] > 0.8 and 0.25 < lagged[1] < 0.5 and abs(lagged[2]) < 0.15
     spells = len(chosen) / (1 + np.count_nonzero(np.diff(chosen)))
     assert 9 < spells < 15  # 8 steps, and a third of the draws repeat the value
-    (held,) = record(Toy(), 1, "held", 0, max_steps=STEPS, hold=4)
+    (held,) = record(Toy(), 1, "held", Recipe(max_steps=STEPS, hold=4))
     changes = np.flatnonzero(np.diff(held["controls"].values[:-1, 0]))
     np.testing.assert_array_equal(changes, [3, 7])
 
@@ -346,15 +351,15 @@ def test_an_environment_of_ours_is_closed_and_a_given_one_is_not(monkeypatch: py
         return made[-1]
 
     given = Toy()
-    list(record(given, 1, max_steps=3))
+    list(record(given, 1, recipe=RECIPE))
     assert given.closed == 0
     monkeypatch.setattr(gymnasium, "make", make)
-    list(record("good", 2, max_steps=3))
-    stream = record("good", 3, max_steps=3)
+    list(record("good", 2, recipe=RECIPE))
+    stream = record("good", 3, recipe=RECIPE)
     next(stream)
     stream.close()
     with pytest.raises(SimulatorError):
-        list(record("bad", 1, max_steps=STEPS))
+        list(record("bad", 1, recipe=RECIPE))
     assert [env.closed for env in made] == [1, 1, 1]
 
 
@@ -367,26 +372,27 @@ def test_a_store_takes_episodes_one_by_one_and_a_killed_run_goes_on(tmp_path) ->
             raise KilledError
 
     with pytest.raises(KilledError):
-        record_to(tmp_path / "s", Toy(), 4, "random", 5, max_steps=STEPS, progress=stop)
+        record_to(tmp_path / "s", Toy(), 4, "random", RECIPE, progress=stop)
     assert len(Store.open(tmp_path / "s")) == 2
     told = []
     count = record_to(
-        tmp_path / "s", Toy(), 4, "random", 5, max_steps=STEPS, progress=lambda done, total: told.append((done, total))
+        tmp_path / "s", Toy(), 4, "random", RECIPE, progress=lambda done, total: told.append((done, total))
     )
     assert count == 2 and told == [(3, 4), (4, 4)]
     store = Store.open(tmp_path / "s")
-    for got, wanted in zip(store, record(Toy(), 4, "random", 5, max_steps=STEPS), strict=True):
+    for got, wanted in zip(store, record(Toy(), 4, "random", RECIPE), strict=True):
         xr.testing.assert_identical(got, wanted)
-    assert record_to(tmp_path / "s", Toy(), 4, "random", 5, max_steps=STEPS) == 0
+    assert len(store.parts) == 4  # merging is for whoever owns the store
+    assert record_to(tmp_path / "s", Toy(), 4, "random", RECIPE) == 0
     with pytest.raises(SettingsError, match="another recipe"):
-        record_to(tmp_path / "s", Toy(), 4, "smooth", 5, max_steps=STEPS)
+        record_to(tmp_path / "s", Toy(), 4, "smooth", RECIPE)
     with pytest.raises(SimulatorError):
-        record_to(tmp_path / "none", Toy(odd={"raise": 2}), 4, max_steps=STEPS)
+        record_to(tmp_path / "none", Toy(odd={"raise": 2}), 4, recipe=RECIPE)
     assert not (tmp_path / "none").exists()
 
 
 def test_recipes_are_settings() -> None:
-    assert '"seed": 9007199254740993' in Recipe(seed=2**53 + 1).to_json()
+    assert '"seed": 9007199254740993' in Recipe(seed=2**53 + 1).to_json("smooth")
 
 
 def test_cart_pole_records_its_state() -> None:
@@ -402,9 +408,8 @@ def test_counterfactual_pairs_of_car_racing_differ_in_pixels_alone() -> None:
     for colour in (1, 2):
         env = _car_racing()
         env.reset(seed=colour)
-        (ds,) = record(
-            env, 1, "smooth", 3, max_steps=4, names=("steering", "gas", "brake"), options={"randomize": False}
-        )
+        recipe = Recipe(3, max_steps=4, names=("steering", "gas", "brake"), options='{"randomize": false}')
+        (ds,) = record(env, 1, "smooth", recipe)
         env.close()
         pair.append(ds)
     one_, two = pair

@@ -12,8 +12,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciworld.controls import colours
 from sciworld.domains import media
-from sciworld.domains.media import colours, open_images, open_video, read_image
+from sciworld.domains.media import open_images, open_video, read_image
 from sciworld.errors import FormatError
 
 T, Y, X = 23, 34, 50
@@ -68,7 +69,9 @@ def test_a_lossless_video_comes_back(tmp_path, suffix):
     assert np.array_equal(frames_of(video).values[..., 0], pixels)
     np.testing.assert_allclose(video.time, np.arange(11) / 20, atol=1e-3)
     assert "cut off" not in video.note
-    assert video.stated_times and "ffv1 gray as grey" in video.note and colours(video.frames).names == ("grey",)
+    assert (
+        video.stated_times and "ffv1 gray as grey" in video.note and colours(video.frames.shape[-1]).names == ("grey",)
+    )
 
 
 def test_colours_come_back(tmp_path):
@@ -80,7 +83,12 @@ def test_colours_come_back(tmp_path):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(one, format="rgb24").reformat(format="bgr0")))
         file.mux(stream.encode())
     video = open_video(tmp_path / "a.mkv")
-    assert np.array_equal(frames_of(video).values, pixels) and colours(video.frames).names == ("red", "green", "blue")
+    assert np.array_equal(frames_of(video).values, pixels)
+    assert colours(video.frames.shape[-1]).names == (
+        "red",
+        "green",
+        "blue",
+    )
 
 
 @pytest.mark.parametrize(("name", "top"), [("gray10le", 1023), ("gray12le", 4095), ("gray16le", 65535)])
@@ -250,7 +258,7 @@ def test_images_are_read_when_they_are_used(tmp_path):
     for rows in (slice(None), slice(7, 1, -2), 4, slice(2, 2)):
         assert np.array_equal(frames[rows, 1:, ::-1].values, pixels[rows, 1:, ::-1])
     files[3].write_bytes(encoded(pixels[3, :4]))
-    with pytest.raises(FormatError, match=r"3 \|ü\.png: a picture of \(4, 7, 3\), the first is \(5, 7, 3\)"):
+    with pytest.raises(FormatError, match=r"3 \|ü\.png: \(4, 7, 3\) uint8 where .* has \(5, 7, 3\) uint8"):
         frames[:].load()
     files[3].unlink()
     with pytest.raises(FormatError, match=r"3 \|ü\.png: cannot be read"):

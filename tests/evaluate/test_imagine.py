@@ -108,6 +108,13 @@ def test_a_recording_without_controls() -> None:
         held(ds)
 
 
+def test_a_recording_whose_controls_have_no_bounds() -> None:
+    ds, free = toy.make(), toy.CONTROLS.unbounded()
+    ds["controls"].attrs["columns"] = free.to_json()
+    found = held(ds, ControlSpace(free), start=3, steps=4)
+    np.testing.assert_array_equal(found.controls, ds["controls"].values[3:7])
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [

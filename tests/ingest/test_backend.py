@@ -16,8 +16,8 @@ import toy
 import xarray as xr
 from distributed import Client, LocalCluster
 
+from sciworld import parts
 from sciworld.errors import FormatError, SettingsError, StoreError
-from sciworld.ingest import open_store
 from sciworld.ingest.backend import SciworldBackend
 from sciworld.ingest.open import open_recording, open_recordings
 from sciworld.store import Store
@@ -98,14 +98,14 @@ def test_all_recordings_are_a_tree(tmp_path, store):
 
 
 def test_a_store_is_opened_without_reading_frames(store, monkeypatch):
-    read, real = [], open_store._read
-    monkeypatch.setattr(open_store, "_read", lambda *arguments: read.append(arguments) or real(*arguments))
+    read, real = [], parts._read_rows
+    monkeypatch.setattr(parts, "_read_rows", lambda *arguments: read.append(arguments) or real(*arguments))
     for number in range(-4, 4):
-        ds = open_store.open_stored(store, number)
+        ds = store.lazily(number)
         assert not read and ds.sizes["time"] == store[number].sizes["time"]
         xr.testing.assert_identical(ds, store[number])
         read.clear()
-    ds = open_store.open_stored(store, 1)
+    ds = store.lazily(1)
     whole = store[1]["frames"].values
     assert np.array_equal(ds["frames"][3], whole[3]) and len(read) == 1
     assert np.array_equal(ds["frames"][2:9:3, 1, ::-1, 0], whole[2:9:3, 1, ::-1, 0])
@@ -130,7 +130,7 @@ def test_a_store_needs_no_engine_and_others_keep_their_files(tmp_path, store, st
 def test_a_store_made_anew_at_the_same_place_is_not_mixed_up(tmp_path):
     def written(seed):
         Store.create(tmp_path / "store").append([toy.make(seed=seed)])
-        return open_store.open_stored(Store(tmp_path / "store"), 0)["frames"].values
+        return Store(tmp_path / "store").lazily(0)["frames"].values
 
     first = written(1)
     for file in sorted((tmp_path / "store").rglob("*"), reverse=True):
@@ -142,7 +142,7 @@ def test_a_store_made_anew_at_the_same_place_is_not_mixed_up(tmp_path):
 
 def test_a_store_that_went_says_so(tmp_path):
     Store.create(tmp_path / "store").append([toy.make()])
-    ds = open_store.open_stored(Store(tmp_path / "store"), 0)
+    ds = Store(tmp_path / "store").lazily(0)
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     with pytest.raises(StoreError, match="open it anew"):
         ds["frames"].load()

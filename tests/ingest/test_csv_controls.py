@@ -18,18 +18,16 @@ T, Y, X = 11, 5, 7
 MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
 
 
-def bare(time=None, view=(0.5, 0, 0, 0, 0.5, 0)):
-    ds = recording.make(
+def bare(time=None, view=(0.5, 0, 0, 0, 0.5, 0), units="A"):
+    return recording.make(
         np.zeros((T, Y, X, 1), "uint16"),
         np.arange(float(T)) if time is None else time,
+        counted=time is None,
         channels=ColumnTable((Column("haadf", "counts"),)),
         view=None if view is None else np.array(view, dtype=float),
-        view_units="" if view is None else "A",
+        view_units="" if view is None else units,
         session="s", source="frames.tif", licence="", citation="", history="made",
     )  # fmt: skip
-    if time is None:
-        ds["time"].attrs["comment"] = "not stated by the file: frames are counted"
-    return ds
 
 
 def table(rows, header="beam_x,beam_y,t,note", separator=","):
@@ -214,6 +212,27 @@ def test_units_are_converted_and_noted(tmp_path, rows, length, a, time, s):
     assert [column.units for column in columns] == ["A", "A", "s"] and columns["x"].high == 4 * a
     np.testing.assert_allclose(ds["controls"][:-1], rows[:-1] * [a, a, s], rtol=1e-15)
     assert f"'x' converted from {length} to A" in ds.attrs["history"]
+
+
+@pytest.mark.parametrize(("lab", "to"), [("m", 1e-9), ("um", 1e-3), ("nm", 1)])
+def test_positions_come_in_the_units_of_the_view_and_nothing_else_does(tmp_path, rows, lab, to):
+    (tmp_path / "b.csv").write_text(table(rows))
+    mapping = "x=beam_x:nm,y=beam_y:nm,gap=t:m:0:4,lead=t:S"
+    ds = attach_controls(bare(units=lab), tmp_path / "b.csv", mapping)
+    columns = recording.control_table(ds)
+    assert [column.units for column in columns] == [lab, lab, "m", "S"] and columns["gap"].high == 4
+    np.testing.assert_allclose(ds["controls"][:-1, :2], rows[:-1, :2] * to, rtol=1e-14)
+    assert np.array_equal(ds["controls"][:-1, 2], rows[:-1, 2])
+    assert ("converted" in ds.attrs["history"]) == (lab != "nm")
+
+
+def test_without_a_pixel_size_lengths_stay_what_they_are(tmp_path, rows):
+    (tmp_path / "b.csv").write_text(table(rows))
+    ds = attach_controls(bare(view=None), tmp_path / "b.csv", "gap=t:m,x=beam_x:um")
+    assert [column.units for column in recording.control_table(ds)] == ["m", "um"]
+    assert np.array_equal(ds["controls"][:-1], rows[:-1, [2, 0]])
+    with pytest.raises(ControlError, match="'x' is in nm, but the frames have no pixel size"):
+        attach_controls(bare(view=None), tmp_path / "b.csv", "x=beam_x:nm,y=beam_y:nm")
 
 
 def test_a_dwell_is_positive(tmp_path, rows):

@@ -14,7 +14,7 @@ import xarray as xr
 
 from sciworld import catalog
 from sciworld.domains.stem.readers import READERS
-from sciworld.errors import CatalogError, FormatError, RecordingError, SettingsError
+from sciworld.errors import CatalogError, ControlError, FormatError, RecordingError, SettingsError
 from sciworld.ingest.open import open_recording
 from sciworld.ingest.run import ingest, ingest_entry
 from sciworld.store import Store
@@ -153,6 +153,16 @@ def test_two_workers_write_what_one_process_does(tmp_path):
     assert ingest(sources, tmp_path / "store", controls=tables, mapping=MAP, workers=1).already == 3
 
 
+def test_the_controls_that_a_file_brings_can_be_shifted(mirror, tmp_path):
+    tub = mirror / "driving" / "donkeycar" / "tub.tar.gz"
+    late = ingest(tub, tmp_path / "late")
+    assert "'user/angle' at lag +4 (correlation -0.9" in late.warnings[0]
+    done = ingest(tub, tmp_path / "mended", shift=4)
+    assert not any("user/angle" in warning for warning in done.warnings)
+    one, two = (Store.open(tmp_path / name)[0]["controls"].values for name in ("late", "mended"))
+    np.testing.assert_array_equal(two[4:-1], one[:-5])
+
+
 def test_a_killed_ingest_goes_on_with_what_is_missing(tmp_path):
     for seed, name in enumerate("abc"):
         session(tmp_path, name, seed)
@@ -187,6 +197,8 @@ def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="map"):
         ingest(tif, out, controls=table)
     with pytest.raises(SettingsError, match="without controls"):
+        ingest(tif, out, times="t")
+    with pytest.raises(ControlError, match="no controls to shift"):
         ingest(tif, out, shift=1)
     with pytest.raises(SettingsError, match="no sources"):
         ingest([], out)

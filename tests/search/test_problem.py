@@ -7,6 +7,7 @@ import pytest
 from blob import SPACE, Brightness, Nearness
 from numpy.testing import assert_array_equal
 
+from sciworld.controls import ControlSpace
 from sciworld.errors import ControlError, SearchError
 from sciworld.search.problem import Problem, searched, whole
 
@@ -31,6 +32,15 @@ def test_bounds_default_to_the_space_and_broadcast_to_every_problem():
 def test_a_region_that_is_none_is_named(low, error, message):
     with pytest.raises(error, match=message):
         Problem(Brightness(0, 0), 1, SPACE, low=np.array(low), high=np.array([1.0, 0.5, 2])).bounds(2)
+
+
+def test_a_control_without_bounds_is_searched_where_the_problem_has_some():
+    space = ControlSpace(SPACE.table.unbounded())
+    low, high = SPACE.low, SPACE.high
+    assert_array_equal(Problem(Brightness(0, 0), 1, space, low, high).bounds(2), [[low] * 2, [high] * 2])
+    for given in ({}, {"low": low}, {"high": high}):
+        with pytest.raises(ControlError, match="control 'push_x' has no bounds; one that is searched needs low"):
+            Problem(Brightness(0, 0), 1, space, **given).bounds(2)
 
 
 def test_a_horizon_of_nothing_is_refused():

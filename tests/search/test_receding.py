@@ -7,7 +7,8 @@ import pytest
 from blob import SPACE, Blob, BlobForecaster, Brightness, locate, observation
 from numpy.testing import assert_array_equal
 
-from sciworld.errors import SearchError, SettingsError
+from sciworld.controls import ControlSpace
+from sciworld.errors import ControlError, SearchError, SettingsError
 from sciworld.search import receding
 from sciworld.search.problem import Problem
 from sciworld.search.receding import FixedPlan, RandomController, RecedingHorizon
@@ -155,6 +156,16 @@ def test_chance_stays_in_its_region_and_repeats_with_its_seed():
     anywhere = run(RandomController(SPACE), 11).controls
     assert set(np.unique(anywhere[..., 2])) == {0, 1, 2} and np.ptp(anywhere[..., 0]) > 2
     assert len(np.unique(anywhere[:, :, 0])) == 33, "every step draws anew"
+
+
+def test_chance_needs_bounds():
+    free = ControlSpace(SPACE.table.unbounded())
+    with pytest.raises(ControlError, match="control 'push_x' has no bounds"):
+        run(RandomController(free), 2)
+    bounded = RandomController(
+        free, lambda seen: (np.tile(SPACE.low, (len(seen), 1)), np.tile(SPACE.high, (len(seen), 1)))
+    )
+    assert (run(bounded, 2).controls == run(RandomController(SPACE), 2).controls).all()
 
 
 def test_a_context_of_nothing_is_refused():

@@ -49,6 +49,19 @@ def test_time_passes_as_a_control_says():
     assert surrogate.step(state, chosen, rng())[0].time == pytest.approx([15.0, 16.0, 24.0])
 
 
+def test_controls_without_bounds_are_imagined():
+    model = tiny()
+    bounded, chosen = Surrogate(model, evaluations=1), controls(3, 1, 4)
+    expected = bounded.futures(bounded.start(seen()), chosen, 0, rng())
+    model.signature = dataclasses.replace(model.signature, controls=toy.CONTROLS.unbounded())
+    free = Surrogate(model, evaluations=1)
+    np.testing.assert_array_equal(free.futures(free.start(seen()), chosen, 0, rng()), expected)
+    chosen[..., 0] += 100.0  # mm, beyond the frame
+    assert np.isfinite(free.futures(free.start(seen()), chosen, 0, rng())).all()
+    with pytest.raises(ControlError, match="'fan_x'"):
+        bounded.futures(bounded.start(seen()), chosen, 0, rng())
+
+
 def test_mean_futures_are_repeated_steps():
     surrogate = Surrogate(tiny(context=2), evaluations=1)  # one evaluation is the posterior mean
     state, chosen = surrogate.start(seen()), controls(3, 1, 4)

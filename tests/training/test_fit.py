@@ -397,7 +397,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(
     replace = checkpoint.replace_file
 
     def full(path: Path, data: bytes) -> None:
-        if path.name == "optimizer.safetensors" and (path.parents[1] / "step-000000010").exists():
+        if path.name == "optimizer.safetensors" and (path.parents[2] / "step-000000010").exists():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         replace(path, data)
 

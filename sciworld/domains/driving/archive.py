@@ -9,17 +9,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from sciworld import config
+from sciworld.domains.driving.paths import stays
 from sciworld.errors import FormatError
+from sciworld.files import staged
 
 RATIO = 50  # what is unpacked is at most so many times the archive
 LEAST = 64 << 20  # bytes that even a small archive may unpack to
@@ -85,21 +85,22 @@ def unpack(path: Path, wanted: Callable[[str], bool]) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
     limit = min(max(RATIO * path.stat().st_size, LEAST), MOST, free)
-    temporary = Path(tempfile.mkdtemp(prefix="part-", dir=home))
     try:
-        for member, content in _members(path, limit):
-            place = _place(path, member, temporary)
-            if member.isdir():
-                place.mkdir(parents=True, exist_ok=True)
-            elif wanted(place.name) and content is not None:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with place.open("wb") as file:
-                    shutil.copyfileobj(content, file, BLOCK)
-        _move(temporary, target)
+        with staged(target) as stage:
+            stage.mkdir()
+            for member, content in _members(path, limit):
+                place = _place(path, member, stage)
+                if member.isdir():
+                    place.mkdir(parents=True, exist_ok=True)
+                elif wanted(place.name) and content is not None:
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    with place.open("wb") as file:
+                        shutil.copyfileobj(content, file, BLOCK)
     except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
         raise FormatError(f"{path}: the archive is truncated or damaged ({error}); copy it anew") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except FileExistsError:
+        if not target.is_dir():  # else another process was faster, with the same content
+            raise
     return target
 
 
@@ -119,18 +120,8 @@ def _members(path: Path, limit: int) -> Iterator[tuple[tarfile.TarInfo, IO[bytes
 
 def _place(path: Path, member: tarfile.TarInfo, folder: Path) -> Path:
     """Where a member belongs in `folder`. Raises FormatError for one that leads outside, and for links."""
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.name or "\0" in member.name:
+    if not stays(member.name):
         raise FormatError(f"{path}: member '{member.name}' leads outside the archive's folder; it is not to be trusted")
     if not (member.isreg() or member.isdir()):
         raise FormatError(f"{path}: member '{member.name}' is a link or device; pack the files themselves")
-    return folder / name
-
-
-def _move(folder: Path, target: Path) -> None:
-    """Give a whole folder its name; another process may have been faster, with the same content."""
-    try:
-        os.rename(folder, target)
-    except OSError:
-        if not target.is_dir():
-            raise
+    return folder / member.name

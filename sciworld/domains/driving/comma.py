@@ -17,10 +17,10 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.driving.absent import ABSENT, absent_frames
 from sciworld.domains.logs import Log, linear, log, ragged
-from sciworld.domains.media import colours, open_video
+from sciworld.domains.media import open_video
 from sciworld.errors import FormatError, SettingsError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _frames(path: Path, stated: int, notes: list[str]) -> tuple[Any, ColumnTable
     notes.append(f"{VIDEO} {video.note}; but the times used are those of {TIMES}")
     if shown < stated:
         notes.append(f"{VIDEO} has {shown} frames and {TIMES} {stated}: the first {shown} of both are read")
-    return video.frames, colours(video.frames), shown
+    return video.frames, colours(video.frames.shape[-1]), shown
 
 
 def _logs(

@@ -21,10 +21,11 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.driving.archive import archive_names, is_archive, unpack
+from sciworld.domains.driving.paths import stays
 from sciworld.domains.logs import log, ragged
-from sciworld.domains.media import colours, open_images
+from sciworld.domains.media import open_images
 from sciworld.errors import FormatError
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _json(text: str, where: str) -> Any:
 
 def _plain(name: Any, where: Path) -> str:
     """A name of a file in the tub's own folder. Raises FormatError for a path that leads elsewhere."""
-    if not isinstance(name, str) or not name or Path(name).name != name or "\0" in name:
+    if not isinstance(name, str) or not stays(name) or Path(name).name != name or not name:
         raise FormatError(f"{where}: {name!r:.80} is no name of a file in the tub; mend it")
     return name
 
@@ -189,7 +190,7 @@ def _recording(
     """The records of one session as a recording."""
     notes = [f"read {source} as Donkeycar tub v{tub.version}: {len(records)} records", *tub.notes]
     frames = open_images(_pictures(tub, records))
-    time, comment = _clock(records, settings, notes)
+    time, assumed = _clock(records, settings, notes)
     columns = [Column(name, "1", -1.0, 1.0) for name in CONTROLS if any(name in record for record in records)]
     if not columns:
         raise FormatError(f"{tub.root}: records without {' and '.join(CONTROLS)}; nothing was controlled")
@@ -204,10 +205,11 @@ def _recording(
         controls[gaps] = np.nan
         notes.append(f"{len(gaps)} gaps where records are deleted or missing have unknown controls")
     states, state_table = _states(records, tub.root, notes)
-    ds = recording.make(
+    return recording.make(
         frames,
         time,
-        channels=colours(frames),
+        counted=assumed,
+        channels=colours(frames.shape[-1]),
         session=session,
         source=source,
         licence="",
@@ -220,9 +222,6 @@ def _recording(
         logs=ragged(raw),
         log_table=table,
     )
-    if comment:
-        ds["time"].attrs["comment"] = comment
-    return ds
 
 
 def _pictures(tub: Tub, records: Sequence[dict[str, Any]]) -> list[Path]:
@@ -242,8 +241,8 @@ def _pictures(tub: Tub, records: Sequence[dict[str, Any]]) -> list[Path]:
     return [tub.images / name for name in names]
 
 
-def _clock(records: Sequence[dict[str, Any]], settings: DrivingOptions, notes: list[str]) -> tuple[np.ndarray, str]:
-    """(time,) s from the first record, by its stamps if these can be believed; and a comment if the rate is assumed."""
+def _clock(records: Sequence[dict[str, Any]], settings: DrivingOptions, notes: list[str]) -> tuple[np.ndarray, bool]:
+    """(time,) s from the first record, by its stamps if these can be believed; and whether the rate is assumed."""
     stamps: list[Any] = [record.get("_timestamp_ms") for record in records]
     doubt = ""
     if not all(type(stamp) in (int, float) and math.isfinite(stamp) for stamp in stamps):
@@ -256,12 +255,12 @@ def _clock(records: Sequence[dict[str, Any]], settings: DrivingOptions, notes: l
         elif len(steps) and np.median(steps) < SHORTEST:
             doubt = f"the time stamps are {np.median(steps):g} s apart, which no drive loop is: those of a conversion"
     if not doubt and settings.frame_seconds is None:
-        return time, ""
+        return time, False
     index = np.array([record["_index"] for record in records], dtype=np.float64)
     step = settings.frame_seconds or 1.0 / LOOP_HZ
     origin = "as the user states" if settings.frame_seconds else f"Donkeycar's rate of {LOOP_HZ:g} Hz is assumed"
     notes.append(f"{doubt or 'the time stamps are not used'}; records are counted, {step:g} s each: {origin}")
-    return (index - index[0]) * step, "" if settings.frame_seconds else "not stated by the file: frames are counted"
+    return (index - index[0]) * step, not settings.frame_seconds
 
 
 def _numbers(records: Sequence[dict[str, Any]], column: Column, root: Path) -> np.ndarray:

@@ -17,10 +17,10 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.driving.absent import ABSENT, absent_frames
 from sciworld.domains.logs import Log, hold, linear, log, ragged
-from sciworld.domains.media import colours, open_images
+from sciworld.domains.media import open_images
 from sciworld.errors import FormatError, SettingsError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_kitti(path: Path, settings: DrivingOptions) -> list[xr.Dataset]:
     ds = recording.make(
         cameras[main] if main else absent,
         time,
-        channels=colours(cameras[main]) if main else absent_table,
+        channels=colours(cameras[main].shape[-1]) if main else absent_table,
         session=session,
         source=session,
         licence="",
@@ -191,7 +191,7 @@ def _with_cameras(ds: xr.Dataset, cameras: dict[str, Any]) -> xr.Dataset:
     """The recording with further cameras on its clock."""
     for name, frames in cameras.items():
         dims = ("time", f"y_{name}", f"x_{name}", f"channel_{name}")
-        columns = {"columns": colours(frames).to_json()}
+        columns = {"columns": colours(frames.shape[-1]).to_json()}
         view = ds["view"].variable
         ds = ds.assign({f"frames_{name}": (dims, frames, columns), f"view_{name}": view})
         note = f"frames_{name} was taken beside the frames, at times of its own within milliseconds"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import xarray as xr
 
 from sciworld import recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.base import reading
 from sciworld.domains.driving.lerobot_cameras import Pictures, Videos, declared
 from sciworld.domains.driving.lerobot_features import (
@@ -33,7 +33,6 @@ from sciworld.errors import FormatError, SettingsError
 if TYPE_CHECKING:
     from sciworld.domains.driving.readers import DrivingOptions
 
-COLOURS = {1: ("grey",), 3: ("red", "green", "blue")}
 SHOWN = 200  # characters of free text in a history
 
 
@@ -89,7 +88,7 @@ class _DataSet:
         ds = recording.make(
             frames,
             time,
-            channels=_channels(frames),
+            channels=colours(frames.shape[-1]),
             session=texts.get("session") or f"{self.root.name}/episode_{episode.index:06d}",
             source=texts.get("source") or f"{self.root.name}/{episode.rows.relative_to(self.root).as_posix()}",
             licence=texts.get("licence") or self.licence,
@@ -242,11 +241,6 @@ def _controls(values: np.ndarray, columns: Sequence[Column], time: np.ndarray) -
     return {"controls": values, "control_table": table, "logs": logs, "log_table": table}
 
 
-def _channels(frames: Any) -> ColumnTable:
-    names = COLOURS[frames.shape[-1]]
-    return ColumnTable(tuple(Column(name, "counts", role="measured", acts="during") for name in names))
-
-
 def _called(key: str) -> str:
     """A further camera's name in the names of variables and dimensions."""
     return re.sub(r"\W+", "_", re.sub(r"^(observation\.)?(images?\.)?", "", key))
@@ -257,7 +251,7 @@ def _camera(name: str, frames: Any, rows: int) -> dict[str, Any]:
     dims = ("time", *(f"{axis}_{name}" for axis in ("y", "x", "channel")))
     view = np.tile([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], (rows, 1))
     return {
-        f"frames_{name}": (dims, frames, {"columns": _channels(frames).to_json()}),
+        f"frames_{name}": (dims, frames, {"columns": colours(frames.shape[-1]).to_json()}),
         f"view_{name}": (("time", "affine"), view, {"units": "pixel", "row_direction": "down"}),
     }
 

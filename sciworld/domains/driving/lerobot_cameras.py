@@ -106,8 +106,7 @@ class Pictures:
 
 def _read(root: Path, path: Path, name: str, first: int, key: Key) -> np.ndarray:
     """A block of the pictures : (time, y, x, channel)."""
-    which, rest = key[0], key[1:]
-    numbers = range(which, which + 1) if isinstance(which, int) else range(which.start, which.stop, which.step or 1)
+    numbers = range(key[0].start, key[0].stop, key[0].step)
     wanted = {first + number: place for place, number in enumerate(numbers)}
     found: dict[int, np.ndarray] = {}
     with pq.ParquetFile(path) as file:
@@ -122,7 +121,7 @@ def _read(root: Path, path: Path, name: str, first: int, key: Key) -> np.ndarray
     if len(found) < len(wanted):
         raise FormatError(f"{path}: ends at row {start}, where pictures were promised; copy it anew")
     frames = np.stack([found[place] for place in range(len(found))])
-    return frames[(0 if isinstance(which, int) else slice(None), *rest)]
+    return frames[(slice(None), *key[1:])]
 
 
 def _picture(root: Path, path: Path, cell: Any, row: int) -> np.ndarray:

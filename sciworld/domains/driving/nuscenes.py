@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,12 @@ import numpy as np
 import xarray as xr
 
 from sciworld import config, recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.base import reading
 from sciworld.domains.driving.nuscenes_can import Steering, read_steering, with_sign
 from sciworld.domains.driving.paths import inside
-from sciworld.domains.media import read_image
+from sciworld.domains.media import open_images
 from sciworld.errors import FormatError, SettingsError
-from sciworld.lazy import Key, lazy
 
 if TYPE_CHECKING:
     from sciworld.domains.driving.readers import DrivingOptions
@@ -63,9 +61,6 @@ MOVED = (
     Column("yaw_rate", "rad/s", role="measured", hold="mean"),
 )
 STEERING = Column("steering_angle", "rad", role="measured")
-COLOURS = ColumnTable(
-    tuple(Column(name, "counts", role="measured", acts="during") for name in ("red", "green", "blue"))
-)
 
 
 def is_nuscenes(path: Path) -> bool:
@@ -139,7 +134,7 @@ class _Tables:
         columns, controls = ColumnTable(MOVED), moved
         logs: dict[str, Any] = {}
         if self.can is not None:
-            steering = read_steering(self.can, str(scene["name"]), stamps[0])
+            steering = read_steering(self.can, str(scene["name"]), stamps[0], self.path("scene"))
             angle, said = with_sign(steering, time, moved[:, 1])
             notes.append(said)
             columns, controls = ColumnTable((*MOVED, STEERING)), np.column_stack([moved, angle])
@@ -150,7 +145,7 @@ class _Tables:
         ds = recording.make(
             frames,
             time,
-            channels=COLOURS,
+            channels=colours(3),
             session=str(log["logfile"]),  # scenes of one log are one drive
             source=f"{self.folder.name}/{scene['name']} {CHANNEL}",
             licence=LICENCE,
@@ -216,8 +211,8 @@ class _Tables:
             if not file.is_file():
                 raise FormatError(f"{file}: no such picture, which sample_data token {token} names; copy it anew")
             files.append(file)
-        with reading(files[0], "a picture"):
-            shape = read_image(files[0]).shape
+        frames = open_images(files)
+        shape = frames.shape[1:]
         if shape[-1] != 3:
             raise FormatError(f"{files[0]}: {shape[-1]} channel; pictures of {CHANNEL} have red, green and blue")
         stated = chain[0][1]["height"], chain[0][1]["width"]
@@ -227,7 +222,7 @@ class _Tables:
                 f"pictures are {shape[0]} x {shape[1]} pixels where sample_data states {stated[0]} x {stated[1]}: "
                 "camera_intrinsic is for what is stated"
             )
-        return lazy(self.folder, (len(files), *shape), np.uint8, partial(_read, tuple(files))), notes
+        return frames, notes
 
     def _poses(self, chain: list[tuple[str, dict[str, Any]]]) -> tuple[np.ndarray, np.ndarray]:
         """Where the car is : (time, 3) m, and its heading : (time,) rad from the x axis to the y axis."""
@@ -317,16 +312,3 @@ def _vector(row: dict[str, Any], key: str, shape: tuple[int, ...], where: Path, 
     if found.shape != shape or not np.isfinite(found).all():
         raise FormatError(f"{where}: token {token} has a {key} of {found.shape}; expected {shape} finite numbers")
     return found
-
-
-def _read(files: tuple[Path, ...], key: Key) -> np.ndarray:
-    """A block of the frames : (time, y, x, channel)."""
-    which, rest = key[0], key[1:]
-    if isinstance(which, int):
-        return _picture(files[which])[rest]
-    return np.stack([_picture(files[number])[rest] for number in range(which.start, which.stop, which.step or 1)])
-
-
-def _picture(file: Path) -> np.ndarray:
-    with reading(file, "a picture"):
-        return read_image(file)

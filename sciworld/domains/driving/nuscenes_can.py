@@ -10,6 +10,7 @@ import numpy as np
 
 from sciworld import config
 from sciworld.domains.base import reading
+from sciworld.domains.driving.paths import inside
 from sciworld.errors import FormatError
 
 LEAST = 0.3  # of the correlation with the yaw rate, by which the sign is told
@@ -29,14 +30,12 @@ class Steering:
     angle: np.ndarray
 
 
-def read_steering(folder: Path, scene: str, start: int) -> Steering | None:
+def read_steering(folder: Path, scene: str, start: int, stated_in: Path) -> Steering | None:
     """The steering of a scene, None if there is no file of it: some scenes have none.
 
-    start : microseconds of the first frame. Raises FormatError.
+    start : microseconds of the first frame. stated_in : the table that names the scene. Raises FormatError.
     """
-    if "/" in scene or "\\" in scene or "\0" in scene:
-        raise FormatError(f"{folder}: scene {scene!r} names no file of the CAN bus; mend scene.json")
-    path = folder / f"{scene}_steeranglefeedback.json"
+    path = inside(folder, f"{scene}_steeranglefeedback.json", stated_in)
     if not path.is_file():
         return None
     with reading(path, "messages of the CAN bus"):

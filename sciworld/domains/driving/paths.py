@@ -12,15 +12,20 @@ from sciworld.errors import FormatError
 FORMAT = re.compile(r"(0?[1-9])?d?")  # "03d" and the like; a width of a billion would fill the memory
 
 
+def stays(name: str) -> bool:
+    """Whether a stated path stays in the folder that it is joined to, also where backslashes part folders."""
+    path = Path(name)
+    return not (path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name)
+
+
 def inside(root: Path, name: str, stated_in: Path) -> Path:
     """The file that a table names. Raises FormatError for a path that leaves the data set's folder.
 
     Links are followed: caches of downloads link each file to where its content is.
     """
-    path = Path(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+    if not Path(name).parts or not stays(name):
         raise FormatError(f"{stated_in}: names the file {name!r}, outside the data set; mend the path")
-    return root / path
+    return root / name
 
 
 def filled(root: Path, template: object, values: dict[str, Any], stated_in: Path) -> Path:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from sciworld import recording
-from sciworld.domains.media import colours, open_video
+from sciworld.controls import colours
+from sciworld.domains.media import open_video
 from sciworld.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_video(path: Path, settings: DrivingOptions) -> list[xr.Dataset]:
     ds = recording.make(
         video.frames,
         video.time,
-        channels=colours(video.frames),
+        channels=colours(video.frames.shape[-1]),
         session=path.stem,
         source=path.name,
         licence="",

@@ -93,17 +93,6 @@ def even_view(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     return np.array([dx, 0.0, x0, 0.0, dy, y0]) if dx * dy != 0 else None
 
 
-def as_slices(key: Key) -> tuple[slice, ...]:
-    """A key whose integers are slices of one."""
-    return tuple(one if isinstance(one, slice) else slice(one, one + 1) for one in key)
-
-
-def without_integers(block: np.ndarray, key: Key) -> np.ndarray:
-    """What `as_slices(key)` selects without the axes that are integers in `key`."""
-    found: np.ndarray = block[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
-    return found
-
-
 def same(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
     """The dataset, if it still has the shape that it had. Raises FormatError."""
     node = dataset(file, name, path)
@@ -122,9 +111,9 @@ def _read(
     key: Key,
 ) -> np.ndarray:
     """A block of the frames (time, [z,] y, x, channel) of one sample; no more than it is read."""
-    times, *inner, channels = as_slices(key)
+    times, *inner, channels = key
     wanted = range(shape[-1])[channels]
-    block = np.empty([len(range(n)[one]) for n, one in zip(shape, as_slices(key), strict=True)], dtype)
+    block = np.empty([len(range(n)[one]) for n, one in zip(shape, key, strict=True)], dtype)
     start = 0
     with h5py.File(path, "r") as file:
         for field in fields:
@@ -133,7 +122,7 @@ def _read(
                 values = _values(file, field, path, sample, times, inner[::-1][:spatial])
                 block[..., [wanted.index(channel + start) for channel in mine]] = values[..., mine]
             start += len(field.names)
-    return without_integers(block, key)
+    return block
 
 
 def _values(file: h5py.File, field: Field, path: Path, sample: int, times: slice, inner: Sequence[slice]) -> np.ndarray:
@@ -158,5 +147,4 @@ def _read_array(
 ) -> np.ndarray:
     """A block of one array as it is stored."""
     with h5py.File(path, "r") as file:
-        block = np.asarray(same(file, name, shape, path)[(*lead, *as_slices(key))], dtype=dtype)
-    return without_integers(block, key)
+        return np.asarray(same(file, name, shape, path)[(*lead, *key)], dtype=dtype)

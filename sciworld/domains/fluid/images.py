@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.base import reading
-from sciworld.domains.fluid.pictures import SUFFIXES, read_picture
-from sciworld.domains.fluid.times import count, counted
-from sciworld.domains.media import colours
+from sciworld.domains.fluid.times import count
+from sciworld.domains.media import open_images
+from sciworld.domains.pictures import SUFFIXES, read_picture
 from sciworld.errors import FormatError, SettingsError
-from sciworld.lazy import Key, lazy
 
 # What may lie beside pictures in a folder that is a film of them.
 BESIDE = (".txt", ".md", ".csv", ".json", ".xml", ".ini", ".db", ".set", ".log")
@@ -53,8 +51,7 @@ def read_images(
     pairs = _in_pairs(paths)
     paths = pairs or paths
     time = _time(paths[0], len(paths), bool(pairs), frame_seconds, pulse_seconds)
-    first = read_picture(paths[0])
-    shape, dtype = (len(paths), *first.shape), first.dtype.newbyteorder("=")
+    frames = open_images(paths, read_picture)
     what = f"{len(paths) // 2} pairs of exposures A and B" if pairs else f"a sequence of {len(paths)}"
     notes = [f"the names say: {what}, in the order of their numbers", *notes]
     if time is None and len(paths) > 1:
@@ -62,9 +59,10 @@ def read_images(
     name = folder.absolute().name if folder else paths[0].name
     source = name if folder or len(paths) == 1 else f"{name} and {len(paths) - 1} more"
     ds = recording.make(
-        lazy(paths[0], shape, dtype, partial(_read, tuple(paths), first.shape, dtype)),
+        frames,
         count(len(paths)) if time is None else time,
-        channels=_channels(first),
+        counted=time is None and len(paths) > 1,
+        channels=colours(frames.shape[-1]),
         session=name if folder else paths[0].stem,
         source=source,
         licence="",
@@ -75,7 +73,7 @@ def read_images(
         if pairs
         else None,
     )
-    return [counted(ds) if time is None and len(paths) > 1 else ds]
+    return [ds]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -145,25 +143,3 @@ def _time(path: Path, n: int, pairs: bool, frame: float | None, pulse: float | N
         raise SettingsError(f"{path}: the names say pairs; give both frame_seconds and pulse_seconds, or neither")
     start = (frame or 0.0) * np.arange(n // 2)
     return np.stack([start, start + pulse], axis=1).ravel()
-
-
-def _channels(first: np.ndarray) -> ColumnTable:
-    """What the channels of a picture (y, x, channel) are; a TIFF file may have any number."""
-    if first.shape[-1] in (1, 3):
-        return colours(first)
-    names = [f"channel_{k}" for k in range(first.shape[-1])]
-    return ColumnTable(tuple(Column(name, "counts", role="measured", acts="during") for name in names))
-
-
-def _read(paths: tuple[Path, ...], shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
-    """A block of the frames (time, y, x, channel)."""
-    which = paths[key[0]] if isinstance(key[0], slice) else (paths[key[0]],)
-    frames = []
-    for path in which:
-        picture = read_picture(path)
-        if picture.shape != shape or picture.dtype.newbyteorder("=") != dtype:
-            raise FormatError(
-                f"{path}: {picture.shape} {picture.dtype} where {paths[0].name} has {shape} {dtype}; read them apart"
-            )
-        frames.append(picture[key[1:]])
-    return np.stack(frames, dtype=dtype) if isinstance(key[0], slice) else np.asarray(frames[0], dtype=dtype)

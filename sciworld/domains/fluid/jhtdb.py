@@ -13,15 +13,7 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.fluid.grids import (
-    as_slices,
-    even_view,
-    frame_field,
-    require_plausible,
-    same,
-    without_integers,
-)  # fmt: skip
-from sciworld.domains.fluid.times import counted
+from sciworld.domains.fluid.grids import even_view, frame_field, require_plausible, same
 from sciworld.domains.hdf5 import numbers, opened
 from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
@@ -68,6 +60,7 @@ def read_jhtdb(path: Path) -> list[xr.Dataset]:
     ds = recording.make(
         lazy(path, shape, dtype, partial(_read, path, tuple(quantities), flat, dtype)),
         np.array(steps, dtype=np.float64) - steps[0],
+        counted=True,
         channels=ColumnTable(tuple(columns)),
         session=path.stem,
         source=path.name,
@@ -77,7 +70,7 @@ def read_jhtdb(path: Path) -> list[xr.Dataset]:
         view=view,
         view_units="" if view is None else "1",
     )
-    return [counted(ds.assign(zcoor=(("z_coordinate",), axes["z"])))]
+    return [ds.assign(zcoor=(("z_coordinate",), axes["z"]))]
 
 
 def _quantity(
@@ -110,7 +103,7 @@ def _notes(path: Path, steps: list[int], quantities: list[_Quantity], sizes: tup
 
 def _read(path: Path, quantities: tuple[_Quantity, ...], flat: bool, dtype: np.dtype, key: Key) -> np.ndarray:
     """A block of the frames (time, [z,] y, x, channel); no more than it is read."""
-    steps, *inner, channels = as_slices(key)
+    steps, *inner, channels = key
     inner = [slice(0, 1), *inner] if flat else inner
     wanted = range(sum(quantity.shape[3] for quantity in quantities))[channels]
     rows = []
@@ -127,4 +120,4 @@ def _read(path: Path, quantities: tuple[_Quantity, ...], flat: bool, dtype: np.d
                     parts.append(values[..., mine])
             whole = np.concatenate(parts, axis=-1, dtype=dtype)
             rows.append(whole[0] if flat else whole)
-    return without_integers(np.stack(rows), key)
+    return np.stack(rows)

@@ -18,7 +18,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid.grids import even_view, require_plausible
-from sciworld.domains.fluid.times import COUNTS, PLAIN, count, counted, seconds
+from sciworld.domains.fluid.times import COUNTS, PLAIN, count, seconds
 from sciworld.domains.hdf5 import MOST, dataset, opened
 from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
@@ -50,12 +50,13 @@ def read_netcdf(path: Path) -> list[xr.Dataset]:
     ds = recording.make(
         frames,
         count(frames.shape[0]) if time is None else time,
+        counted=time is None,
         session=path.stem,
         source=path.name,
         history="; ".join(notes),
         **parts,
     )
-    return [counted(ds) if time is None else ds]
+    return [ds]
 
 
 def _engine(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -211,12 +212,11 @@ def _read(
 ) -> Any:
     """A block of the frames (time, [z,] y, x, channel); no more than it is read."""
     at = dict(zip(order, key[:-1] if in_time else key[1:-1], strict=True))
-    wanted = names[key[-1]] if isinstance(key[-1], slice) else (names[key[-1]],)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what xarray says of the file is in the recording's history
         with _dataset(path, engine, left_out) as ds:
             if any(ds.sizes.get(dim) != size for dim, size in zip(order, sizes, strict=True)):
                 raise FormatError(f"{path}: is of other sizes than when it was opened; open it anew")
-            parts = [ds[name].transpose(*order).isel(at).values.astype(dtype) for name in wanted]
-    block = np.stack(parts, axis=-1) if isinstance(key[-1], slice) else parts[0]
-    return block[None] if not in_time and isinstance(key[0], slice) else block
+            parts = [ds[name].transpose(*order).isel(at).values.astype(dtype) for name in names[key[-1]]]
+    block = np.stack(parts, axis=-1)
+    return block if in_time else block[None]

@@ -13,7 +13,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid.grids import Field, even_view, frame_field, lazy_array, lazy_frames, require_plausible
-from sciworld.domains.fluid.times import count, counted
+from sciworld.domains.fluid.times import count
 from sciworld.domains.hdf5 import dataset, numbers, opened
 from sciworld.errors import FormatError
 
@@ -161,9 +161,10 @@ def _recording(
 ) -> xr.Dataset:
     view = even_view(axes[0], axes[1]) if len(axes) > 1 and axes[0] is not None and axes[1] is not None else None
     table = ColumnTable(tuple(Column(name, "1", role="measured") for name in facts))
-    ds = recording.make(
+    return recording.make(
         frames,
         count(frames.shape[0]) if time is None else time,
+        counted=time is None,
         channels=ColumnTable(tuple(Column(name, "1", role="measured") for name in names)),
         session=f"{path.stem}/{sample}",
         source=path.name,
@@ -175,4 +176,3 @@ def _recording(
         covariates=facts or None,
         covariate_table=table if facts else None,
     )
-    return counted(ds) if time is None else ds

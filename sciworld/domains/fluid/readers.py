@@ -20,11 +20,10 @@ from sciworld.domains.fluid.images import is_folder_of_images, read_images
 from sciworld.domains.fluid.jhtdb import is_jhtdb, read_jhtdb
 from sciworld.domains.fluid.netcdf import read_netcdf
 from sciworld.domains.fluid.pdebench import is_pdebench, read_pdebench
-from sciworld.domains.fluid.pictures import picture_kind
 from sciworld.domains.fluid.piv import Vectors, read_davis, read_insight, read_openpiv, read_pivlab
-from sciworld.domains.fluid.times import counted
 from sciworld.domains.fluid.well import is_well, read_well
 from sciworld.domains.hdf5 import opened
+from sciworld.domains.pictures import picture_kind
 from sciworld.errors import FormatError, SciworldError, SettingsError
 
 FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {
@@ -213,9 +212,10 @@ def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> 
         for name, units in zip(first.names, first.units, strict=True)
     ]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    ds = recording.make(
+    return recording.make(
         frames,
         time,
+        counted=settings.frame_seconds is None and len(frames) > 1,
         channels=ColumnTable(tuple(columns)),
         session=paths[0].stem,
         source=source,
@@ -225,7 +225,6 @@ def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> 
         view=first.view,
         view_units="" if first.view is None else first.length,
     )
-    return counted(ds) if settings.frame_seconds is None and len(frames) > 1 else ds
 
 
 def _named(notes: Sequence[str], path: Path, files: int) -> list[str]:

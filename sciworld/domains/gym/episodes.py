@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,10 @@ ENDS = tuple(Column(name, "1", 0.0, 1.0, kind="event", role="measured") for name
 
 @dataclass(frozen=True)
 class Recipe:
-    """How episodes are recorded; the same recipe and environment give the same recordings.
+    """How episodes are recorded; the same recipe, policy and environment give the same recordings.
 
     Parameters
     ----------
-    policy : a name in POLICIES, or that of a function.
     seed : of all episodes; each environment is reset with a seed drawn from it and the episode's number.
     max_steps : the most steps an episode has; None for the environment's own limit.
     frames : "render", "observation", or "observation:KEY" where observations hold several images.
@@ -45,7 +44,6 @@ class Recipe:
     options : JSON of what `reset` gets as options.
     """
 
-    policy: str = "smooth"
     seed: int = 0
     max_steps: int | None = None
     frames: str = "render"
@@ -68,26 +66,23 @@ class Recipe:
         require(self.channels in ("", "first", "last"), f"channels is {self.channels!r}; use 'first' or 'last'")
         good = self.dt is None or (isinstance(self.dt, int | float) and 0 < self.dt < np.inf)
         require(good, f"dt is {self.dt!r}; use seconds above 0")
+        try:
+            valid = json.loads(self.options) is None or isinstance(json.loads(self.options), dict)
+        except (TypeError, ValueError, RecursionError):
+            valid = False
+        require(valid, f"options are {self.options!r}; use the JSON of an object, they are recorded")
 
-    def to_json(self) -> str:
-        """The recipe as recordings state it."""
-        return json.dumps(config.to_dict(self))
+    def to_json(self, policy: str | Policy) -> str:
+        """The recipe, and the policy's name, as recordings state them."""
+        return json.dumps({"policy": _called(policy), **config.to_dict(self)})
 
 
 def record(
     env: str | gymnasium.Env,
     episodes: int,
     policy: str | Policy = "smooth",
-    seed: int = 0,
+    recipe: Recipe | None = None,
     *,
-    max_steps: int | None = None,
-    frames: str = "render",
-    channels: str = "",
-    dt: float | None = None,
-    hold: int = 8,
-    names: Sequence[str] = (),
-    infos: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
     skip: Collection[str] = (),
 ) -> Iterator[xr.Dataset]:
     """Recordings of episodes, each made when it is asked for, so that one at a time is in memory.
@@ -98,13 +93,13 @@ def record(
     `terminated` and `truncated`, each of the frame that the step led to.
 
     env : an id, made and closed here; or an environment, which is neither. policy : a name in POLICIES, or a function
-    (observation, generator) -> action. skip : sessions that are left out. The rest is said in Recipe.
+    (observation, generator) -> action. skip : sessions that are left out.
     Raises SettingsError for what cannot be recorded so, SimulatorError, naming the episode and step, if the
     environment or the policy fails.
     """
-    recipe = _recipe(policy, seed, max_steps, frames, channels, dt, hold, names, infos, options)
+    _require_known(policy)
     _require_episodes(episodes)
-    return _record(env, episodes, policy, recipe, skip)
+    return _record(env, episodes, policy, recipe or Recipe(), skip)
 
 
 def record_to(
@@ -112,28 +107,24 @@ def record_to(
     env: str | gymnasium.Env,
     episodes: int,
     policy: str | Policy = "smooth",
-    seed: int = 0,
+    recipe: Recipe | None = None,
     *,
-    max_steps: int | None = None,
-    frames: str = "render",
-    channels: str = "",
-    dt: float | None = None,
-    hold: int = 8,
-    names: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Append episodes to a store, which is made if missing; how many were recorded.
 
-    Episodes that the store holds by session are not recorded again: a run that was killed goes on. Raises what
-    `record` does, StoreError, and SettingsError if the store holds an episode of another recipe.
+    Each is a part of its own, until `Store.compact` merges them. Episodes that the store holds by session are not
+    recorded again: a run that was killed goes on. Raises what `record` does, StoreError, and SettingsError if the store
+    holds an episode of another recipe or policy.
     """
-    recipe = _recipe(policy, seed, max_steps, frames, channels, dt, hold, names)
+    recipe = recipe or Recipe()
+    _require_known(policy)
     _require_episodes(episodes)
-    with opened(env, frames) as made:
-        held = _held(Path(store))
-        wanted = [session_of(made, seed, episode) for episode in range(episodes)]
+    with opened(env, recipe.frames) as made:
+        held, stated = _held(Path(store)), recipe.to_json(policy)
+        wanted = [session_of(made, recipe.seed, episode) for episode in range(episodes)]
         for session in wanted:
-            if held.get(session, recipe.to_json()) != recipe.to_json():
+            if held.get(session, stated) != stated:
                 raise SettingsError(
                     f"{store}: holds '{session}' by another recipe, {held[session] or 'none'}; give that one, another "
                     "seed, or another store"
@@ -146,8 +137,6 @@ def record_to(
             count += 1
             if progress is not None:
                 progress(done + count, episodes)
-        if into is not None and count > 1:
-            into.compact()
     return count
 
 
@@ -181,27 +170,14 @@ def session_of(env: gymnasium.Env, seed: int, episode: int) -> str:
     return f"{name_of(env)}/seed-{seed}/episode-{episode}"
 
 
-def _recipe(
-    policy: str | Policy,
-    seed: int,
-    max_steps: int | None,
-    frames: str,
-    channels: str,
-    dt: float | None,
-    hold: int,
-    names: Sequence[str] = (),
-    infos: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """The recipe that arguments of `record` make. Raises SettingsError."""
+def _require_known(policy: str | Policy) -> None:
     if policy not in POLICIES if isinstance(policy, str) else not callable(policy):
         raise SettingsError(f"policy is {policy!r}; use one of {', '.join(POLICIES)}, or give a function")
-    try:
-        text = json.dumps(None if options is None else dict(options))
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"options are {options!r} ({error}); use JSON values, they are recorded") from error
-    called = policy if isinstance(policy, str) else getattr(policy, "__qualname__", type(policy).__qualname__)
-    return Recipe(called, seed, max_steps, frames, channels, dt, hold, tuple(names), tuple(infos), text)
+
+
+def _called(policy: str | Policy) -> str:
+    """The name of a policy, or of its function."""
+    return policy if isinstance(policy, str) else getattr(policy, "__qualname__", type(policy).__qualname__)
 
 
 def _require_episodes(episodes: int) -> None:
@@ -233,17 +209,17 @@ def _record(
     env: str | gymnasium.Env, episodes: int, policy: str | Policy, recipe: Recipe, skip: Collection[str]
 ) -> Iterator[xr.Dataset]:
     with opened(env, recipe.frames) as made:
-        plan = _Plan(made, recipe)
+        plan = _Plan(made, recipe, policy)
         for episode in range(episodes):
             if session_of(made, recipe.seed, episode) not in skip:
-                yield plan.episode(episode, policy)
+                yield plan.episode(episode)
 
 
 class _Plan:
     """What all episodes of an environment share."""
 
-    def __init__(self, env: gymnasium.Env, recipe: Recipe) -> None:
-        self.env, self.recipe, self.name = env, recipe, name_of(env)
+    def __init__(self, env: gymnasium.Env, recipe: Recipe, policy: str | Policy) -> None:
+        self.env, self.recipe, self.policy, self.name = env, recipe, policy, name_of(env)
         self.actions = Actions(env.action_space, recipe.names, f"{self.name}: action space")
         if not len(self.actions.table):
             raise SettingsError(f"{self.name}: its action space has no columns; there is nothing to control")
@@ -254,11 +230,11 @@ class _Plan:
         require(self.steps > 0, f"{self.name}: episodes may never end; give max_steps")
         self.dt, self.clock = _clock(env, recipe.dt, self.name)
 
-    def episode(self, episode: int, policy: str | Policy) -> xr.Dataset:
+    def episode(self, episode: int) -> xr.Dataset:
         """Play and record one episode."""
         # 31 bits, which every environment takes, whatever it does with its seed.
         seeds = np.random.SeedSequence([self.recipe.seed, episode]).generate_state(2, np.uint64).tolist()
-        seed, rng = seeds[0] >> 33, np.random.default_rng(seeds[1])
+        seed, rng, policy = seeds[0] >> 33, np.random.default_rng(seeds[1]), self.policy
         run = _Run(self, episode)
         with run.failing():
             act = POLICIES[policy](self.actions, rng, self.recipe.hold) if isinstance(policy, str) else policy
@@ -275,7 +251,7 @@ class _Plan:
         with_ = f" with {json.dumps(given, default=lambda value: type(value).__name__)}" if given else ""
         history = (
             f"played {self.name}{with_} in Gymnasium {gymnasium.__version__}: episode {run.episode}, reset with seed "
-            f"{seed}, policy {self.recipe.policy}, {how}; {self.clock}; {self.frames.note}"
+            f"{seed}, policy {_called(self.policy)}, {how}; {self.clock}; {self.frames.note}"
         )
         n = len(self.actions.table)
         ds = recording.make(
@@ -294,7 +270,7 @@ class _Plan:
             citation="",
             history=history,
         )
-        return ds.assign_attrs(environment_seed=str(seed), episode=run.episode, recipe=self.recipe.to_json())
+        return ds.assign_attrs(environment_seed=str(seed), episode=run.episode, recipe=self.recipe.to_json(self.policy))
 
 
 class _Run:

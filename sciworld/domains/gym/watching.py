@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.gym.spaces import EXACT, Path, columns, is_image, leaves, numbers, part, table
 from sciworld.errors import SettingsError
 from sciworld.recording import FRAME_DTYPES
@@ -89,8 +89,7 @@ def frame_source(env: gymnasium.Env, frames: str, channels: str, where: str) -> 
     numeric = {path: leaf for path, leaf in found.items() if path not in images}
     if frames == "render":
         left = f", image observations ({', '.join(_called(path) for path in images)}) left out" if images else ""
-        rgb = ColumnTable(tuple(Column(name, "1", 0.0, 255.0, role="measured") for name in ("red", "green", "blue")))
-        return FrameSource(None, False, rgb, numeric, f"frames rendered as rgb_array{left}", where)
+        return FrameSource(None, False, colours(3), numeric, f"frames rendered as rgb_array{left}", where)
     path = _chosen(images, frames.partition(":")[2], where)
     leaf = images[path]
     if str(leaf.dtype) not in FRAME_DTYPES:

@@ -102,7 +102,7 @@ def _small(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
     values = zipped(archive, f"{name}.npy", path)
     if math.prod(values.shape) > MOST:
         raise FormatError(f"{path}: '{name}' has {values.shape} values, at most {MOST} are expected; mend the file")
-    return values.read(tuple(slice(0, n) for n in values.shape))
+    return values.read(tuple(slice(0, n, 1) for n in values.shape))
 
 
 def pick(names: list[str], wanted: str, usual: str, path: Path) -> str:

@@ -25,7 +25,7 @@ class Blocks:
     ----------
     path : of the file, for errors.
     shape, dtype : of the whole array, in the byte order of this machine.
-    read : (an integer or slice for each axis, none of them negative or open) -> that block; picklable.
+    read : (a slice for each axis, as `lazy.lazy` says) -> that block; picklable.
     """
 
     path: Path
@@ -91,16 +91,14 @@ def _read_mapped(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtyp
 
 
 def _read_arranged(read: Read, ndim: int, axes: tuple[int | None, ...], key: Key) -> np.ndarray:
-    inner: list[int | slice] = [0] * ndim
+    inner = [slice(0, 1, 1)] * ndim
     for axis, one in zip(axes, key, strict=True):
         if axis is not None:
             inner[axis] = one
-    block = read(tuple(inner))
-    kept = [axis for axis, one in zip(axes, key, strict=True) if axis is not None and isinstance(one, slice)]
-    block = block.transpose([sorted(kept).index(axis) for axis in kept])
-    # An integer takes its axis away; a slice keeps it, also where the file has none.
-    new = [None if axis is None else slice(None) for axis, one in zip(axes, key, strict=True) if isinstance(one, slice)]
-    return block[tuple(new)]
+    kept = [axis for axis in axes if axis is not None]
+    gone = [axis for axis in range(ndim) if axis not in kept]
+    block = read(tuple(inner)).transpose(*kept, *gone)
+    return block[(*(None if axis is None else slice(None) for axis in axes), *(0 for _ in gone))]
 
 
 def _read_astype(read: Read, dtype: np.dtype, key: Key) -> np.ndarray:
@@ -109,7 +107,7 @@ def _read_astype(read: Read, dtype: np.dtype, key: Key) -> np.ndarray:
 
 def _read_joined(reads: tuple[Read, ...], ends: tuple[int, ...], key: Key) -> np.ndarray:
     rows, rest = key[0], key[1:]
-    wanted = range(rows, rows + 1) if isinstance(rows, int) else range(rows.start, rows.stop, rows.step or 1)
+    wanted = range(rows.start, rows.stop, rows.step)
     found = []
     first = 0
     for read, end in zip(reads, ends, strict=True):
@@ -117,5 +115,4 @@ def _read_joined(reads: tuple[Read, ...], ends: tuple[int, ...], key: Key) -> np
         if mine:
             found.append(read((slice(mine[0], mine[-1] + 1, wanted.step), *rest)))
         first = end
-    block = np.concatenate(found)
-    return block[0] if isinstance(rows, int) else block
+    return np.concatenate(found)

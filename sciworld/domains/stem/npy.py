@@ -80,14 +80,12 @@ def _read_compressed(
 ) -> np.ndarray:
     """A block of a compressed member: all before it must be decompressed too, but is not kept."""
     rows = key[0] if key and order == "C" else slice(0, shape[0] if shape else 1)
-    first, last = (rows, rows + 1) if isinstance(rows, int) else (rows.start, rows.stop)
     inner = shape[1:]
     row = math.prod(inner) * dtype.itemsize
     with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-        file.seek(start + first * row)
-        content = file.read((last - first) * row)
-    block = np.frombuffer(content, dtype).reshape((last - first, *inner), order=order)
+        file.seek(start + rows.start * row)
+        content = file.read((rows.stop - rows.start) * row)
+    block = np.frombuffer(content, dtype).reshape((rows.stop - rows.start, *inner), order=order)
     if order == "C":
-        step = 0 if isinstance(rows, int) else slice(None, None, rows.step)
-        key = (step, *key[1:])
+        key = (slice(None, None, rows.step), *key[1:])
     return block[key].astype(dtype.newbyteorder("="))

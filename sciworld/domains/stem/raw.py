@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -16,17 +15,8 @@ from sciworld import recording
 from sciworld.config import require
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.stem.blocks import Blocks, joined
-from sciworld.errors import FormatError, SettingsError
-
-# Angstrom in one of these. ImageJ writes the micro sign as an escape.
-LENGTHS = {
-    "A": 1.0, "Å": 1.0, "\u212b": 1.0, "angstrom": 1.0, "Angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4,
-    "μm": 1e4, "\\u00B5m": 1e4, "micron": 1e4, "microns": 1e4, "mm": 1e7, "cm": 1e8, "m": 1e10,
-}  # fmt: skip
-# Seconds in one of these.
-TIMES = {
-    "s": 1.0, "sec": 1.0, "ms": 1e-3, "µs": 1e-6, "μs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0,
-}  # fmt: skip
+from sciworld.errors import FormatError
+from sciworld.units import LENGTHS
 
 
 @dataclass(frozen=True)
@@ -94,16 +84,6 @@ def length(value: object, units: object) -> float | None:
         return None
     scale = LENGTHS.get(str(units).strip())
     return None if scale is None else float(value) * scale
-
-
-def parse_length(text: str) -> float:
-    """Angstrom in a text such as "0.08", "0.08:A" or "8:pm". Raises SettingsError."""
-    value, _, units = text.partition(":")
-    with contextlib.suppress(ValueError):
-        found = length(float(value), units or "A")
-        if found is not None:
-            return found
-    raise SettingsError(f"length '{text}': write a number and its units, such as 0.08:A, 8:pm or 0.008:nm")
 
 
 def choose(name: str, units: str, candidates: Sequence[tuple[str, float | None]], notes: list[str]) -> float | None:
@@ -197,9 +177,10 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
     units = raw.units or "1"
     names = [raw.channel] if frames.shape[-1] == 1 else [f"{raw.channel}_{k}" for k in range(frames.shape[-1])]
     facts = dict(sorted(raw.facts.items()))
-    ds = recording.make(
+    return recording.make(
         frames.lazy(),
         time,
+        counted=not known,
         channels=ColumnTable(tuple(Column(name, units, role="measured") for name in names)),
         session=options.session or path.stem or "session",
         source=path.name,
@@ -215,9 +196,6 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
         else None,
         **_labels(raw, n, view),  # type: ignore[arg-type]
     )
-    if not known:
-        ds["time"].attrs["comment"] = "not stated by the file: frames are counted"
-    return ds
 
 
 def _time(raw: Raw, n: int, path: Path, options: ReadOptions, notes: list[str]) -> tuple[np.ndarray, bool]:

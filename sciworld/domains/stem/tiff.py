@@ -16,9 +16,10 @@ import tifffile
 
 from sciworld.domains.base import reading
 from sciworld.domains.stem.blocks import Blocks, mapped
-from sciworld.domains.stem.raw import TIMES, Raw, ReadOptions, length
+from sciworld.domains.stem.raw import Raw, ReadOptions, length
 from sciworld.errors import FormatError
 from sciworld.lazy import Key
+from sciworld.units import TIMES
 
 
 def load_tiff(path: Path, options: ReadOptions) -> Raw:

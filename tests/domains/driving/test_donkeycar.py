@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sciworld import recording
+from sciworld.controls import colours
 from sciworld.domains.driving import archive
 from sciworld.domains.driving.donkeycar import is_donkeycar
 from sciworld.errors import FormatError, SciworldError
@@ -135,10 +136,10 @@ def test_time_stamps_that_cannot_be_believed_are_counted(tmp_path, stamps, doubt
     index = np.delete(np.arange(T), 2)
     np.testing.assert_allclose(ds["time"], index / 20)
     assert doubt in ds.attrs["history"] and "20 Hz is assumed" in ds.attrs["history"]
-    assert "counted" in ds["time"].attrs["comment"]
+    assert recording.is_counted(ds) and recording.channel_table(ds) == colours(3)
     ds = open_recording(folder, options={"frame_seconds": 0.1})
     np.testing.assert_allclose(ds["time"], index * 0.1)
-    assert "as the user states" in ds.attrs["history"] and "comment" not in ds["time"].attrs
+    assert "as the user states" in ds.attrs["history"] and not recording.is_counted(ds)
 
 
 def test_sessions_are_recordings_of_their_own(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciworld import recording
+from sciworld.controls import colours
 from sciworld.domains.driving.lerobot_cameras import _nearest
 from sciworld.domains.driving.lerobot_features import numbers
 from sciworld.domains.driving.readers import kind_of
@@ -214,7 +215,7 @@ def test_every_row_gets_its_frame_and_its_numbers(tmp_path, writer, images):
         values, n = rows_of(episode, False)[1], LENGTHS[episode]
         for camera, name in enumerate(("frames", "frames_left_side")):
             wanted = [shown(episode, row, camera) for row in range(n)]
-            assert ds[name].shape == (n, Y, X, 3)
+            assert ds[name].shape == (n, Y, X, 3) and recording.table(ds, name) == colours(3)
             np.testing.assert_array_equal(number_of(ds[name].values), wanted)
             np.testing.assert_array_equal(number_of(ds[name][3:1:-1].values), wanted[3:1:-1])
         np.testing.assert_array_equal(ds["time"].values, values["timestamp"].astype(float))

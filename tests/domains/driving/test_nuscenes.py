@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciworld import recording
+from sciworld.controls import colours
 from sciworld.domains.driving.nuscenes import motion
 from sciworld.domains.driving.readers import kind_of
 from sciworld.errors import FormatError, SciworldError, SettingsError
@@ -129,6 +130,7 @@ def test_frames_times_and_motion(mini):
     assert [ds.attrs["session"] for ds in opened] == ["n015"] * len(NAMES)  # scenes of one drive stay in one split
     assert [ds.attrs["source"].split()[0] for ds in opened] == [f"v1.0-mini/{name}" for name in NAMES]
     for scene, ds in enumerate(opened):
+        assert recording.channel_table(ds) == colours(3)
         bar = (ds["frames"].values.mean(axis=(1, 3)) > 127).sum(axis=1)
         np.testing.assert_array_equal(bar, 3 * np.arange(FRAMES))  # samples/ and sweeps/ in one order
         np.testing.assert_array_equal(ds["frames"][::-3].values, ds["frames"].values[::-3])
@@ -283,6 +285,23 @@ def test_damaged_pictures_are_named(mini):
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(FormatError, match=file.name):
         open_recordings(mini)[0]["frames"].values  # noqa: B018
+
+
+def test_a_picture_of_another_shape_is_named(mini):
+    files = sorted((mini / "sweeps/CAM_FRONT").iterdir())
+    picture = av.VideoFrame.from_ndarray(np.zeros((Y, X + 2, 3), np.uint8), format="rgb24")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width, encoder.pix_fmt, encoder.time_base = Y, X + 2, "rgb24", Fraction(1)
+    files[3].write_bytes(b"".join(map(bytes, [*encoder.encode(picture), *encoder.encode(None)])))
+    with pytest.raises(FormatError, match=rf"{files[3].name}: \({Y}, {X + 2}, 3\) uint8 where"):
+        open_recordings(mini)[0]["frames"].load()
+
+
+def test_a_scene_whose_name_leads_elsewhere_is_refused(mini):
+    (mini / "can_bus").mkdir()
+    changed(mini, "scene", 0, name="../../x")
+    with pytest.raises(FormatError, match=r"scene\.json: names the file '../../x_steer.* outside"):
+        open_recordings(mini)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import tifffile
 import zarr
 
 from sciworld import recording
-from sciworld.domains.stem.raw import LENGTHS
 from sciworld.domains.stem.readers import READERS, read
 from sciworld.errors import FormatError, MissingDependencyError, SettingsError
 
@@ -152,7 +151,7 @@ def test_nothing_is_guessed_where_a_file_states_nothing(tmp_path):
     write_npy(tmp_path / "a.npy", counts())
     ds = read(tmp_path / "a.npy")
     assert ds["view"].attrs["units"] == "pixel" and np.array_equal(ds["view"][0], [1, 0, 0, 0, 1, 0])
-    assert "counted" in ds["time"].attrs["comment"] and "time_bounds" not in ds
+    assert recording.is_counted(ds) and "time_bounds" not in ds
     assert "states no pixel size" in ds.attrs["history"] and "states no times" in ds.attrs["history"]
 
 
@@ -492,11 +491,6 @@ def test_an_emd_file_through_rosettasciio(tmp_path):
     )
     ds = read(tmp_path / "a.emd")
     assert np.array_equal(ds["frames"][..., 0], counts()) and np.allclose(ds["view"][0, [0, 4]], [0.3, 0.2])
-
-
-def test_units_of_length_agree():
-    assert {LENGTHS[name] for name in ("A", "Å", "\u212b")} == {1.0}
-    assert LENGTHS["nm"] == 1000 * LENGTHS["pm"] and LENGTHS["m"] == 1e10
 
 
 def test_the_real_movie(mirror):

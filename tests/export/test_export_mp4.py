@@ -8,8 +8,8 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import SettingsError
-from sciworld.ingest.export import ExportSettings, export
-from sciworld.ingest.export_mp4 import _bytes
+from sciworld.export.export import ExportSettings, export
+from sciworld.export.mp4 import _bytes
 
 T, Y, X = 11, 25, 37
 

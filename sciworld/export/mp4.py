@@ -13,7 +13,8 @@ import xarray as xr
 from av.codec import Codec
 
 from sciworld.errors import SettingsError, StoreError
-from sciworld.ingest.export import ExportSettings, Tell, blocks, camera_of, file_names
+from sciworld.export.export import ExportSettings, Tell, camera_of, file_names
+from sciworld.lazy import blocks
 
 SLOWEST, FASTEST, SHOWN = 1.0, 60.0, 25.0  # frames a second that eyes follow, and those that they get otherwise
 SAMPLED_FRAMES, SAMPLED_PIXELS = 32, 1 << 16  # from which brightness is found; of each frame
@@ -96,11 +97,9 @@ def _brightness(frames: xr.Variable, settings: ExportSettings) -> tuple[float, f
     seen = seen[np.isfinite(seen)]
     if not seen.size:
         return 0.0, 1.0, ["no pixel is finite, all are black"]
-    low, high = (float(value) for value in np.percentile(seen, [settings.low, settings.high]))
-    note = (
-        f"brightness scaled: {low:g} is black, {high:g} is white (percentiles {settings.low:g} and {settings.high:g})"
-    )
-    return low, high, [note]
+    low, high = (float(value) for value in np.percentile(seen, [settings.black, settings.white]))
+    taken = f"(percentiles {settings.black:g} and {settings.white:g})"
+    return low, high, [f"brightness scaled: {low:g} is black, {high:g} is white {taken}"]
 
 
 def _bytes(block: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -17,21 +17,20 @@ from zarr.storage import MemoryStore
 
 from sciworld import recording
 from sciworld.errors import RecordingError
-from sciworld.ingest.export import ExportSettings, Tell, block_rows, blocks, camera_of, file_names, still_view, view_of
+from sciworld.export.export import ExportSettings, Tell, camera_of, file_names, still_view, view_of
+from sciworld.lazy import block_rows, blocks
 from sciworld.parts import is_name
+from sciworld.units import canonical
 
 VERSION = "0.5"
 CHUNK_FRAMES, TILE, CHUNK_BYTES = 16, 512, 4 << 20
-# Units as scientists write them, by the specification's names.
-LENGTHS = {
+# The specification's names of units.
+NAMES = {
     "fm": "femtometer",
     "pm": "picometer",
     "A": "angstrom",
-    "Å": "angstrom",
     "nm": "nanometer",
     "um": "micrometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
     "mm": "millimeter",
     "cm": "centimeter",
     "dm": "decimeter",
@@ -129,7 +128,7 @@ def _geometry(ds: xr.Dataset, settings: ExportSettings, deep: bool) -> tuple[lis
         time["unit"] = "second"
     view = view_of(ds, settings)
     units, still = view.attrs["units"], still_view(view)
-    space = LENGTHS.get(units) if still is not None else None
+    space = NAMES.get(canonical(units)) if still is not None else None
     if still is None:
         notes.append("the view turns, shears or moves: the image is in pixels, sciworld/view has its place")
     elif space is None and units not in ("pixel", "1"):

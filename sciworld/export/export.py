@@ -6,14 +6,10 @@ import contextlib
 import importlib
 import os
 import re
-import shutil
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,18 +17,16 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import require
 from sciworld.errors import SciworldError, SettingsError, StoreError
-from sciworld.lazy import Key, lazy
-from sciworld.parts import RESERVED, SIZES
+from sciworld.files import staged
 from sciworld.store import Store
 
 # Each is called as write(recordings, path, settings, tell) -> notes.
 FORMATS = {
-    "well": "sciworld.ingest.export_well:write_well",
-    "ome-zarr": "sciworld.ingest.export_ome:write_ome",
-    "mp4": "sciworld.ingest.export_mp4:write_mp4",
-    "lerobot": "sciworld.ingest.export:write_lerobot",
+    "well": "sciworld.export.well:write_well",
+    "ome-zarr": "sciworld.export.ome:write_ome",
+    "mp4": "sciworld.export.mp4:write_mp4",
+    "lerobot": "sciworld.export.lerobot:write_lerobot",
 }
-BLOCK_BYTES = 16 << 20  # of frames in memory at once
 NAME_BYTES = 100  # of a file's name, before its suffix
 Tell = Callable[[int], None]
 
@@ -46,26 +40,31 @@ class ExportSettings:
     camera : the frames that are exported, where a format holds those of one camera: "frames" or "frames_<camera>".
     channel : mp4: the channel that is shown in grey; None for colours where there are 8-bit colours, else the first.
     rate : mp4: frames a second; None for that of the recording, if eyes can follow it.
-    low, high : mp4: percentiles of the pixels that become black and white.
-    task, scale, lossless : lerobot: see `export_lerobot.write_lerobot`.
+    black, white : mp4: percentiles of the pixels that become so.
+    task : lerobot: what all episodes are of, where no covariate `task` says.
+    scale : lerobot: the values that become 0 and 255, for frames that are not 8 bits of three colours; what lies
+        outside is clipped and counted.
+    lossless : lerobot: pictures (PNG) in place of video, of 8 or 16 bits, grey or coloured.
+    codec : lerobot: of videos, a name in `lerobot_files.CODECS`.
     """
 
     camera: str = "frames"
     channel: int | None = None
     rate: float | None = None
-    low: float = 1.0
-    high: float = 99.0
+    black: float = 1.0
+    white: float = 99.0
     task: str = ""
     scale: tuple[float, float] | None = None
     lossless: bool = False
+    codec: str = "h264"
 
     def __post_init__(self) -> None:
         known = self.camera == "frames" or self.camera.startswith("frames_")
         require(known, f"camera is {self.camera!r}; use 'frames' or 'frames_<camera>'")
         require(self.channel is None or self.channel >= 0, f"channel is {self.channel}; use 0 or more")
         require(self.rate is None or 0 < self.rate < 1e5, f"rate is {self.rate}; use frames a second, 0 to 1e5")
-        good = 0 <= self.low < self.high <= 100
-        require(good, f"low and high are {self.low} and {self.high}; use percentiles, 0 to 100, low below high")
+        good = 0 <= self.black < self.white <= 100
+        require(good, f"black and white are {self.black} and {self.white}; use percentiles, 0 to 100, black below")
 
 
 @dataclass(frozen=True)
@@ -106,49 +105,33 @@ def export(
 
     module, name = FORMATS[format].split(":")
     write = getattr(importlib.import_module(module), name)
-    with staged(out) as stage:
+    with _whole(out) as stage:
         notes = write(found, stage, settings or ExportSettings(), tell)
     return Exported(out, tuple(dict.fromkeys(notes)))
 
 
-def write_lerobot(recordings: Sequence[xr.Dataset], out: Path, settings: ExportSettings, tell: Tell) -> list[str]:
-    """A LeRobot data set; see `export_lerobot.write_lerobot`."""
-    from sciworld.ingest import export_lerobot
-
-    def told() -> Iterator[xr.Dataset]:
-        for ds in recordings:
-            yield ds
-            tell(ds.sizes["time"])
-
-    notes: list[str] = export_lerobot.write_lerobot(
-        told(), out, task=settings.task, scale=settings.scale, lossless=settings.lossless
-    )
-    return notes
-
-
 @contextlib.contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """A path beside `out`, of its name, at which to make a file or folder; it is moved to `out` at the end.
+def _whole(out: Path) -> Iterator[Path]:
+    """A path at which to make what then appears at `out`.
 
-    Nothing is left of it if anything fails. Raises SettingsError if `out` exists, StoreError if it cannot be written.
+    Raises SettingsError if `out` exists, or comes to be meanwhile; StoreError if it cannot be written.
     """
     if not out.name or os.path.lexists(out):
         raise SettingsError(f"{out}: exists; choose a new path, nothing is overwritten")
-    folder: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".export.", dir=out.parent))
-        yield folder / out.name
-        _move(folder / out.name, out)
+        with staged(out) as stage:
+            yield stage
     except SciworldError:
         raise
     except OSError as error:
+        if os.path.lexists(out):
+            raise SettingsError(
+                f"{out}: came to be while the export ran; choose a new path, nothing is overwritten"
+            ) from error
         raise StoreError(
             f"{out}: cannot be written ({error}); free some space, mend the permissions or choose another path"
         ) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def camera_of(ds: xr.Dataset, settings: ExportSettings) -> xr.Variable:
@@ -172,18 +155,17 @@ def still_view(view: xr.Variable) -> tuple[float, float, float, float] | None:
     return float(rows[0, 0]), float(rows[0, 2]), float(rows[0, 4]), float(rows[0, 5])
 
 
-def block_rows(frames: xr.Variable) -> int:
-    """How many frames `blocks` gives at a time."""
-    a_frame = max(1, int(np.prod(frames.shape[1:], dtype=np.int64)) * frames.dtype.itemsize)
-    rows = max(1, BLOCK_BYTES // a_frame)
-    return rows // 16 * 16 or rows
-
-
-def blocks(frames: xr.Variable) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames : (time, ...) in blocks of BLOCK_BYTES, whole 16s of frames if they fit; each with its first number."""
-    step = block_rows(frames)
-    for start in range(0, frames.shape[0], step):
-        yield start, frames[start : start + step].values
+def controls_to_end(ds: xr.Dataset) -> np.ndarray:
+    """Controls : (time, control) with what is logged to act after the last frame; NaN where that is unknown."""
+    values = np.array(ds["controls"].values)
+    if "log_time" in ds.variables:
+        logged = recording.table(ds, "log_column").names
+        at_end = ds["log_time"].values == ds["time"].values[-1]
+        for k, name in enumerate(recording.control_table(ds).names):
+            mine = at_end & (ds["log_column"].values == (logged.index(name) if name in logged else -1))
+            if np.isnan(values[-1, k]) and mine.any():
+                values[-1, k] = ds["log_value"].values[mine][-1]
+    return values
 
 
 def file_names(recordings: Sequence[xr.Dataset], suffix: str) -> list[str]:
@@ -203,24 +185,6 @@ def file_names(recordings: Sequence[xr.Dataset], suffix: str) -> list[str]:
     return names
 
 
-def _move(made: Path, out: Path) -> None:
-    """Move what was made to `out`, unless something came to be there meanwhile."""
-    if made.is_file():
-        try:
-            os.link(made, out)  # unlike a rename, this never replaces a file
-            return
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without hard links
-            if not os.path.lexists(out):
-                os.rename(made, out)
-                return
-    elif not os.path.lexists(out):
-        os.rename(made, out)
-        return
-    raise SettingsError(f"{out}: came to be while the export ran; choose a new path, nothing is overwritten")
-
-
 def _chosen(
     source: Store | str | Path | xr.Dataset | Iterable[xr.Dataset], recordings: Sequence[int] | None
 ) -> list[xr.Dataset]:
@@ -235,37 +199,5 @@ def _chosen(
             raise SettingsError(f"no recording {index}; there are {count}, counted from 0")
     if not len(wanted):
         raise SettingsError("export: no recordings; give at least one")
-    found = [_stored(held, index) if isinstance(held, Store) else held[index] for index in wanted]
+    found = [held.lazily(index) if isinstance(held, Store) else held[index] for index in wanted]
     return [recording.check(ds, f"recording {index}") for index, ds in zip(wanted, found, strict=True)]
-
-
-def _stored(store: Store, index: int) -> xr.Dataset:
-    """A recording of a store whose frames stay in it until they are used."""
-    part, local = store.locate(index)
-    variables: dict[str, Any] = {}
-    for name in part.names:
-        if name in RESERVED:
-            continue
-        array = part.array(name)
-        dims, values = array.dims, None
-        if dims[0] in SIZES:
-            start, stop = part.offsets(dims[0])[local : local + 2].tolist()
-            if name == "frames" or name.startswith("frames_"):
-                shape = (stop - start, *array.shape[1:])
-                values = lazy(array.folder, shape, array.dtype, partial(_rows, array, start))
-            else:
-                values = array[start:stop]
-        else:
-            values, dims = array[local : local + 1][0], dims[1:]
-        variables[name] = xr.Variable(dims, values, dict(array.attributes))
-    return xr.Dataset(variables, attrs=dict(part.attributes[local]))
-
-
-def _rows(array: Any, start: int, key: Key) -> np.ndarray:
-    """A block of an array of a part; rows count from `start`."""
-    rows = key[0]
-    if isinstance(rows, int):
-        block: np.ndarray = array[start + rows : start + rows + 1][0]
-        return block[key[1:]]
-    first, last = (rows.start, rows.stop) if (rows.step or 1) > 0 else (rows.stop + 1, rows.start + 1)
-    return array[start + first : start + last][(slice(None, None, rows.step), *key[1:])]

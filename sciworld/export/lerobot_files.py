@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sciworld.domains.driving.lerobot_features import INDEX
+
 CHUNK = 1000  # files in a folder; this and the sizes are LeRobot's own
 ROWS_MB, VIDEO_MB = 100, 500
 ROWS_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-# The features by which rows are found.
-INDEX = {"timestamp": "float32", **dict.fromkeys(("frame_index", "episode_index", "index", "task_index"), "int64")}
+INDEX_DTYPES = {key: "float32" if key == "timestamp" else "int64" for key in INDEX}
 # The encoder in FFmpeg and its options. A key frame every second frame, as LeRobot has it, makes single frames cheap.
 CODECS = {
     "h264": ("libx264", {"crf": "18", "g": "2"}),
@@ -125,7 +126,7 @@ def row_table(
         one = array.shape[1] == 1
         columns[key] = pa.array(array[:, 0] if one else list(array), pa.float64() if one else pa.list_(pa.float64()))
     for key, array in index.items():
-        columns[key] = pa.array(array.astype(INDEX[key]))
+        columns[key] = pa.array(array.astype(INDEX_DTYPES[key]))
     return pa.table(columns)
 
 

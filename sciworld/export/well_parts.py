@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.errors import RecordingError
-from sciworld.ingest.export import ExportSettings, camera_of, still_view, view_of
+from sciworld.export.export import ExportSettings, camera_of, still_view, view_of
 
 NAMES = h5py.string_dtype()
 

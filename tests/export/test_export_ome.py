@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError, SettingsError
-from sciworld.ingest import export as exports
-from sciworld.ingest.export import ExportSettings, export
+from sciworld.export.export import ExportSettings, export
 
 T, Y, X = 37, 5, 7
 # The units of the specification 0.5 for axes of space.
@@ -117,9 +116,9 @@ def test_an_image_holds_every_bit(tmp_path, dtype, z):
 def test_any_block_and_chunk_gives_the_same(tmp_path_factory, rows, chunk, tile):
     ds = scan(seed=rows, channels=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exports, "BLOCK_BYTES", rows * ds["frames"][0].nbytes)
-        patch.setattr("sciworld.ingest.export_ome.CHUNK_BYTES", chunk)
-        patch.setattr("sciworld.ingest.export_ome.TILE", tile)
+        patch.setattr("sciworld.lazy.BLOCK_BYTES", rows * ds["frames"][0].nbytes)
+        patch.setattr("sciworld.export.ome.CHUNK_BYTES", chunk)
+        patch.setattr("sciworld.export.ome.TILE", tile)
         made = export(ds, tmp_path_factory.mktemp("o") / "a.zarr", "ome-zarr")
     same(zarr.open_group(made.path, mode="r"), ds)
 
@@ -132,6 +131,7 @@ def test_what_axes_cannot_say_is_said_and_kept(tmp_path):
         ("odd", scan(units="furlong"), ("second", None), "no name for the unit 'furlong'"),
         ("pixels", scan(units=""), ("second", None), ""),
         ("angstrom", scan(units="A"), ("second", "angstrom"), ""),
+        ("micro", scan(units="µm"), ("second", "micrometer"), ""),
     ):
         made = export(ds, tmp_path / name, "ome-zarr")
         group = zarr.open_group(made.path, mode="r")

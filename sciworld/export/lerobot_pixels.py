@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from sciworld.errors import SettingsError
+from sciworld.measures.moments import Moments
 
 PNG = {("uint8", 1): "gray", ("uint8", 3): "rgb24", ("uint16", 1): "gray16be", ("uint16", 3): "rgb48be"}
 
@@ -88,58 +89,13 @@ def png(pixels: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Statistics of some columns, that add up.
+def stated(moments: Moments, rows: int, pixels: bool, unit: float) -> dict[str, list[Any]]:
+    """Statistics as LeRobot has them, of so many rows: of pixels each channel is (1, 1), in units of `unit`.
 
-    Parameters
-    ----------
-    rows : how many rows of the data set they are of.
-    count : (column,) of the values that are known.
-    mean, squares : (column,) mean, and sum of squared differences from it.
-    low, high : (column,) least and greatest; inf and -inf without values.
+    NaN where nothing is known.
     """
-
-    rows: int
-    count: np.ndarray
-    mean: np.ndarray
-    squares: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray, rows: int) -> Moments:
-        """Those of values : (n, column), where NaN is unknown."""
-        values = np.asarray(values, dtype=np.float64)
-        known = ~np.isnan(values)
-        count = known.sum(axis=0)
-        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        squares = np.where(known, values - mean, 0.0)
-        low, high = (np.where(known, values, fill) for fill in (np.inf, -np.inf))
-        return cls(rows, count, mean, (squares**2).sum(axis=0), low.min(axis=0), high.max(axis=0))
-
-    def __add__(self, other: Moments) -> Moments:
-        """Those of both (Chan, Golub and LeVeque 1979, equation 2.1)."""
-        count = self.count + other.count
-        share = other.count / np.maximum(count, 1)
-        apart = other.mean - self.mean
-        return Moments(
-            self.rows + other.rows,
-            count,
-            self.mean + apart * share,
-            self.squares + other.squares + apart**2 * self.count * share,
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-        )
-
-    def stated(self, pixels: bool, unit: float) -> dict[str, list[Any]]:
-        """As LeRobot has them: of pixels each channel is (1, 1), in units of `unit`; NaN where nothing is known."""
-        known = self.count > 0
-        found = {
-            "min": np.where(known, self.low, np.nan) / unit,
-            "max": np.where(known, self.high, np.nan) / unit,
-            "mean": np.where(known, self.mean, np.nan) / unit,
-            "std": np.where(known, np.sqrt(self.squares / np.maximum(self.count, 1)), np.nan) / unit,
-        }
-        shaped = {name: (v.reshape(-1, 1, 1) if pixels else v).tolist() for name, v in found.items()}
-        return {**shaped, "count": [self.rows]}
+    known = moments.count > 0
+    found = {"min": moments.low, "max": moments.high, "mean": moments.mean, "std": moments.deviation()}
+    numbers = {name: np.where(known, values, np.nan) / unit for name, values in found.items()}
+    shaped = {name: (v.reshape(-1, 1, 1) if pixels else v).tolist() for name, v in numbers.items()}
+    return {**shaped, "count": [rows]}

@@ -23,8 +23,9 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
-from sciworld.ingest.export import ExportSettings, Tell, blocks, camera_of
-from sciworld.ingest.export_well_parts import Grid, boundaries, constants, grid_of, write_boundaries, write_constants
+from sciworld.export.export import ExportSettings, Tell, camera_of, controls_to_end
+from sciworld.export.well_parts import Grid, boundaries, constants, grid_of, write_boundaries, write_constants
+from sciworld.lazy import blocks
 
 NAMES = h5py.string_dtype()
 # Integers that a float holds without loss: the layout knows floats alone.
@@ -208,9 +209,9 @@ def _write_scalars(file: h5py.File, recordings: Sequence[xr.Dataset]) -> list[st
     if len(set(keys)) < len(keys):
         raise RecordingError(f"controls and covariates {', '.join(keys)}: two of them have one name; rename one")
     group.attrs["field_names"] = np.array(keys, dtype=NAMES)
-    series = [_series(ds) for ds in recordings] if len(controls) else []
+    series = [controls_to_end(ds) for ds in recordings] if len(controls) else []
     for k in range(len(controls)):
-        node = group.create_dataset(keys[k], data=np.stack([values[:, k] for values, _ in series]))
+        node = group.create_dataset(keys[k], data=np.stack([values[:, k] for values in series]))
         node.attrs.update(sample_varying=True, time_varying=True)
     parameters = []
     for k, key in enumerate(keys[len(controls) :]):
@@ -224,24 +225,11 @@ def _write_scalars(file: h5py.File, recordings: Sequence[xr.Dataset]) -> list[st
     file.attrs["simulation_parameters"] = np.array(parameters, dtype=NAMES)
     renamed = [(key, name) for key, name in zip(keys, (*controls.names, *covariates.names), strict=True) if key != name]
     notes = [f"'{name}' is called '{key}'" for key, name in renamed]
-    if any(unknown for _, unknown in series):
+    if any(np.isnan(values[-1]).any() for values in series):
         notes.append("controls after the last frame are unknown: NaN")
     if keys:
         notes.append("units, bounds, rate limits, levels and positions of columns are in sciworld/columns alone")
     return notes
-
-
-def _series(ds: xr.Dataset) -> tuple[np.ndarray, bool]:
-    """Controls : (time, control) with what is logged to act after the last frame; whether some of that is unknown."""
-    values = np.array(ds["controls"].values)
-    if "log_time" in ds.variables:
-        logged, names = recording.table(ds, "log_column").names, recording.control_table(ds).names
-        at_end = ds["log_time"].values == ds["time"].values[-1]
-        for k, name in enumerate(names):
-            mine = at_end & (ds["log_column"].values == (logged.index(name) if name in logged else -1))
-            if np.isnan(values[-1, k]) and mine.any():
-                values[-1, k] = ds["log_value"].values[mine][-1]
-    return values, bool(np.isnan(values[-1]).any())
 
 
 def _write_sources(file: h5py.File, recordings: Sequence[xr.Dataset], settings: ExportSettings) -> None:

@@ -13,7 +13,7 @@ from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid.well import read_well
 from sciworld.errors import RecordingError
-from sciworld.ingest.export import ExportSettings, export
+from sciworld.export.export import ExportSettings, export
 from sciworld.ingest.open import open_recordings
 from sciworld.store import Store
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import FormatError, RecordingError, SettingsError, StoreError
-from sciworld.ingest import export_lerobot, lerobot_files
-from sciworld.ingest.export_lerobot import write_lerobot
-from sciworld.ingest.lerobot_pixels import Moments
+from sciworld.export import lerobot, lerobot_files
+from sciworld.export.export import ExportSettings, export
+from sciworld.export.lerobot_pixels import stated
 from sciworld.ingest.open import open_recordings
+from sciworld.measures.moments import Moments
 from sciworld.store import Store
 
 T, Y, X, BITS = 11, 16, 32, 8
@@ -65,6 +66,10 @@ def make(seed=0, n=T, fps=20.0, frames=None, **more):
         ),
     }
     return recording.make(frames, 100.3 + np.arange(n) / fps, **settings | more)
+
+
+def write_lerobot(recordings, out, **settings):
+    return list(export(recordings, out, "lerobot", ExportSettings(**settings)).notes)
 
 
 def require_same(one, back):
@@ -149,21 +154,24 @@ def test_statistics_add_up(sizes, seed, offset):
     parts = [rng.normal(offset, 1, (n, 3)) for n in sizes]
     for part in parts:
         part[rng.random(part.shape) < 0.3] = np.nan
-    total = Moments.of(parts[0], sizes[0])
-    for part in parts[1:]:
-        total += Moments.of(part, len(part))
-    whole = np.concatenate(parts)
-    for column, mean, std in zip(whole.T, total.stated(False, 1)["mean"], total.stated(False, 1)["std"], strict=True):
+    total = Moments(3)
+    for part in parts:
+        total.merge(Moments.of(part))
+    found = stated(total, sum(sizes), pixels=False, unit=1)
+    assert found.pop("count") == [sum(sizes)]
+    for k, column in enumerate(np.concatenate(parts).T):
         known = column[~np.isnan(column)]
         if known.size:
-            np.testing.assert_allclose([mean, std], [known.mean(), known.std()], rtol=1e-7, atol=1e-7)
+            wanted = {"min": known.min(), "max": known.max(), "mean": known.mean(), "std": known.std()}
+            for name, value in wanted.items():
+                np.testing.assert_allclose(found[name][k], value, rtol=1e-7, atol=1e-7)
         else:
-            assert np.isnan([mean, std]).all()
+            assert np.isnan([values[k] for values in found.values()]).all()
 
 
 def test_several_cameras_and_files(tmp_path, monkeypatch):
     """A full file is followed by the next, whose times start anew."""
-    monkeypatch.setattr(export_lerobot, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("sciworld.lazy.BLOCK_BYTES", 1)
     monkeypatch.setattr(lerobot_files, "VIDEO_MB", 0)
     monkeypatch.setattr(lerobot_files, "ROWS_MB", 0)
     wanted = []
@@ -325,7 +333,7 @@ def test_failures_leave_nothing(tmp_path, monkeypatch):
     with pytest.raises(SettingsError, match="not finite"):
         frames = np.full((T, Y, X, 1), np.nan, "float32")
         write_lerobot([make(frames=frames)], tmp_path / "out", scale=(0, 1))
-    monkeypatch.setattr(export_lerobot, "write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(lerobot, "write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(StoreError, match="disk full"):
         write_lerobot([make()], tmp_path / "out")
     assert not os.listdir(tmp_path)

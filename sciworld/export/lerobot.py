@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,11 +22,14 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import ColumnTable
+from sciworld.domains.driving.lerobot_features import TIME
+from sciworld.domains.driving.lerobot_meta import OWN
 from sciworld.errors import ControlError, RecordingError, SettingsError, StoreError
-from sciworld.ingest.lerobot_files import (
+from sciworld.export.export import ExportSettings, Tell, controls_to_end
+from sciworld.export.lerobot_files import (
     CHUNK,
     CODECS,
-    INDEX,
+    INDEX_DTYPES,
     ROWS_MB,
     ROWS_PATH,
     VIDEO_MB,
@@ -40,68 +40,35 @@ from sciworld.ingest.lerobot_files import (
     write_json,
     write_tasks,
 )
-from sciworld.ingest.lerobot_pixels import Moments, Pixels, png
+from sciworld.export.lerobot_pixels import Pixels, png, stated
+from sciworld.lazy import blocks
+from sciworld.measures.moments import Moments
 
 TASK = "recorded run"  # LeRobot wants each row to be of a task
-BLOCK_BYTES = 8 << 20  # of frames in memory at once
 TOLERANCE = 1e-4  # seconds that LeRobot lets times differ from its fixed rate
-# The feature of each variable, and the names of our own.
+# The feature of each variable.
 FEATURES = {"controls": "action", "states": "observation.state", "rewards": "next.reward", "covariates": "covariates"}
-TIME = "recording.time"
-OWN = "sciworld/"
 
 
-def write_lerobot(
-    recordings: Iterable[xr.Dataset],
-    out: Path,
-    *,
-    task: str = "",
-    scale: tuple[float, float] | None = None,
-    lossless: bool = False,
-    codec: str = "h264",
-) -> list[str]:
-    """Write recordings of one kind as a LeRobot v3.0 data set; what is to be known of it, which its README says too.
+def write_lerobot(recordings: Sequence[xr.Dataset], out: Path, settings: ExportSettings, tell: Tell) -> list[str]:
+    """Write recordings of one kind as the data set in the folder `out`; notes, which its README says too.
 
-    out : a folder that does not exist; it appears whole, at the end. task : what all episodes are of, where no
-    covariate `task` says. scale : the values that become 0 and 255, for frames that are not 8 bits of three colours;
-    what lies outside is clipped and counted. lossless : pictures (PNG) in place of video, of 8 or 16 bits, grey or
-    coloured. codec : a name in CODECS.
-    Raises SettingsError for what a data set cannot hold or `out` that exists, RecordingError for a broken recording,
-    StoreError if it cannot be written. Nothing is left at `out` by any of them.
+    Raises SettingsError for what a data set cannot hold, StoreError if an encoder fails.
     """
-    out = Path(out)
-    if codec not in CODECS:
-        raise SettingsError(f"no codec '{codec}'; there are {', '.join(CODECS)}")
-    pixels = Pixels(scale, lossless)
-    if out.exists() or out.is_symlink():
-        raise SettingsError(f"{out}: exists; choose a new folder")
-    with _staged(out) as stage:
-        with contextlib.closing(_Export(stage, task, pixels, codec)) as export:
-            for number, ds in enumerate(recordings):
-                export.add(recording.check(ds, f"recording {number}"), f"recording {number}")
-        return export.finish()
-
-
-@contextlib.contextmanager
-def _staged(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that is renamed to it at the end; removed if anything fails."""
-    stage: Path | None = None
+    if settings.codec not in CODECS:
+        raise SettingsError(f"no codec '{settings.codec}'; there are {', '.join(CODECS)}")
+    pixels = Pixels(settings.scale, settings.lossless)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        stage.chmod(0o755)
-        yield stage
-        os.rename(stage, out)
-    except (OSError, av.FFmpegError, pa.ArrowException) as error:
-        if isinstance(error, StoreError):
-            raise
+        with contextlib.closing(_Export(out, settings.task, pixels, settings.codec)) as export:
+            for number, ds in enumerate(recordings):
+                export.add(ds, f"recording {number}")
+                tell(ds.sizes["time"])
+        return export.finish()
+    except (av.FFmpegError, pa.ArrowException) as error:
         raise StoreError(
-            f"{out}: cannot be written ({error}); free some space or mend the permissions; if the encoder failed, use "
-            "another codec, or lossless"
+            f"{out.name}: cannot be written ({error}); free some space or mend the permissions; if the encoder failed, "
+            "use another codec, or lossless"
         ) from error
-    finally:
-        if stage is not None:
-            shutil.rmtree(stage, ignore_errors=True)
 
 
 class _Export:
@@ -126,7 +93,7 @@ class _Export:
         self._match(ds, where)
         number, length = len(self._episodes), ds.sizes["time"]
         values = self._values(ds)
-        moments = {key: Moments.of(array, length) for key, array in values.items()}
+        moments = {key: Moments.of(array) for key, array in values.items()}
         pictures: dict[str, list[bytes]] = {}
         places: dict[str, Any] = {}
         for name in recording.cameras(ds):
@@ -146,7 +113,7 @@ class _Export:
             "index": np.arange(self._index, self._index + length),
             "task_index": np.full(length, self._tasks.index(task)),
         }
-        moments |= {key: Moments.of(array[:, None], length) for key, array in index.items()}
+        moments |= {key: Moments.of(array[:, None]) for key, array in index.items()}
         placed = self._rows.write(row_table(values, pictures if self._pixels.lossless else {}, index))
         self._index += length
         self._episodes.append(
@@ -161,10 +128,15 @@ class _Export:
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
                 **{f"{OWN}{name}": ds.attrs[name] for name in recording.TEXTS},
-                **{f"stats/{key}/{name}": v for key, m in moments.items() for name, v in self._stated(key, m).items()},
+                **{
+                    f"stats/{key}/{name}": value
+                    for key, found in moments.items()
+                    for name, value in self._stated(key, found, length).items()
+                },
             }
         )
-        self._totals = {key: self._totals[key] + m if key in self._totals else m for key, m in moments.items()}
+        for key, found in moments.items():
+            self._totals.setdefault(key, Moments(len(found.count))).merge(found)
 
     def close(self) -> None:
         """End all files of rows and videos."""
@@ -183,7 +155,9 @@ class _Export:
         meta = self._root / "meta"
         pq.write_table(pa.Table.from_pylist(self._episodes), meta / "episodes" / "chunk-000" / "file-000.parquet")
         write_tasks(self._root, self._tasks)
-        write_json(meta / "stats.json", {key: self._stated(key, m) for key, m in self._totals.items()})
+        write_json(
+            meta / "stats.json", {key: self._stated(key, found, self._index) for key, found in self._totals.items()}
+        )
         write_json(meta / "info.json", self._info())
         (self._root / "README.md").write_text(self._readme(notes), encoding="utf-8")
         return notes
@@ -218,9 +192,7 @@ class _Export:
         length = ds.sizes["time"]
         found = {TIME: ds["time"].values[:, None]}
         for name in self._tables:
-            values = np.array(ds[name].values)
-            if name == "controls":
-                values = self._with_last(values, ds)
+            values = self._with_last(controls_to_end(ds)) if name == "controls" else np.array(ds[name].values)
             if name == "covariates":
                 values = np.tile(values, (length, 1))
             unknown = int(np.isnan(values).sum())
@@ -235,16 +207,8 @@ class _Export:
             self._note(f"left out: {', '.join(left)}")
         return found
 
-    def _with_last(self, values: np.ndarray, ds: xr.Dataset) -> np.ndarray:
-        """Controls with an action for the last frame too: the one logged then, else the one before it again."""
-        if "log_time" in ds.variables:
-            places = {column.name: place for place, column in enumerate(recording.table(ds, "log_column"))}
-            for number, column in enumerate(self._tables["controls"]):
-                then = (ds["log_time"].values == ds["time"].values[-1]) & (
-                    ds["log_column"].values == places.get(column.name, -1)
-                )
-                if np.isnan(values[-1, number]) and then.any():
-                    values[-1, number] = ds["log_value"].values[then][-1]
+    def _with_last(self, values: np.ndarray) -> np.ndarray:
+        """Controls with an action for the last frame too: where none is known, the one before it again."""
         again = np.isnan(values[-1]) & (~np.isnan(values[-2]) if len(values) > 1 else False)
         if again.any():
             values[-1, again] = values[-2, again]
@@ -261,18 +225,16 @@ class _Export:
     def _write_frames(self, frames: xr.DataArray, key: str, where: str) -> tuple[list[bytes], Moments]:
         """Write the frames of an episode, or return them as pictures; and their statistics."""
         pictures: list[bytes] = []
-        total: Moments | None = None
-        step = max(1, BLOCK_BYTES // max(1, frames[0].nbytes))
-        for start in range(0, len(frames), step):
-            pixels, clipped = self._pixels.convert(frames[start : start + step].values, where)
+        total = Moments(self._written(key)[0][-1])
+        for _, block in blocks(frames.variable):
+            pixels, clipped = self._pixels.convert(block, where)
             self._clipped += clipped
-            found = Moments.of(pixels.reshape(-1, pixels.shape[-1]), len(pixels))
-            total = found if total is None else total + found
+            total.add(pixels)
             if self._pixels.lossless:
                 pictures += [png(picture) for picture in pixels]
             else:
                 self._videos[key].write(pixels)
-        if total is None:
+        if not len(frames):
             raise RecordingError(f"{where}: has no frames; leave it out")
         return pictures, total
 
@@ -289,9 +251,9 @@ class _Export:
     def _note(self, text: str) -> None:
         self._notes[text] = None
 
-    def _stated(self, key: str, moments: Moments) -> dict[str, list[Any]]:
+    def _stated(self, key: str, moments: Moments, rows: int) -> dict[str, list[Any]]:
         unit = 255.0 if key in self._cameras and self._written(key)[1] == np.uint8 else 1.0
-        return moments.stated(key in self._cameras, unit)
+        return stated(moments, rows, key in self._cameras, unit)
 
     def _written(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
         return self._pixels.written(*self._cameras[key])
@@ -336,7 +298,7 @@ class _Export:
                 "columns": json.loads(table.to_json()),
             }
         features[TIME] = {"dtype": "float64", "shape": [1], "names": None}
-        features |= {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in INDEX.items()}
+        features |= {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in INDEX_DTYPES.items()}
         return {
             "codebase_version": "v3.0",
             "robot_type": None,

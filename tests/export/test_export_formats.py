@@ -14,8 +14,7 @@ from sciworld import recording
 from sciworld.cli.export import export as export_command
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import SettingsError, StoreError
-from sciworld.ingest import export as exports
-from sciworld.ingest.export import FORMATS, ExportSettings, export
+from sciworld.export.export import FORMATS, ExportSettings, export
 from sciworld.lazy import lazy
 from sciworld.store import Store
 
@@ -49,10 +48,10 @@ def test_frames_are_read_in_blocks_first_to_last(tmp_path, format, monkeypatch):
         return pixels[key]
 
     ds = run(frames=lazy(Path("toy"), pixels.shape, pixels.dtype, read))
-    monkeypatch.setattr(exports, "BLOCK_BYTES", 16 * pixels[0].nbytes)
+    monkeypatch.setattr("sciworld.lazy.BLOCK_BYTES", 16 * pixels[0].nbytes)
     export(ds, tmp_path / "out", format)
-    rows = [key.stop - key.start for key in asked if isinstance(key, slice)]
-    assert sum(rows) == T and (max(rows) <= 16 or format == "lerobot")  # that has blocks of its own
+    rows = [key.stop - key.start for key in asked]
+    assert sum(rows) == T and max(rows) <= 16
 
 
 def test_frames_of_a_store_are_read_in_blocks(tmp_path, format, monkeypatch):
@@ -71,19 +70,19 @@ def test_frames_of_a_store_are_read_in_blocks(tmp_path, format, monkeypatch):
         return found
 
     monkeypatch.setattr(StoredArray, "__getitem__", watched)
-    monkeypatch.setattr(exports, "BLOCK_BYTES", 16 * Y * X * 3)
+    monkeypatch.setattr("sciworld.lazy.BLOCK_BYTES", 16 * Y * X * 3)
     seen = []
     out = tmp_path / "out"
     export(store, out, format, recordings=[2], progress=lambda *both: seen.append(both))
     assert out.exists() and seen[-1] == (T - 2, T - 2)
-    assert max(asked) <= 16 or format == "lerobot"
+    assert max(asked) <= 16
 
 
 def test_a_recording_of_a_store_is_what_was_appended(tmp_path):
     store = Store.create(tmp_path / "s")
     store.append([run(seed, t=T - seed) for seed in range(3)])
     for index in range(3):
-        ds = exports._stored(store, index)
+        ds = store.lazily(index)
         pixels = store[index]["frames"].values
         for key in ((slice(3, 9),), (slice(9, 3, -2),), (slice(8, None, -3), 2), (5,), (slice(None), slice(1, 4), 3)):
             np.testing.assert_array_equal(ds.variables["frames"][key].values, pixels[key])
@@ -91,7 +90,7 @@ def test_a_recording_of_a_store_is_what_was_appended(tmp_path):
 
 
 def test_nothing_is_left_of_an_export_that_is_stopped(tmp_path, format, monkeypatch):
-    monkeypatch.setattr(exports, "BLOCK_BYTES", 1)
+    monkeypatch.setattr("sciworld.lazy.BLOCK_BYTES", 1)
 
     def stop(done, total):
         raise KeyboardInterrupt
@@ -146,7 +145,7 @@ def test_settings_that_cannot_work(tmp_path):
         ({"camera": "left"}, "camera is 'left'"),
         ({"channel": -1}, "channel is -1"),
         ({"rate": 0.0}, "rate is 0.0"),
-        ({"low": 60.0, "high": 40.0}, "low and high"),
+        ({"black": 60.0, "white": 40.0}, "black and white"),
     ):
         with pytest.raises(SettingsError, match=text):
             ExportSettings(**changes)
@@ -168,3 +167,20 @@ def test_the_command_exports_and_says_what_is_lost(tmp_path, format):
     assert out.exists() and str(out) in got.output.replace("\n", "")
     if format == "mp4":
         assert "- videos are for eyes" in got.output and [path.name for path in out.iterdir()] == ["s1.mp4"]
+
+
+def test_the_command_scales_for_lerobot_and_for_eyes(tmp_path):
+    app = typer.Typer()
+    app.command()(export_command)
+    Store.create(tmp_path / "s").append([run()])
+
+    def called(*arguments):
+        return CliRunner().invoke(app, [str(tmp_path / "s"), *arguments])
+
+    got = called(str(tmp_path / "a"), "--format", "lerobot", "--scale", "-5,10", "--lossless")
+    assert got.exit_code == 0 and "scaled from [-5, 10]" in got.output
+    got = called(str(tmp_path / "b.mp4"), "--format", "mp4", "--channel", "1", "--black", "0", "--white", "50")
+    assert got.exit_code == 0 and "percentiles 0 and 50" in got.output.replace("\n", " ")
+    for text in ("7", "1,2,3", "low,high"):
+        got = called(str(tmp_path / "c"), "--format", "lerobot", "--scale", text)
+        assert isinstance(got.exception, SettingsError) and "two numbers" in str(got.exception)

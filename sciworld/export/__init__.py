@@ -1,0 +1,1 @@
+"""Recordings become files that other programs read."""

@@ -8,10 +8,9 @@ Real sources are read where SCIWORLD_MIRROR names the folder that holds them.
 from __future__ import annotations
 
 import data_damage
+import data_ingest
 import data_loader
 import data_sweep
-
-import data_ingest
 from harness import Benchmark
 
 bench = Benchmark("data", __doc__)

@@ -374,15 +374,16 @@ def test_a_closed_loader_ends_its_threads_and_says_so(store: Store) -> None:
 
 
 def test_a_loader_that_is_dropped_ends_its_threads(store: Store) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     loader = Loader(Windows(store, 1, 1), 2, 0)
     take(loader, 2)
+    own = set(threading.enumerate()) - before
+    assert own
     del loader
     gc.collect()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    for thread in own:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in own)
 
 
 def test_a_loader_left_open_lets_the_interpreter_end(store: Store) -> None:

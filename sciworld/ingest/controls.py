@@ -101,11 +101,13 @@ def attach_controls(
     else:
         aligned = _by_time(mapped, values, stamps, ds, path, notes)
         logs = _log(values, stamps, table)
+    if shift:
+        aligned = _moved(aligned, shift, notes)
     aligned[-1] = np.nan  # nothing follows the last frame
     variables = {"controls": (("time", "control"), aligned, {"columns": table.to_json()}), **logs}
     history = "; ".join([ds.attrs["history"], *notes])
     ds = ds.assign(variables).assign_attrs(history=history)
-    return recording.check(shifted(ds, shift), str(path))
+    return recording.check(ds, str(path))
 
 
 def shifted(ds: xr.Dataset, shift: int) -> xr.Dataset:
@@ -117,14 +119,20 @@ def shifted(ds: xr.Dataset, shift: int) -> xr.Dataset:
         return ds
     if "controls" not in ds.variables:
         raise ControlError(f"{ds.attrs['source']}: has no controls to shift; leave out the shift, or give controls")
-    rows = ds["controls"].values
+    notes = [ds.attrs["history"]]
+    moved = _moved(ds["controls"].values, shift, notes)
+    moved[-1] = np.nan  # nothing follows the last frame
+    return ds.assign(controls=ds["controls"].copy(data=moved)).assign_attrs(history="; ".join(notes))
+
+
+def _moved(rows: np.ndarray, shift: int, notes: list[str]) -> np.ndarray:
+    """The rows, so many frames later; what moved in is unknown."""
     source = np.arange(len(rows)) - shift
     kept = (source >= 0) & (source < len(rows))
     moved = np.full_like(rows, np.nan)
     moved[kept] = rows[source[kept]]
-    moved[-1] = np.nan  # nothing follows the last frame
-    history = f"{ds.attrs['history']}; moved by {shift} frames, as stated by the user"
-    return ds.assign(controls=ds["controls"].copy(data=moved)).assign_attrs(history=history)
+    notes.append(f"moved by {shift} frames, as stated by the user")
+    return moved
 
 
 def _converted(

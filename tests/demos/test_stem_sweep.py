@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from distributed import LocalCluster
 from typer.testing import CliRunner
 
-from sciworld.cli import sweep as command
-from sciworld.cli.terminal import OneLineErrors
+from sciworld.cli import app
 from sciworld.demos import hop_map, steering, stem, stem_sweep
 from sciworld.domains.stem import appearance
 from sciworld.errors import SettingsError
@@ -46,13 +44,6 @@ def test_a_cell_is_the_main_job() -> None:
 
 
 def test_the_command_sweeps_and_goes_on(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-    @app.callback()
-    def options(debug: bool = False) -> None:
-        """So that the command has a name."""
-
-    app.command()(command.sweep)
     out = tmp_path / "o"
     asked = ["--steps", "2", "--episodes", "1", "--budget", "32", "--scheduler", scheduler, "--out", str(out)]
 

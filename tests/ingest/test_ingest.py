@@ -158,7 +158,7 @@ def test_the_controls_that_a_file_brings_can_be_shifted(mirror, tmp_path):
     late = ingest(tub, tmp_path / "late")
     assert "'user/angle' at lag +4 (correlation -0.9" in late.warnings[0]
     done = ingest(tub, tmp_path / "mended", shift=4)
-    assert not any("user/angle" in warning for warning in done.warnings)
+    assert not any("at lag" in warning for warning in done.warnings)
     one, two = (Store.open(tmp_path / name)[0]["controls"].values for name in ("late", "mended"))
     np.testing.assert_array_equal(two[4:-1], one[:-5])
 

@@ -53,5 +53,9 @@ class SearchError(SciworldError, ValueError):
     """A control search is ill-posed."""
 
 
+class ClusterError(SciworldError, RuntimeError):
+    """Worker processes did not start, or none of a cluster's workers answers."""
+
+
 class MissingDependencyError(SciworldError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""

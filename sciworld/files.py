@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 STAGE = ".stage-"  # how the folders begin that `staged` makes; a killed process leaves its own
+SECONDS_TO_LOCK = 60.0  # after which a stage that nobody holds locked was left behind
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -86,15 +88,26 @@ def lock(path: Path, wait: bool = False, shared: bool = False) -> Iterator[bool]
 def staged(out: Path) -> Iterator[Path]:
     """A path beside `out`, of its name, at which to make a file or folder; it is moved to `out` at the end.
 
-    The folder that holds `out` must exist. Nothing is left of what was made if anything fails. Raises FileExistsError
-    if something came to be at `out` meanwhile, which stays; OSError.
+    The folder that holds `out` must exist; what killed processes left in it is removed. Nothing is left of what was
+    made if anything fails. Raises FileExistsError if something came to be at `out` meanwhile, which stays; OSError.
     """
+    _clear(out.parent)
     folder = Path(tempfile.mkdtemp(prefix=STAGE, dir=out.parent))
     try:
-        yield folder / out.name
-        _move(folder / out.name, out)
+        with lock(folder, wait=True, shared=True):
+            yield folder / out.name
+            _move(folder / out.name, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove the stages in a folder that killed processes left: those that nobody holds locked."""
+    for stage in folder.glob(f"{STAGE}*"):
+        with contextlib.suppress(OSError), lock(stage) as alone:
+            # One that is as good as new may be about to be locked.
+            if alone and time.time() - stage.stat().st_mtime > SECONDS_TO_LOCK:
+                shutil.rmtree(stage, ignore_errors=True)
 
 
 def _move(made: Path, out: Path) -> None:

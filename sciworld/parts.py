@@ -228,6 +228,7 @@ def _opened(folder: Path, engine: str, inode: int, changed: int) -> StoredArray:
     return StoredArray(folder, engine)
 
 
+@lru_cache(1 << 16)  # a store looks at all its names whenever it is appended to
 def number(name: str) -> tuple[int, int]:
     """The number and generation in a part's name. Raises ValueError."""
     match = PART.fullmatch(name)

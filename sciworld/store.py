@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class Store:
         if engine not in ENGINES:
             raise SettingsError(f"engine is {engine!r}; use one of {', '.join(ENGINES)}")
         self.path, self._engine = Path(path), engine
-        if not (self.path / "zarr.json").is_file():
+        if not self.exists(path):
             raise StoreError(f"{self.path}: not a store; create one with Store.create, or mend the path")
         if "sciworld_schema" not in read_node(self.path)["attributes"]:
             raise StoreError(f"{self.path}: a Zarr group of something else; create a store at another path")
@@ -64,15 +65,23 @@ class Store:
     def create(cls, path: str | os.PathLike[str], engine: str = "tensorstore") -> Store:
         """Open the store at `path`, made empty if there is none. Raises StoreError if something else is there."""
         path = Path(path)
-        if not (path / "zarr.json").is_file():
-            if path.is_file() or (path.is_dir() and any(path.iterdir())):
-                raise StoreError(f"{path}: holds something that is not a store; choose another path")
+        if not cls.exists(path):
             with _as_store_error(path):
+                if path.is_file() or (path.is_dir() and any(path.iterdir())):
+                    raise StoreError(f"{path}: holds something that is not a store; choose another path")
                 path.mkdir(parents=True, exist_ok=True)
                 with _stage(path) as stage:
                     parts_.write_group(stage, {"sciworld_schema": SCHEMA})
                     os.replace(stage / "zarr.json", path / "zarr.json")
         return cls(path, engine)
+
+    @staticmethod
+    def exists(path: str | os.PathLike[str]) -> bool:
+        """Whether there is a store at `path`. Raises StoreError if nothing can be there."""
+        try:
+            return (Path(path) / "zarr.json").is_file()
+        except OSError as error:
+            raise StoreError(f"{path}: not a path for a store ({error}); choose another one") from error
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -105,11 +114,14 @@ class Store:
         part = self.parts[place]
         return part, int(index - (ends[place] - len(part)))
 
-    def append(self, recordings: Iterable[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True) -> list[str]:
+    def append(
+        self, recordings: Iterable[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True, once: str = ""
+    ) -> list[str]:
         """Check and write recordings; the names of the new parts.
 
         watches : one a recording, each shown its frames as they are read; or none. ahead : whether frames are read
-        while those before are compressed, by another thread.
+        while those before are compressed, by another thread. once : an attribute of which no two recordings of the
+        store have the same value; a part with one that another writer brought meanwhile is a RecordingError.
 
         Recordings of one kind (shapes, dtypes, column tables) make one part, so a mixed list is regrouped. Each part
         is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
@@ -128,10 +140,12 @@ class Store:
             groups.setdefault(parts_.kind(recording), []).append(index)
         names = []
         for group in groups.values():
+            new = [recordings[index] for index in group]
             with _as_store_error(self.path), _stage(self.path) as stage:
                 mine = [watches[index] for index in group] if watches else ()
-                parts_.write_recordings(stage, [recordings[index] for index in group], mine, ahead)
-                names.append(self._commit(stage, self._next_name))
+                parts_.write_recordings(stage, new, mine, ahead)
+                with lock(stage.parent, wait=True):  # from the look at what is there to the move
+                    names.append(self._commit(stage, partial(self._next_name, new, once)))
         self._load()
         return names
 
@@ -244,12 +258,18 @@ class Store:
         return live
 
     def _on_disk(self) -> list[str]:
-        names = [folder.name for folder in self.path.iterdir() if PART.fullmatch(folder.name) and folder.is_dir()]
+        with os.scandir(self.path) as entries:
+            names = [entry.name for entry in entries if PART.fullmatch(entry.name) and entry.is_dir()]
         return sorted(names, key=parts_.number)
 
-    def _next_name(self) -> str:
-        """A name after all that are or were there."""
+    def _next_name(self, new: Sequence[xr.Dataset], once: str) -> str:
+        """A name after all that are or were there. Raises RecordingError if a recording is there; `once`: see append"""
         self._load()
+        if once:
+            held = {attributes.get(once) for part in self.parts for attributes in part.attributes}
+            there = [ds.attrs["source"] for ds in new if ds.attrs[once] in held]
+            if there:
+                raise RecordingError(f"{there[0]}: another process has put it into {self.path} meanwhile")
         known = [*self._on_disk(), *(name for part in self.parts for name in part.replaces)]
         return f"part-{max((parts_.number(name)[0] for name in known), default=-1) + 1:08d}"
 

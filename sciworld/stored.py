@@ -64,7 +64,7 @@ class StoredArray:
                 f"its part {folder.parent.name} away"
             ) from error
         if absent is not None:
-            raise StoreError(f"{absent}: missing; restore it from a copy, or record its part {folder.parent.name} anew")
+            raise self._missing(absent)
         self._engine = engine
         self._handle: Any
         try:
@@ -89,9 +89,8 @@ class StoredArray:
         try:
             return self._read(regions)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            for file, held in self.shards():
-                if any(_overlap(region, held) for region in regions):
-                    self._verify(file, held)
+            for file, held in self._touched(regions).items():
+                self._verify(file, held)
             raise StoreError(f"{self.folder}: cannot be read ({error}); restore it from a copy") from error
 
     @cached_property
@@ -124,7 +123,11 @@ class StoredArray:
 
     def _read(self, regions: Sequence[tuple[slice, ...]]) -> np.ndarray:
         if self._engine != "tensorstore":
-            return np.stack([np.asarray(self._handle[region]) for region in regions])
+            found = np.stack([np.asarray(self._handle[region]) for region in regions])
+            for file in self._touched(regions):  # zarr reads zeros where there is no file
+                if not file.is_file():
+                    raise self._missing(file)
+            return found
         # One read of all, into one array, without Python in between; neighbouring chunks of a shard are one read of
         # its file.
         layers = [self._handle[region].translate_to[0] for region in regions]
@@ -133,7 +136,19 @@ class StoredArray:
         values: np.ndarray = future.result()
         return values
 
+    def _touched(self, regions: Sequence[tuple[slice, ...]]) -> dict[Path, tuple[slice, ...]]:
+        """The shards that hold something of the regions, and what they hold of the array."""
+        return {file: held for file, held in self.shards() if any(_overlap(region, held) for region in regions)}
+
+    def _missing(self, file: Path) -> StoreError:
+        return StoreError(
+            f"{file}: missing; if the store was compacted meanwhile open it anew, else restore the file from a copy, "
+            f"or record its part {self.folder.parent.name} anew"
+        )
+
     def _verify(self, file: Path, region: tuple[slice, ...]) -> None:
+        if not file.is_file():
+            raise self._missing(file)
         try:
             # A handle of its own, whose cache holds nothing: the bytes on disk are what is verified.
             np.asarray(zarr.open_array(self.folder, mode="r")[region])
@@ -166,6 +181,8 @@ def _open_tensorstore(folder: Path) -> Any:
         # Parts never change once they exist.
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
+        # Every chunk was written, also those of zeros: one that is missing is lost.
+        "fill_missing_data_reads": False,
     }
     return tensorstore.open(spec, read=True, context=_CONTEXT).result()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,19 @@ def test_nothing_is_replaced_that_came_to_be(tmp_path: Path, monkeypatch: pytest
         if folder:
             (stage / "part").write_text("mine")
     assert (out / "part").read_text() == "theirs" and names(tmp_path) == ["out"]
+
+
+def test_stages_of_the_killed_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
+    left, new = tmp_path / ".stage-left", tmp_path / ".stage-new"
+    for folder in (left, new):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+    long_ago = time.time() - 2 * files.SECONDS_TO_LOCK
+    os.utime(left, (long_ago, long_ago))
+    with files.staged(tmp_path / "one") as one:
+        one.write_text("1")
+        os.utime(one.parent, (long_ago, long_ago))
+        with files.staged(tmp_path / "two") as two:
+            two.write_text("2")
+            assert one.exists() and new.exists() and not left.exists()
+    assert names(tmp_path) == [".stage-new", "one", "two"]

@@ -22,7 +22,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld import parts, recording, stored, writing
+from sciworld import files, parts, recording, stored, writing
 from sciworld import store as store_module
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError, SettingsError, StoreError
@@ -365,7 +365,9 @@ def test_a_live_writer_keeps_its_stage(store: Store) -> None:
 
 
 def test_writers_that_want_the_same_name_both_get_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a file system without locks."""
     rename = os.rename
+    monkeypatch.setattr(files, "fcntl", None)
 
     def late(source: Path, target: Path) -> None:
         monkeypatch.setattr(store_module.os, "rename", rename)
@@ -477,6 +479,32 @@ def test_a_truncated_or_missing_shard_is_named(store: Store, engine: str) -> Non
     shutil.rmtree(file.parents[4])
     with pytest.raises(StoreError, match=r"frames/zarr\.json: missing"):
         Store.open(store.path, engine)[0]
+
+
+@pytest.mark.parametrize("engine", stored.ENGINES)
+def test_what_goes_under_an_open_store_never_reads_as_zeros(store: Store, engine: str) -> None:
+    opened = Store.open(store.path, engine)
+    array = opened.parts[0].array("frames")
+    file = shard_of(store)
+    file.unlink()
+    with pytest.raises(StoreError, match=f"{file}: missing; if the store was compacted meanwhile open it anew"):
+        array.read([(slice(0, 1),)])
+
+
+def test_recordings_that_are_to_be_there_once_are(tmp_path: Path) -> None:
+    one, other = Store.create(tmp_path / "store"), Store.create(tmp_path / "store")
+    ds = toy.recordings(1)[0]
+    one.append([ds], once="source")
+    with pytest.raises(RecordingError, match="another process has put it"):
+        other.append([ds], once="source")
+    assert len(Store.open(tmp_path / "store")) == 1
+    other.append([ds])
+    assert len(Store.open(tmp_path / "store")) == 2 and not (tmp_path / ".store.staging").exists()
+
+
+def test_a_path_that_can_be_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="choose another"):
+        Store.create(tmp_path / ("n" * 300))
 
 
 def test_other_parts_are_read_beside_a_damaged_one(store: Store) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
-from sciworld.errors import SettingsError
+from sciworld.errors import ClusterError, SettingsError
 
 # Numba's own pool crashes when two threads enter it; the others do not.
 LAYER = {"NUMBA_THREADING_LAYER": "threadsafe"}
@@ -39,7 +39,7 @@ def connected(
     """A client: the one given, one of the scheduler at that address, or one of `workers` processes begun here.
 
     threads : that each process may use inside a task; it runs one at a time. deaths : of workers under a task after
-    which it is tried no more. Raises SettingsError if no scheduler answers.
+    which it is tried no more. Raises SettingsError if no scheduler answers, ClusterError if processes do not start.
     """
     if client is None:
         with _local(workers, threads, resources, deaths) as local:
@@ -72,25 +72,34 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None, de
     }
     before = dict(os.environ)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="sciworld-workers-", ignore_cleanup_errors=True) as scratch,
-            dask.config.set(config),
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # Dask warns if its usual port is taken
-                silence_logs=logging.CRITICAL,
-                resources=dict(resources) if resources else None,
-                local_directory=scratch,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
+        with contextlib.ExitStack() as stack:
+            scratch = tempfile.TemporaryDirectory(prefix="sciworld-workers-", ignore_cleanup_errors=True)
+            folder = stack.enter_context(scratch)
+            stack.enter_context(dask.config.set(config))
+            try:
+                cluster = stack.enter_context(_cluster(workers, resources, folder))
+                client = stack.enter_context(Client(cluster, set_as_default=False))
+            except (RuntimeError, OSError) as error:  # also TimeoutError
+                raise ClusterError(
+                    f"{workers} worker processes did not start ({error}); ask for fewer, or end other processes"
+                ) from error
             yield client
             _settle(cluster)
     finally:
         _restore(before)
+
+
+def _cluster(workers: int, resources: Mapping[str, float] | None, folder: str) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # Dask warns if its usual port is taken
+        silence_logs=logging.CRITICAL,
+        resources=dict(resources) if resources else None,
+        local_directory=folder,
+    )
 
 
 def _settle(cluster: LocalCluster) -> None:

@@ -67,7 +67,10 @@ def _domain_of(path: str | Path | Sequence[str | Path]) -> str:
 
 def _require_no_pipes(path: Path) -> None:
     """Raise FormatError for a folder with a pipe or a device in it: who opens one may wait for ever."""
-    folders = [str(path)] if path.is_dir() else []
+    try:
+        folders = [str(path)] if path.is_dir() else []
+    except OSError as error:
+        raise FormatError(f"{str(path)[:200]}: no file can be called so ({error.strerror}); mend the path") from error
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:

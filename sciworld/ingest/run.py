@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sciworld import catalog, recording
-from sciworld.errors import CatalogError, SettingsError, StoreError
-from sciworld.files import replace_file
+from sciworld.errors import CatalogError, ClusterError, SettingsError, StoreError
+from sciworld.files import lock, replace_file
 from sciworld.ingest.lag import Lag, lag_of
 from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
 from sciworld.store import Store
@@ -96,6 +96,7 @@ def ingest(
         for index, source in enumerate(several)
     ]
     store = Path(out)
+    _require_apart(store, tasks)
     outcomes, repeated = _run_all(tasks, store, workers, scheduler, progress)
     rejected = (*repeated, *(one for outcome in outcomes for one in outcome.rejected))
     arrived = [one for outcome in outcomes for one in outcome.arrived]
@@ -151,6 +152,18 @@ def _require_pairs(several: list[Any], tables: list[Path], mapping: str) -> None
         raise SettingsError("ingest: a map or times without controls; name the CSV or Parquet file with the controls")
 
 
+def _require_apart(out: Path, tasks: list[Task]) -> None:
+    """Raise SettingsError if the store would lie in a source, or is none that can be."""
+    Store.exists(out)
+    if "\0" in str(out):
+        raise SettingsError(f"out: {str(out)!r} has a character that no path can have; mend it")
+    here = os.path.realpath(out)
+    for task in tasks:
+        source = task.source if isinstance(task.source, str | Path) else ""
+        if source and os.path.isdir(source) and f"{here}/".startswith(f"{os.path.realpath(source)}/"):
+            raise SettingsError(f"{out}: lies in the source {source}; choose a path outside of it")
+
+
 def _run_all(
     tasks: list[Task], out: Path, workers: int | None, scheduler: str | None, progress: Progress | None
 ) -> tuple[list[Outcome], list[Rejected]]:
@@ -166,7 +179,7 @@ def _run_all(
     ]
     held = _held(out, set(marks))
     jobs: list[Job] = [(tasks[index], mark, str(out)) for mark, index in first.items()]
-    new = not (out / "zarr.json").is_file()
+    new = not Store.exists(out)
     outcomes = []
     try:
         for outcome in _outcomes(jobs, held, workers, scheduler):
@@ -193,7 +206,7 @@ def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str |
     waiting, names = iter(jobs), {}
     with connected(scheduler, workers or 1) as client:
         ended = as_completed(loop=client.loop)
-        known = client.scatter(held, broadcast=True)  # once a worker: a large store holds many marks
+        known = _sent(client, held)
 
         def send() -> None:
             for job in itertools.islice(waiting, 1):
@@ -214,9 +227,17 @@ def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str |
                 yield Outcome(rejected=(Rejected(name, f"{name}: its worker ended: {error}", "RecordingError"),))
 
 
+def _sent(client: Any, held: Held) -> Any:
+    """What the store holds, once a worker: a large one holds many marks. Raises ClusterError."""
+    try:
+        return client.scatter(held, broadcast=True)
+    except (OSError, RuntimeError) as error:  # also TimeoutError
+        raise ClusterError(f"no worker of the cluster answers ({error}); start some, or use workers") from error
+
+
 def _held(out: Path, mine: set[str]) -> Held:
     """What the store holds; what the tasks marked `mine` brought is no obstacle to go on with them."""
-    if not (out / "zarr.json").is_file():
+    if not Store.exists(out):
         return Held(frozenset(), frozenset())
     store = Store.open(out)
     facts = zip(marks_of(store), store.sessions(), store.sources(), strict=True)
@@ -230,9 +251,9 @@ def _held(out: Path, mine: set[str]) -> Held:
 
 
 def _drop_if_empty(out: Path) -> None:
-    """Remove a store that was made for nothing."""
-    with contextlib.suppress(OSError):
-        if os.listdir(out) == ["zarr.json"]:
+    """Remove a store that was made for nothing, unless somebody is writing into it."""
+    with contextlib.suppress(OSError), lock(out) as alone:
+        if alone and os.listdir(out) == ["zarr.json"]:
             (out / "zarr.json").unlink()
             out.rmdir()
 
@@ -241,12 +262,12 @@ def _quarantine(out: Path, rejected: Sequence[Rejected], tried: set[str]) -> Pat
     """Bring the list of bad sources beside the store up to date; its path, None if it would be empty."""
     path = out.resolve().parent / f"{out.resolve().name}-quarantine.json"
     rows: list[dict[str, str]] = []
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         rows = [row for row in json.loads(path.read_text()) if row["source"] not in tried]
     rows += [{"source": one.source, "reason": one.reason} for one in rejected]
-    if not rows and not path.exists():
-        return None
     try:
+        if not rows and not path.exists():
+            return None
         replace_file(path, (json.dumps(rows, indent=1) + "\n").encode())
     except OSError:  # what was ingested is in the store all the same, and the reasons are in the summary
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,33 @@ def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcom
             rejected.append(Rejected(task.name, why + "if it is another one", "RecordingError"))
         else:
             wanted.append(ds.assign_attrs({MARK: own}))
-    parts, arrived, refused = _append(Store.create(out), wanted, task, ahead) if wanted else ([], [], [])
+    unchanged = functools.partial(_require_same, task, mark)
+    parts, arrived, refused = _append(_store(out), wanted, task, ahead, unchanged) if wanted else ([], [], [])
     return Outcome(tuple(parts), tuple(arrived), already, (*rejected, *refused))
 
 
 def marks_of(store: Store) -> list[str]:
     """The mark of each recording, "" where it was not ingested from a file."""
     return [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
+
+
+def _store(out: str) -> Store:
+    """The store to append to: opened once a process, as long as it is the same one."""
+    if not Store.exists(out):
+        Store.create(out)
+    facts = os.stat(os.path.join(out, "zarr.json"))
+    return _open(out, (facts.st_dev, facts.st_ino))
+
+
+@functools.lru_cache(1)
+def _open(out: str, identity: tuple[int, int]) -> Store:
+    return Store.open(out)
+
+
+def _require_same(task: Task, mark: str) -> None:
+    """Raise RecordingError if files of the source changed since `mark` was made, as those do that are being written."""
+    if task.mark() != mark:
+        raise RecordingError(f"{task.name}: changed while it was read; give the same command again once it is complete")
 
 
 def _opened(task: Task) -> list[xr.Dataset]:
@@ -147,26 +168,29 @@ def _opened(task: Task) -> list[xr.Dataset]:
 
 
 def _append(
-    store: Store, wanted: list[xr.Dataset], task: Task, ahead: bool
+    store: Store, wanted: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]
 ) -> tuple[list[str], list[Arrived], list[Rejected]]:
     """All recordings at once; where one of them is bad, one by one."""
-    watches = [IngestWatch(ds, task.allow_nan) for ds in wanted]
+    watches = [IngestWatch(ds, task.allow_nan, unchanged) for ds in wanted]
     pairs = list(zip(wanted, watches, strict=True))
     try:
-        parts = store.append(wanted, watches, ahead)
+        parts = store.append(wanted, watches, ahead, once=MARK)
     except StoreError:
         raise
     except Exception as error:
-        if len(wanted) == 1:
+        if len(wanted) == 1 and wanted[0].attrs[MARK] not in marks_of(Store.open(store.path)):
             return [], [], [_rejection(task.name, error)]
     else:
         return parts, [_arrived(task.name, ds, watch) for ds, watch in pairs], []
-    present = set(marks_of(Store.open(store.path)))  # parts of recordings of one kind are committed one by one
+    # Parts of recordings of one kind are committed one by one, and another process may have been faster.
+    present = set(marks_of(Store.open(store.path)))
     parts, rejected = list[str](), list[Rejected]()
     arrived = [_arrived(task.name, ds, watch) for ds, watch in pairs if ds.attrs[MARK] in present]
     for ds in wanted:
         if ds.attrs[MARK] not in present:
-            for whole, piece in zip((parts, arrived, rejected), _append(store, [ds], task, ahead), strict=True):
+            for whole, piece in zip(
+                (parts, arrived, rejected), _append(store, [ds], task, ahead, unchanged), strict=True
+            ):
                 whole += piece  # type: ignore[operator]
     return parts, arrived, rejected
 
@@ -185,17 +209,22 @@ def _rejection(name: str, error: Exception) -> Rejected:
 
 def _facts(path: Path) -> list[Any]:
     """Where a file or folder is, and size and time of change of all that is in it."""
-    files = [path]
-    if path.is_dir():
-        files = sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    facts = [(str(file), *_stat(file)) for file in files]
-    return [os.path.realpath(path), facts]  # Path.resolve fails where a link leads to itself
-
-
-def _stat(path: Path) -> tuple[int, int]:
+    files = [""]
+    if os.path.isdir(path):
+        files = sorted(
+            os.path.join(folder, name)[len(str(path)) :] for folder, _, names in os.walk(path) for name in names
+        )
     try:
-        facts = path.stat()
-    except OSError:  # a link into nowhere, or into itself
+        place = os.path.realpath(path)  # Path.resolve fails where a link leads to itself
+    except (OSError, ValueError):  # a name that no file can have
+        place = str(path)
+    return [place, [(name, *_stat(f"{path}{name}")) for name in files]]
+
+
+def _stat(path: str) -> tuple[int, int]:
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):  # a link into nowhere, or into itself
         return -1, -1
     return facts.st_size, facts.st_mtime_ns
 

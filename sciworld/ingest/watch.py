@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -22,13 +22,15 @@ class IngestWatch:
 
     Parameters
     ----------
-    ds : the recording. allow_nan : whether it may have pixels that are not finite.
+    ds : the recording. allow_nan : whether it may have pixels that are not finite. unchanged : raises if its files
+    changed since the ingest began.
 
     `changes` are those of the frames, None if nothing was controlled; `history` is the text with what was measured.
     """
 
-    def __init__(self, ds: xr.Dataset, allow_nan: bool) -> None:
+    def __init__(self, ds: xr.Dataset, allow_nan: bool, unchanged: Callable[[], None]) -> None:
         frames = ds.variables["frames"]
+        self._unchanged = unchanged
         self._allow_nan, self.history = allow_nan, str(ds.attrs["history"])
         self._quality = Quality(frames.shape[-1], frames.dtype)
         controlled = len(recording.control_table(ds)) > 0 and frames.shape[0] > 1
@@ -43,6 +45,7 @@ class IngestWatch:
 
     def finish(self, ds: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
         """The recording with its quality and lag. Raises RecordingError if frames are not finite and may not be."""
+        self._unchanged()
         for name, good in finite.items():
             bad = np.flatnonzero(~good)
             if len(bad) and not self._allow_nan:

@@ -13,9 +13,20 @@ import tifffile
 import xarray as xr
 
 from sciworld import catalog
+from sciworld.cluster import connect
 from sciworld.domains.stem.readers import READERS
-from sciworld.errors import CatalogError, ControlError, FormatError, RecordingError, SettingsError
-from sciworld.ingest.open import open_recording
+from sciworld.errors import (
+    CatalogError,
+    ClusterError,
+    ControlError,
+    FormatError,
+    RecordingError,
+    SettingsError,
+    StoreError,
+)
+from sciworld.files import lock
+from sciworld.ingest import task
+from sciworld.ingest.open import open_recording, open_recordings
 from sciworld.ingest.run import ingest, ingest_entry
 from sciworld.store import Store
 
@@ -161,6 +172,81 @@ def test_the_controls_that_a_file_brings_can_be_shifted(mirror, tmp_path):
     assert not any("at lag" in warning for warning in done.warnings)
     one, two = (Store.open(tmp_path / name)[0]["controls"].values for name in ("late", "mended"))
     np.testing.assert_array_equal(two[4:-1], one[:-5])
+
+
+def test_a_source_that_changes_while_it_is_read_is_rejected(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+
+    def late(*arguments):
+        with (tmp_path / "a.tif").open("ab") as file:
+            file.write(b"more")
+        return open_recordings(*arguments)
+
+    monkeypatch.setattr(task, "open_recordings", late)
+    with pytest.raises(RecordingError, match=r"a\.tif: changed while it was read; give the same command again"):
+        ingest(tmp_path / "a.tif", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    monkeypatch.undo()
+    assert ingest(tmp_path / "a.tif", tmp_path / "store").recordings == 1
+
+
+def test_the_same_call_twice_at_once_brings_a_recording_once(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+    source, out = tmp_path / "a.tif", tmp_path / "store"
+
+    def late(*arguments):
+        monkeypatch.undo()
+        assert ingest(source, out).recordings == 1
+        return open_recordings(*arguments)
+
+    monkeypatch.setattr(task, "open_recordings", late)
+    assert ingest(source, out).rejected == ()
+    assert Store.open(out).sessions() == ["a"]
+
+
+def test_an_ingest_of_nothing_leaves_the_store_of_another_that_is_writing(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
+    store = Store.create(tmp_path / "store")
+    with lock(store.path, shared=True), pytest.raises(FormatError):
+        ingest(tmp_path / "a.tif", store.path)
+    assert Store.exists(store.path)
+
+
+def test_sources_are_told_apart_by_where_they_are(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+    ingest(tmp_path / "a.tif", tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    assert ingest("a.tif", "store").already == 1
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert ingest("link/a.tif", "store").already == 1
+
+
+@pytest.mark.parametrize("name", ["loop/a.tif", "n" * 300 + ".tif", "a\0.tif"])
+def test_paths_that_nobody_can_read_are_bad_sources(tmp_path, name):
+    session(tmp_path, "a")
+    (tmp_path / "loop").symlink_to("loop")
+    done = ingest([str(tmp_path / name), tmp_path / "a.tif"], tmp_path / "store")
+    assert done.recordings == 1 and [one.error for one in done.rejected] == ["FormatError"]
+
+
+def test_a_store_within_a_source_or_nowhere_is_refused(tmp_path):
+    session(tmp_path, "a")
+    with pytest.raises(SettingsError, match="lies in the source"):
+        ingest(tmp_path, tmp_path / "store")
+    for name, says in (("a\0b", "no path can have"), ("n" * 300, "another")):
+        with pytest.raises((SettingsError, StoreError), match=says):
+            ingest(tmp_path / "a.tif", tmp_path / name)
+
+
+def test_workers_that_do_not_start_are_our_error(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+
+    def none(*arguments):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(connect, "_cluster", none)
+    with pytest.raises(ClusterError, match="2 worker processes did not start"):
+        ingest(tmp_path / "a.tif", tmp_path / "store", workers=2)
 
 
 def test_a_killed_ingest_goes_on_with_what_is_missing(tmp_path):

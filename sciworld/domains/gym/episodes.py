@@ -342,7 +342,7 @@ def _clock(env: gymnasium.Env, dt: float | None, where: str) -> tuple[float, str
 
 def _held(store: Path) -> dict[str, str]:
     """The recipe of each session that a store holds; nothing if there is no store."""
-    if not (store / "zarr.json").is_file():
+    if not Store.exists(store):
         return {}
     return {
         attributes["session"]: attributes.get("recipe", "")

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import tifffile
 
 from harness import Figure, Run, alternate
-from sciworld.domains.media import read_image
 from sciworld.ingest.open import open_recordings
 from sciworld.ingest.run import ingest
 from sciworld.store import Store
 
-COPIES = 4  # of each source, for two workers
+COPIES = 10  # of each source, for two workers
 
 
 def sources(folder: Path, quick: bool) -> dict[str, Path]:
@@ -40,28 +40,32 @@ def sources(folder: Path, quick: bool) -> dict[str, Path]:
     return found
 
 
-def decode(path: Path) -> Callable[[], Any]:
-    """The frames of a source decoded one after the other by the library that decodes them, by one thread."""
+def decode(path: Path, usual: bool = False) -> Callable[[], Any]:
+    """The frames of a source decoded one after the other by the library that decodes them, by one thread.
+
+    usual : pixels are converted by PyAV's own choice of threads, which it begins anew for every frame: slower.
+    """
+    threads = 0 if usual else 1
+
+    def video(path: Path) -> list[np.ndarray]:
+        with av.open(str(path)) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            frames = container.decode(video=0)
+            return [frame.reformat(format="rgb24", threads=threads).to_ndarray() for frame in frames]
+
     if path.is_dir():
         images = sorted((path / "images").glob("*.jpg"))
-        return lambda: [read_image(image) for image in images]
+        return lambda: [video(image) for image in images]
     if path.suffix == ".tif":
         return lambda: tifffile.imread(path)
-
-    def video() -> list[np.ndarray]:
-        import av
-
-        with av.open(str(path)) as container:
-            return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-    return video
+    return lambda: video(path)
 
 
 def over_decoder(run: Run) -> Figure:
     """Frames a second of ingest over those of the slower of decoding and compressed writing: the worst source.
 
-    Ingest reads the tub's controls, measures quality and, where there are controls, the lag. Each of the three runs in
-    turn; ingest decodes in one thread while another compresses.
+    Ingest reads the tub's controls, measures quality and, where there are controls, the lag. They run in turn; ingest
+    decodes in one thread while another compresses. The rows also hold the seconds of PyAV's usual, slower conversion.
     """
     rows, shares = [], []
     with tempfile.TemporaryDirectory() as name:
@@ -76,8 +80,9 @@ def over_decoder(run: Run) -> Figure:
             def whole(path: Path = path, count: Any = count) -> None:
                 ingest(path, folder / f"i{next(count)}")
 
-            seconds = alternate({"decode": decode(path), "write": write, "ingest": whole}, 2 if run.quick else 7)
-            each = [max(d, w) / i for d, w, i in zip(*seconds.values(), strict=True)]
+            entrants = {"decode": decode(path), "write": write, "ingest": whole, "usual_decode": decode(path, True)}
+            seconds = alternate(entrants, 2 if run.quick else 7)
+            each = [max(d, w) / i for d, w, i, _ in zip(*seconds.values(), strict=True)]
             shares.append(np.quantile(each, [0.5, 0.25, 0.75]))
             rows.append({"source": label, "frames": sum(ds.sizes["time"] for ds in recordings), **seconds})
             for old in folder.glob("[wi][0-9]*"):
@@ -87,7 +92,7 @@ def over_decoder(run: Run) -> Figure:
 
 
 def two_workers(run: Run) -> Figure:
-    """Seconds of one worker process over those of two, for four copies of each source, starting them included.
+    """Seconds of one worker process over those of two, for ten copies of each source, starting them included.
 
     Workers read and compress by one thread each. The rows also hold the seconds of this process alone, which reads
     while a thread of it compresses.
@@ -98,11 +103,11 @@ def two_workers(run: Run) -> Figure:
         (folder / "sources").mkdir()
         several = []
         for path in sources(folder / "sources", run.quick).values():
-            for copy in range(COPIES):
+            for copy in range(2 if run.quick else COPIES):
                 target = path.with_name(f"{path.stem}-{copy}{path.suffix}")
                 (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
                 several.append(target)
-        for repeat in range(1 if run.quick else 5):
+        for repeat in range(1 if run.quick else 3):
             seconds = {}
             for label, workers in (("alone", None), ("one", 1), ("two", 2)):
                 begin = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import NormalDist
 
 import numpy as np
@@ -15,6 +16,7 @@ from sciworld import recording
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.ingest.changes import Changes, changes_of
+from sciworld.plots import COLOURS
 
 FAMILY_ERROR = 0.01  # chance that controls without any effect are called significant, over all that is looked at
 FEATURES = (
@@ -102,23 +104,29 @@ class Lag:
 
     def figure(self) -> go.Figure:
         """The correlation of each control against lag; what lies in the grey band is chance."""
-        figure = go.Figure()
-        colours = ("#2563a8", "#d1495b", "#2a9d76", "#e09f3e", "#7b5ea7", "#4d5d6c")
-        for k, name in enumerate(self.controls):
-            colour = colours[k % len(colours)]
-            best = int(np.abs(self.correlation[k]).argmax())
-            figure.add_scatter(
-                x=self.lags, y=self.correlation[k], name=f"{name} with {self.feature[k]}", line={"color": colour},
-                mode="lines+markers", marker={"size": [13 if i == best else 6 for i in range(len(self.lags))]},
-            )  # fmt: skip
+        lines = [
+            {
+                "type": "scatter", "mode": "lines+markers", "name": f"{name} with {feature}",
+                "x": self.lags, "y": values, "line": {"color": colour},
+                "marker": {"size": np.where(np.abs(values) == np.abs(values).max(), 13, 6)},
+            }
+            for name, feature, values, colour in zip(self.controls, self.feature, self.correlation, cycle(COLOURS))
+        ]  # fmt: skip
         band = float(self.threshold.max(initial=0.0))
-        figure.add_hrect(-band, band, fillcolor="#7b8794", opacity=0.15, line_width=0)
-        figure.add_vline(0, line={"color": "#7b8794", "dash": "dot"})
-        figure.update_xaxes(title="lag of the images behind the controls (frames)", dtick=1)
-        figure.update_yaxes(title="correlation", range=[-1, 1])
-        return figure.update_layout(
-            template="plotly_white", title="Do frames and controls fit? The large marks should be at 0"
-        )
+        chance = {
+            "type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": -band, "y1": band,
+            "fillcolor": "#7b8794", "opacity": 0.15, "line": {"width": 0},
+        }  # fmt: skip
+        dots = {"color": "#7b8794", "dash": "dot"}
+        zero = {"type": "line", "yref": "paper", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "line": dots}
+        layout = {
+            "template": "plotly_white",
+            "title": {"text": "Do frames and controls fit? The large marks should be at 0"},
+            "xaxis": {"title": {"text": "lag of the images behind the controls (frames)"}, "dtick": 1},
+            "yaxis": {"title": {"text": "correlation"}, "range": [-1, 1]},
+            "shapes": [chance, zero],
+        }
+        return go.Figure({"data": lines, "layout": layout})  # in one go: plotly checks anew what is added later
 
 
 def estimate_lag(recordings: xr.Dataset | Sequence[xr.Dataset], reach: int = 5) -> Lag:

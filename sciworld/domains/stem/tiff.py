@@ -36,7 +36,7 @@ def load_tiff(path: Path, options: ReadOptions) -> Raw:
             step, time = _imagej(file, series, len(frames), notes)
         elif file.is_ome:
             stated = " with OME metadata"
-            step, time = _ome(file, notes)
+            step, time = _ome(file, series, len(frames), notes)
         elif "XResolution" in file.pages.first.tags:
             notes.append("its resolution tags are of print, and not taken as a calibration")
         return Raw(frames, kind + stated, step=step, time=time, notes=tuple(notes))
@@ -63,11 +63,15 @@ def _series(file: tifffile.TiffFile, options: ReadOptions, path: Path) -> tifffi
 
 
 def _pages(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path) -> list[Any]:
-    """The pages of a series, each parsed once: every one that the metadata promise, whole, and none is left out."""
+    """The pages of a series, each parsed once: every one that the metadata promise, whole, and none is left out.
+
+    Of a stack as ImageJ writes it only the first, behind which all frames lie in a row, whatever other pages say.
+    """
     size = path.stat().st_size
     if not _chain_is_whole(file.tiff, path, size):
         raise FormatError(f"{path}: truncated or damaged, a page points beyond its {size} bytes; copy it anew")
-    found = list(series.pages)
+    in_a_row = series.kind == "imagej" and series.dataoffset is not None
+    found = [series.pages[0]] if in_a_row else list(series.pages)
     pages = [page for page in found if page is not None]
     if len(pages) < len(found):
         raise FormatError(
@@ -188,13 +192,16 @@ def _per_unit(tag: tifffile.TiffTag | None) -> float | None:
     return float(tag.value[1] / tag.value[0])
 
 
-def _ome(file: tifffile.TiffFile, notes: list[str]) -> tuple[tuple[float, float] | None, np.ndarray | None]:
-    """Pixel size in A and times in s, from OME's XML."""
-    root = ElementTree.fromstring(file.ome_metadata or "<none/>")
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
+def _ome(
+    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, n: int, notes: list[str]
+) -> tuple[tuple[float, float] | None, np.ndarray | None]:
+    """Pixel size in A and times of n frames in s, from OME's XML."""
+    images = ElementTree.fromstring(file.ome_metadata or "<none/>").findall(".//{*}Pixels")
+    if not images:
         return None, None
-    page = file.pages.first
+    number = next(k for k, one in enumerate(file.series) if one is series)
+    pixels = images[number if len(images) == len(file.series) else 0]
+    page = series.keyframe
     stated = int(pixels.get("SizeY", "0")), int(pixels.get("SizeX", "0"))
     if stated != (page.imagelength, page.imagewidth):
         notes.append(
@@ -207,10 +214,35 @@ def _ome(file: tifffile.TiffFile, notes: list[str]) -> tuple[tuple[float, float]
         steps.append(None if value is None else length(float(value), units))
         if value is not None and steps[-1] is None:
             notes.append(f"its PhysicalSize{axis} {value} '{units}' gives no pixel size")
-    deltas = [
-        float(plane.get("DeltaT", "nan")) * TIMES.get(plane.get("DeltaTUnit", "s"), np.nan)
-        for plane in pixels.findall("{*}Plane")
-        if plane.get("TheC", "0") == "0"
-    ]
-    time = np.array(deltas) if deltas and np.isfinite(deltas).all() else None
-    return (None if None in steps else (steps[0], steps[1])), time  # type: ignore[return-value]
+    return (None if None in steps else (steps[0], steps[1])), _ome_times(pixels, n, notes)  # type: ignore[return-value]
+
+
+def _ome_times(pixels: ElementTree.Element, n: int, notes: list[str]) -> np.ndarray | None:
+    """Times of n frames : (time,) s; of each plane where they are stated, else of all by their increment."""
+    planes = [plane for plane in pixels.findall("{*}Plane") if plane.get("TheC", "0") == "0"]
+    planes.sort(key=lambda plane: [int(plane.get(axis, "0")) for axis in ("TheT", "TheZ")])
+    deltas = np.array([_ome_seconds(plane, "DeltaT") for plane in planes])
+    increment = _ome_seconds(pixels, "TimeIncrement")
+    if not (np.isfinite(increment) and increment > 0):
+        if "TimeIncrement" in pixels.attrib and n > 1:
+            units = pixels.get("TimeIncrementUnit", "s")
+            notes.append(f"its TimeIncrement {pixels.get('TimeIncrement')} '{units}' gives no times")
+        increment = np.nan
+    elif int(pixels.get("SizeT", "0")) != n:
+        notes.append(f"its TimeIncrement is of {pixels.get('SizeT')} times, not of these {n} frames: it is not used")
+        increment = np.nan
+    if np.isfinite(deltas).all() and len(deltas) > 0 and (np.diff(deltas) > 0).all():
+        own = np.diff(deltas).mean() if len(deltas) > 1 else np.nan
+        if not np.isclose(own, increment, rtol=1e-2) and np.isfinite([own, increment]).all():
+            notes.append(
+                f"its planes are {own:g} s apart by DeltaT and {increment:g} s by TimeIncrement; the former is used"
+            )
+        return deltas
+    if np.isfinite(deltas).any() and n > 1:
+        notes.append("its DeltaT are not of every plane, or do not increase: they are not used")
+    return increment * np.arange(n) if n > 1 and np.isfinite(increment) else None
+
+
+def _ome_seconds(element: ElementTree.Element, name: str) -> float:
+    """Seconds in an attribute that may have a unit; NaN where it is missing or no time."""
+    return float(element.get(name, "nan")) * TIMES.get(element.get(f"{name}Unit", "s"), np.nan)

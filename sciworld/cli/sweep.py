@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from sciworld.cli.terminal import LARGEST_COUNT, LARGEST_SEED, count_in_range, show, warn, workers_in_range
+from sciworld.cli.terminal import LARGEST_COUNT, LARGEST_SEED, count_in_range, show, workers_in_range
 from sciworld.errors import SettingsError
 
 T = TypeVar("T", int, str)
@@ -33,7 +33,7 @@ def sweep(
     Each finished cell is kept at once; what was interrupted goes on where it was.
     """
     from sciworld.demos import stem_sweep
-    from sciworld.sweep.rows import DONE, FAILED
+    from sciworld.sweep.rows import DONE
 
     settings = stem_sweep.CellSettings(steps=steps, episodes=episodes, budget=budget)
     numbers = listed("seeds", seeds, int, LARGEST_SEED), listed("transitions", transitions, int, LARGEST_COUNT)
@@ -41,9 +41,6 @@ def sweep(
         out, numbers[0], listed("rates", rates, str), numbers[1], settings, workers, scheduler, retry_failed
     )  # fmt: skip
     show(stem_sweep.summary(ds))
-    failed = ds["traceback"].values[ds["status"].values == FAILED].tolist()
-    last = failed[0].strip().splitlines()[-1] if failed else ""
-    warn([f"{len(failed)} cells failed, such as by {last}; --retry-failed runs them again"] if failed else [])
     typer.echo(f"{int((ds['status'] == DONE).sum())} of {ds['status'].size} cells are done: {out}")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -43,7 +45,8 @@ class Outcome:
 def run_cell(job: Job, cell: Cell) -> Outcome:
     """Run one cell, unless its row is there: a worker may have died between writing and reporting.
 
-    An exception of the function is a failed row. Raises StoreError where the row cannot be written.
+    Whatever the function raises is a failed row: a true interrupt reaches the main thread, never a cell. Raises
+    StoreError where the row cannot be written.
     """
     rows = job.rows
     if not (Path(rows.folder) / "zarr.json").is_file():
@@ -66,14 +69,16 @@ def run_cell(job: Job, cell: Cell) -> Outcome:
 
 def _run(job: Job, cell: Cell) -> int:
     """Call the function and write the row; its status. Raises OSError only of the table."""
-    began = time.perf_counter()
+    began, process = time.perf_counter(), os.getpid()
     try:
         function = _unpickled(job.function)
         arguments = {**cell.arguments, "seed": cell.seed} if job.seeded else cell.arguments
         values = columns(function(**arguments), cell)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        _end_if_forked(process, error)
         job.rows.fail(cell, _text(error), time.perf_counter() - began)
         return FAILED
+    _end_if_forked(process, None)
     seconds = time.perf_counter() - began
     try:
         job.rows.finish(cell, values, seconds)
@@ -97,6 +102,11 @@ def columns(result: Any, cell: Cell) -> dict[str, np.ndarray]:
     for name, value in named.items():
         if not (isinstance(name, str) and name.isidentifier()) or name in taken:
             raise ValueError(f"the function returned a value named {name!r}; use another name, an identifier of Python")
+        if _is_masked(value):
+            raise TypeError(
+                f"'{name}' is a masked array, and a table has no masks; return it as floats `.filled(numpy.nan)`, or "
+                "`.data` and `.mask` as two arrays"
+            )
         if type(value) in (int, float):
             array = np.array(float(value))
             if type(value) is int and int(array) != value:
@@ -138,6 +148,22 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+def source_of(function: Callable[..., Any]) -> str:
+    """A hash of a function's source, of a `functools.partial` of what it calls; empty where there is none.
+
+    A lambda has none of its own: it shares its lines with whatever else is written there.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    if getattr(function, "__name__", "") == "<lambda>":
+        return ""
+    try:
+        text = inspect.getsource(function if hasattr(function, "__qualname__") else type(function))
+    except Exception:  # a builtin, or its file is gone or holds something else by now
+        return ""
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:24]
+
+
 def takes_seed(function: Callable[..., Any], space: Space) -> bool:
     """Whether the function is to be given each cell's seed: it has that parameter, and the space has not.
 
@@ -164,6 +190,25 @@ def takes_seed(function: Callable[..., Any], space: Space) -> bool:
 def _unpickled(content: bytes) -> Callable[..., Any]:
     function: Callable[..., Any] = pickle.loads(content)
     return function
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether a masked array is in it: NumPy makes a plain one of it by dropping the mask."""
+    return isinstance(value, np.ma.MaskedArray) or (isinstance(value, list | tuple) and any(map(_is_masked, value)))
+
+
+def _end_if_forked(process: int, error: BaseException | None) -> None:
+    """End a process that the function forked and let return here: the row, and the scheduler, are its parent's."""
+    if os.getpid() == process:
+        return
+    code = int(error is not None)
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code & 0xFF if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            traceback.print_exception(error)
+    finally:  # even if nothing can be printed
+        os._exit(code)
 
 
 def _text(error: BaseException) -> str:

@@ -109,7 +109,7 @@ class Rows:
                 f"this cell returned {mine}"
             )
         for field in known:
-            if not (self._root / field.name / "zarr.json").is_file():
+            if not self.metadata(field).is_file():
                 self.describe(field)
         contents = {name: np.ascontiguousarray(_little(value)).tobytes() for name, value in values.items()}
         for field in known:
@@ -118,6 +118,7 @@ class Rows:
 
     def fail(self, cell: Cell, traceback: str, seconds: float) -> None:
         """Write the row of a cell that failed. Raises OSError."""
+        traceback = traceback.encode(errors="backslashreplace").decode()  # a file's name may be no Unicode
         about = {"arguments": cell.arguments, "index": list(cell.index), "seed": cell.seed, "traceback": traceback}
         content = group_json(about)
         self.put(self._failure(cell), content)
@@ -153,7 +154,7 @@ class Rows:
                 raise ValueError("unknown columns")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{self._columns()}: damaged ({error})") from error
         return fields
 
@@ -163,9 +164,23 @@ class Rows:
         chunk = (*(1 for _ in self.shape), *field.shape)
         fill = MISSING if field.name == "status" else empty(field.dtype)
         self.put(
-            self._root / field.name / "zarr.json",
+            self.metadata(field),
             array_json((*self.shape, *field.shape), chunk, field.dtype, fill, dims, attributes or {}),
         )
+
+    def described(self, field: Field) -> tuple[str, tuple[int, ...]] | None:
+        """dtype and shape of a column as its metadata have them, None without any. Raises ValueError if damaged."""
+        try:
+            node = json.loads(self.metadata(field).read_bytes())
+            return node["data_type"], tuple(node["shape"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"damaged ({type(error).__name__}: {error})") from error
+
+    def metadata(self, field: Field) -> Path:
+        """The file of a column's metadata."""
+        return self._root / field.name / "zarr.json"
 
     def put(self, path: Path, content: bytes, once: bool = False) -> None:
         """Write a file so that a reader sees all of it or none; with `once` one that is there stays. Raises OSError."""

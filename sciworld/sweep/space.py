@@ -96,10 +96,11 @@ class Grid:
         kept = {}
         for name in old.values:
             before, now = tuple(old.values[name]), tuple(self.values.get(name, ()))
-            gone = [value for value in before if value not in now]
+            known, wanted = set(map(_exact, before)), set(map(_exact, now))
+            gone = [value for value in before if _exact(value) not in wanted]
             if gone and name in self.values:
                 wrong.append(f"the folder's '{name}' has {_listed(gone)}, this space has not")
-            kept[name] = (*before, *(value for value in now if value not in before))
+            kept[name] = (*before, *(value for value in now if _exact(value) not in known))
         if wrong:
             raise SettingsError("; ".join(wrong))
         return Grid(kept)
@@ -254,6 +255,11 @@ def from_json(text: str) -> Space:
     return Samples(fields["n"], ranges, fields["method"], fields["seed"])
 
 
+def _exact(value: Value) -> str:
+    """What tells a value from all others, as a cell's id does: for Python True, 1 and 1.0 are the same."""
+    return json.dumps(value)
+
+
 def _cell(index: tuple[int, ...], arguments: dict[str, Value], key: dict[str, Value], seed: int) -> Cell:
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     own = hashlib.sha256(f"{seed}:{name}".encode()).digest()
@@ -273,6 +279,8 @@ def _plain(name: str, value: Any) -> Value:
         f"parameter '{name}' has {plain!r:.40}; use numbers, strings or bools (a file: its path as a string)",
     )
     require(type(plain) is not float or math.isfinite(plain), f"parameter '{name}' has {plain}; use finite numbers")
+    cut = isinstance(plain, str) and plain.endswith("\0")  # by NumPy's strings, which are the coordinate's
+    require(not cut, f"parameter '{name}' has {plain!r:.40}; a table loses a NUL at the end: end it otherwise")
     require(type(plain) is not int or abs(plain) <= LARGEST, f"parameter '{name}' has {plain}; use less than 2**63")
     return cast(Value, plain)
 

@@ -17,7 +17,7 @@ from distributed.scheduler import KilledWorker
 from sciworld.cluster.connect import connected, cores
 from sciworld.config import require
 from sciworld.errors import StoreError
-from sciworld.sweep.cell import BEGINNINGS, Job, name_of, pickled, run_cell, takes_seed
+from sciworld.sweep.cell import BEGINNINGS, Job, name_of, pickled, run_cell, source_of, takes_seed
 from sciworld.sweep.progress import Count, shown
 from sciworld.sweep.rows import DONE, FAILED, MISSING
 from sciworld.sweep.space import LARGEST, Cell, Grid, Space, Value
@@ -45,7 +45,8 @@ def sweep(
     """Call `function` once for every cell of `space`, and keep each result at once in the Zarr table `out`.
 
     A sweep that was stopped, however it was, goes on where it ended when it is called again: what has a row is not run
-    again. A grid may then have more values, random samples a larger n. An exception is a row with its traceback.
+    again. A grid may then have more values, random samples a larger n. An exception is a row with its traceback; a
+    warning says how many there are.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def sweep(
     _check(space, client, workers, threads, seed)
     seeded = takes_seed(function, space)
     content = pickled(function)
-    with Table.held(Path(out).resolve(), Record(name_of(function), seed, seeded, space)) as table:
+    record = Record(name_of(function), seed, seeded, space, source_of(function))
+    with Table.held(Path(out).resolve(), record) as table:
         cells = table.unfinished(retry_failed)
         total = len(table.cells())
         if cells:
@@ -77,12 +79,23 @@ def sweep(
                 shown(count := Count(total, total - len(cells)), progress) as show,
             ):
                 _run(workforce, job, cells, resources, count, show)
-        return table.dataset(space)
+        ds = table.dataset(space)
+    _warn_of_failures(ds)
+    return ds
 
 
 def load(out: str | Path) -> xr.Dataset:
     """What the sweep in the folder `out` has so far, in memory: see `Table.dataset`. Raises StoreError."""
     return Table(Path(out).resolve()).dataset()
+
+
+def _warn_of_failures(ds: xr.Dataset) -> None:
+    """Say in one line how many cells failed, how one did, and what runs them again."""
+    failed = ds["traceback"].values[ds["status"].values == FAILED].tolist()
+    if failed:
+        last = failed[0].strip().splitlines()[-1]
+        text = "%d of %d cells failed, such as by %.200s; sweep again with retry_failed to run them again"
+        LOG.warning(text, len(failed), ds["status"].size, last)
 
 
 def _run(

@@ -33,12 +33,17 @@ STATUS = {"flag_values": [MISSING, DONE, FAILED], "flag_meanings": "missing done
 
 @dataclass(frozen=True)
 class Record:
-    """What a folder remembers. function : module:name. seeded : whether it is given each cell's seed."""
+    """What a folder remembers.
+
+    function : module:name. seeded : whether it is given each cell's seed. source : hash of what it was at the table's
+    beginning, empty where there is none.
+    """
 
     function: str
     seed: int
     seeded: bool
     space: Space
+    source: str = ""
 
     def extending(self, old: Record, where: Path) -> Record:
         """This record with the cells of `old` at their places. Raises SettingsError that says what differs."""
@@ -57,7 +62,14 @@ class Record:
             wrong.append(str(error))
         if wrong:
             raise SettingsError(f"{where}: holds another sweep: {'; '.join(wrong)}; choose another folder")
-        return Record(self.function, self.seed, self.seeded, space)
+        if old.source and self.source and old.source != self.source:
+            LOG.warning(
+                "%s: the source of %s is not what it was when the table was begun: cells of both are mixed; sweep into "
+                "another folder for cells of one",
+                where,
+                self.function,
+            )
+        return Record(self.function, self.seed, self.seeded, space, old.source)
 
 
 class Table:
@@ -70,6 +82,7 @@ class Table:
         self.path = path
         self.record = _read(path)
         self.rows = Rows(str(path), self.record.space.dims, self.record.space.shape)
+        _check_arrays(self.rows, lengths=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -101,6 +114,7 @@ class Table:
         if (path / "zarr.json").exists():
             record = record.extending(_read(path), path)
             rows = Rows(str(path), record.space.dims, record.space.shape)
+            _check_arrays(rows, lengths=False)
         _clear(path / "status" / "begun")
         _clear(path / "status" / "partial")
         _describe(rows, record)
@@ -130,9 +144,9 @@ class Table:
             LOG.warning("%s: %d damaged rows are run again", self.path, damaged)
         fields = _fields(self.rows)
         if not finished and fields is not None:  # what no row has binds nobody
-            shutil.rmtree(self.path / "sweep" / "columns")
             for field in fields:
                 shutil.rmtree(self.path / field.name, ignore_errors=True)
+            shutil.rmtree(self.path / "sweep" / "columns")  # last: a kill before it leaves nothing unaccounted for
         return wanted
 
     def dataset(self, space: Space | None = None) -> xr.Dataset:
@@ -184,7 +198,7 @@ def _read(path: Path) -> Record:
         if version != VERSION:
             raise ValueError(f"version {version}, {VERSION} is known here")
         function, seed, seeded = str(found["function"]), int(found["sweep_seed"]), bool(found["seeded"])
-        return Record(function, seed, seeded, from_json(found["space"]))
+        return Record(function, seed, seeded, from_json(found["space"]), str(found.get("source", "")))
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no sweep is there; give the folder that a sweep wrote") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -202,6 +216,7 @@ def _describe(rows: Rows, record: Record) -> None:
         "function": record.function,
         "sweep_seed": record.seed,
         "seeded": record.seeded,
+        "source": record.source,
         "space": space.to_json(),
         **({"coordinates": " ".join(names)} if names else {}),
     }
@@ -253,6 +268,27 @@ def _fields(rows: Rows) -> tuple[Field, ...] | None:
         return rows.fields()
     except ValueError as error:
         raise StoreError(f"{error}; restore it, or sweep into another folder") from error
+
+
+def _check_arrays(rows: Rows, lengths: bool) -> None:
+    """Raise StoreError if a column's array is not what the table says.
+
+    lengths : also along the space's dimensions, which a start that was stopped leaves as they were.
+    """
+    for field in (*(_fields(rows) or ()), *(Field(name, dtype, ()) for name, dtype in OWN.items())):
+        file, wanted = rows.metadata(field), (*rows.shape, *field.shape)
+        try:
+            dtype, shape = rows.described(field) or (field.dtype, wanted)
+        except ValueError as error:
+            raise StoreError(f"{file}: {error}; delete it and sweep again, which writes it anew") from error
+        if not lengths:
+            shape = (*rows.shape, *shape[len(rows.shape) :])
+        if (dtype, shape) != (field.dtype, wanted):
+            raise StoreError(
+                f"{file}: has {dtype} of shape {list(shape)}, the table {field.dtype} of {list(wanted)}; if that file "
+                "is the wrong one, delete it and sweep again, which writes it anew; else restore "
+                f"{Path(rows.folder) / 'sweep' / 'columns' / 'zarr.json'}"
+            )
 
 
 def _require_free(path: Path) -> None:

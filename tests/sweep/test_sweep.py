@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from hypothesis import strategies as st
 
 from sciworld.errors import SettingsError, StoreError
 from sciworld.sweep.cell import Job, pickled, run_cell
-from sciworld.sweep.rows import DONE, FAILED, MISSING
+from sciworld.sweep.rows import DONE, FAILED, MISSING, Rows
 from sciworld.sweep.space import Grid, Range, Samples
 from sciworld.sweep.sweep import load, sweep
 from sciworld.sweep.table import Record, Table
@@ -273,6 +275,90 @@ def test_another_sweep_is_refused(threads: Client, tmp_path: Path) -> None:
     assert (load(out).status == DONE).all()
 
 
+def edit(file: Path, **changes: Any) -> None:
+    """Change what a node's metadata say, or the attributes that they have."""
+    node = json.loads(file.read_bytes())
+    place = node if changes.keys() <= node.keys() else node["attributes"]
+    place.update(changes)
+    file.write_bytes(json.dumps(node).encode())
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("profile/zarr.json", {"shape": [3, 2, 7, 5]}),
+        ("profile/zarr.json", {"data_type": "int32"}),
+        ("rate/zarr.json", {"data_type": "int64"}),
+        ("rate/zarr.json", {"shape": [3, 9]}),
+        ("status/zarr.json", {"shape": [2]}),
+        ("seconds/zarr.json", {"shape": None}),
+        ("sweep/columns/zarr.json", {"columns": [["rate", "int64", []]]}),
+        ("sweep/columns/zarr.json", {"columns": [["profile", "float32", [10**9, 7]]]}),
+    ],
+)
+def test_a_column_of_another_kind_is_one_error(
+    threads: Client, tmp_path: Path, file: str, changes: dict[str, Any]
+) -> None:
+    out = tmp_path / "o"
+    ds = sweep(cells.product, SPACE, out=out, client=threads)
+    right = (out / file).read_bytes()
+    edit(out / file, **changes)
+    name = f"{changes.get('columns', [[Path(file).parts[0]]])[0][0]}/zarr.json"
+    with pytest.raises(StoreError, match=f"{name}: .*; .*delete it and sweep again") as error:
+        load(out)
+    assert file in str(error.value)
+    if changes.get("shape") not in ([3, 9], [2]):  # the first dimensions are the space's, which a sweep writes anew
+        with pytest.raises(StoreError, match=name):
+            sweep(cells.product, SPACE, out=out, client=threads)
+    if "columns" in changes:  # the cure
+        (out / file).write_bytes(right)
+    else:
+        (out / file).unlink()
+    xr.testing.assert_identical(sweep(cells.product, SPACE, out=out, client=threads), ds)
+    xr.testing.assert_identical(load(out), ds)
+
+
+def test_an_extension_that_was_stopped_goes_on(
+    threads: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill after the table knows of its new cells, and before its columns do."""
+    out = tmp_path / "o"
+    sweep(failing, {"x": [0]}, out=out, client=threads)
+    with monkeypatch.context() as patch:
+        patch.setattr(Rows, "describe", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            sweep(failing, {"x": [0, 3]}, out=out, client=threads)
+    with pytest.raises(StoreError, match="sweep again"):
+        load(out)
+    assert sweep(failing, {"x": [0, 3]}, out=out, client=threads).value.values.tolist() == [0, 3]
+
+
+def test_columns_that_bind_nobody_go_before_what_names_them(
+    threads: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two leaves no column of the old kind under a new name."""
+    out, wide = tmp_path / "o", [False]
+
+    def one(x: int) -> np.ndarray:
+        return np.ones(3 if wide[0] else 2)
+
+    sweep(one, {"x": [0]}, out=out, client=threads)
+    files(out, "status")[0].unlink()
+    removed, rmtree = [], shutil.rmtree
+
+    def once(path: Path, ignore_errors: bool = False) -> None:
+        assert not removed, "killed"
+        removed.append(path)
+        rmtree(path, ignore_errors)
+
+    with monkeypatch.context() as patch, pytest.raises(AssertionError, match="killed"):
+        patch.setattr("sciworld.sweep.table.shutil.rmtree", once)
+        sweep(one, {"x": [0]}, out=out, client=threads)
+    wide[0] = True
+    assert sweep(one, {"x": [0]}, out=out, client=threads).value.shape == (1, 3)
+    assert xr.open_zarr(out, consolidated=False).value.shape == (1, 3)
+
+
 def test_other_folders_are_left_alone(threads: Client, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     for out in (tmp_path, tmp_path / "a file"):
@@ -283,8 +369,13 @@ def test_other_folders_are_left_alone(threads: Client, tmp_path: Path) -> None:
         load(tmp_path)
 
 
+INFINITE = b'{"attributes": {"sciworld_sweep": 9, "columns": [["value", "float64", [Infinity]]]}}'
+
+
 @pytest.mark.parametrize("file", ["zarr.json", "sweep/columns/zarr.json"])
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"attributes": {"sciworld_sweep": 9, "columns": [1]}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1]", b'{"attributes": {"sciworld_sweep": 9, "columns": [1]}}', INFINITE]
+)
 def test_a_damaged_header_is_one_error(threads: Client, tmp_path: Path, file: str, content: bytes) -> None:
     sweep(failing, {"x": [0]}, out=tmp_path / "o", client=threads)
     (tmp_path / "o" / file).write_bytes(content)
@@ -352,7 +443,9 @@ def test_a_retry_looks_at_the_table_first(tmp_path: Path, log: str) -> None:
 
 def test_a_cell_that_kills_its_worker_fails_and_its_neighbours_do_not(tmp_path: Path, log: str) -> None:
     ran = subprocess.run(_script(tmp_path, f"functools.partial(cells.deadly, log={log!r})", 12), **CAPTURED)
-    assert (ran.stdout.split(), ran.stderr) == (["begun", "11"], "")
+    assert ran.stdout.split() == ["begun", "11"]
+    [said] = ran.stderr.splitlines()  # and nothing of Dask's
+    assert said.startswith("1 of 12 cells failed, such as by the worker died each of the 3 times")
     ds = load(tmp_path / "o")
     assert ds.status.values.tolist() == [FAILED if x == 3 else DONE for x in range(12)]
     assert "the worker died each of the 3 times" in ds.traceback.sel(x=3).item()

@@ -20,8 +20,9 @@ import toy
 from typer.testing import CliRunner, Result
 
 import sciworld
-from sciworld import catalog, cli, doctor
+from sciworld import catalog, cli, doctor, recording
 from sciworld.cli import terminal
+from sciworld.controls import Column, ColumnTable
 from sciworld.demos import steering, stem, stem_run
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
@@ -381,6 +382,49 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
     good("ingest", *both, "--out", tmp_path / "one", "--together", "--frame-seconds", 2)
     assert len(Store.open(tmp_path / "two")) == 2
     assert [ds.sizes["time"] for ds in Store.open(tmp_path / "one")] == [18]
+
+
+def test_ingest_fails_only_if_nothing_could_be_used(files: Path, tmp_path: Path) -> None:
+    sources, listed = (files / "frames.tif", files / "foreign.tif"), tmp_path / "s-quarantine.json"
+    for _ in range(2):  # the second time the store holds the good one already
+        result = call("ingest", *sources, "--out", tmp_path / "s")
+        assert result.exit_code == 0 and re.search(r"^rejected +1$", result.stdout, re.MULTILINE), result.output
+        assert result.stderr.splitlines()[-1] == f"warning: 1 rejected, which are not in the store; all are in {listed}"
+    assert "foreign.tif" in bad("ingest", files / "foreign.tif", "--out", tmp_path / "none")
+
+
+def test_ingest_reads_times_in_units_and_doubts_others(files: Path, tmp_path: Path) -> None:
+    (files / "log.csv").write_text("t,v\n" + "".join(f"{500 * k},{k}\n" for k in range(17)))
+    asked = ("--controls", files / "log.csv", "--map", "v=v:V~linear", "--frame-seconds", 1)
+    assert "converted from ms to s" in good(
+        "ingest", files / "frames.tif", "--out", tmp_path / "ms", *asked, "--times", "t:ms"
+    )
+    assert np.array_equal(Store.open(tmp_path / "ms")[0]["controls"].values[:-1, 0], 2 * np.arange(8))
+    result = call("ingest", files / "frames.tif", "--out", tmp_path / "s", *asked, "--times", "t")
+    assert result.exit_code == 0 and "the log lasts from 0 to 8000 s, the frames from 0 to 8 s" in result.stderr
+    assert "ends in no unit of time" in bad(
+        "ingest", files / "frames.tif", "--out", tmp_path / "t", *asked, "--times", "t:furlong"
+    )
+
+
+def test_compact_says_why_it_merged_nothing(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    assert "nothing to merge; it is empty" in good("compact", tmp_path / "store")
+    first, second = toy.recordings(2)
+    store.append([first])
+    assert "nothing to merge; it is one part already" in good("compact", tmp_path / "store")
+    store.append([second])
+    assert "2 parts became 1" in good("compact", tmp_path / "store")
+    store.append([first.isel(x=slice(0, 4))])
+    assert "no two neighbouring parts are of one kind" in good("compact", tmp_path / "store")
+    large = Store.create(tmp_path / "large")
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256, (400, 40, 50, 1), "uint8")
+        columns = ColumnTable((Column("grey", "counts"),))
+        texts = {"session": "s", "source": f"{seed}", "licence": "", "citation": "", "history": ""}
+        large.append([recording.make(noise, np.arange(400.0), channels=columns, **texts)])
+    said = good("compact", tmp_path / "large", "--megabytes", 1)
+    assert "no two neighbouring parts of one kind are together at most 1 MB; raise --megabytes" in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,14 +63,28 @@ def ingest(
         typer.Option(help="A CSV or Parquet file with the controls; one for each source, in their order."),
     ] = None,
     mapping: Annotated[
-        str, typer.Option("--map", help="Which controls are which columns, e.g. 'x=beam_x:A,y=beam_y:A,dwell=t:s'.")
+        str,
+        typer.Option(
+            "--map",
+            help="Which controls are which columns, and their units, e.g. 'x=beam_x:A,y=beam_y:A,dwell=t:s'. Behind "
+            "one of a log, ~linear, ~mean or ~hold says how it is read at the times of frames: 'v=speed:m/s~linear'.",
+        ),
     ] = "",
-    times: Annotated[str, typer.Option(help="The column that says when a row acted, in s; else rows are frames.")] = "",
+    times: Annotated[
+        str,
+        typer.Option(
+            help="The column that says when a row acted: in s, or in other units, e.g. 't:ms', or as time stamps. "
+            "Without it the rows belong to the frames in order."
+        ),
+    ] = "",
     shift: Annotated[int, typer.Option(help="Give the controls to frames so many later, to mend a lag.")] = 0,
     together: Annotated[bool, typer.Option("--together", help="All sources are one movie.")] = False,
     reader: Annotated[str | None, typer.Option(help="A domain and suffix to read as, e.g. 'stem:.tif'.")] = None,
     pixel_size: Annotated[str | None, typer.Option(help="Length a pixel where the file is silent: 0.08:A.")] = None,
     frame_seconds: Annotated[float | None, typer.Option(help="Seconds a frame where the file is silent.")] = None,
+    pulse_seconds: Annotated[
+        float | None, typer.Option(help="Seconds from the first to the second image of a PIV pair.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Keep only the first so many frames.")] = None,
     array: Annotated[str | None, typer.Option(help="Which array, where a file holds several.")] = None,
     session: Annotated[str | None, typer.Option(help="Name of the session; else that of the file.")] = None,
@@ -83,14 +98,14 @@ def ingest(
 ) -> None:
     """Read files and their controls into a store; measure quality and lag.
 
-    Bad sources are listed beside the store and never stop the others. Give the same command again after an interrupt:
-    what the store holds already is not read again.
+    Bad sources are listed beside the store and never stop the others; only if nothing could be used the command fails.
+    Give the same command again after an interrupt: what the store holds already is not read again.
     """
     from sciworld.ingest import run
     from sciworld.units import parse_length
 
     stated = {"frame_seconds": frame_seconds, "frames": frames, "array": array, "session": session}
-    stated |= {"licence": licence, "citation": citation}
+    stated |= {"licence": licence, "citation": citation, "pulse_seconds": pulse_seconds}
     stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
     with bar("ingesting") as progress:
         found = run.ingest(
@@ -112,8 +127,17 @@ def compact(
 
     opened = Store.open(store)
     before = len(opened.parts)
-    opened.compact(megabytes << 20)
-    typer.echo(f"{store}: {before} parts became {len(opened.parts)}")
+    if opened.compact(megabytes << 20):
+        typer.echo(f"{store}: {before} parts became {len(opened.parts)}")
+        return
+    kinds = [part.kind for part in opened.parts]
+    if before < 2:
+        why = "it is one part already" if before else "it is empty"
+    elif not any(one == two for one, two in itertools.pairwise(kinds)):
+        why = "no two neighbouring parts are of one kind: frames of one shape and type, with the same controls"
+    else:
+        why = f"no two neighbouring parts of one kind are together at most {megabytes} MB; raise --megabytes"
+    typer.echo(f"{store}: nothing to merge; {why}")
 
 
 def report(found: Any) -> None:
@@ -135,6 +159,8 @@ def report(found: Any) -> None:
     warn(f"rejected: {one.reason}" for one in found.rejected[:LISTED])
     warn(found.warnings[:LISTED])
     if len(found.warnings) > LISTED or len(found.rejected) > LISTED:
-        warn(
-            [f"{len(found.rejected)} sources rejected and {len(found.warnings)} warnings; the first {LISTED} are shown"]
-        )
+        counts = f"{len(found.rejected)} rejections and {len(found.warnings)} warnings"
+        warn([f"{counts}; the first {LISTED} of each are shown"])
+    if found.rejected:
+        where = "their list could not be written" if found.quarantine is None else f"all are in {found.quarantine}"
+        warn([f"{len(found.rejected)} rejected, which are not in the store; {where}"])

@@ -44,7 +44,8 @@ def train(
     log = made.log()
     typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
     if "control_gain" in log[-1]:
-        typer.echo(f"under other windows' controls the loss is {log[-1]['control_gain']:+.1%} worse")
+        gain = log[-1]["control_gain"]
+        typer.echo(f"under other windows' controls the loss is {abs(gain):.1%} {'higher' if gain > 0 else 'lower'}")
 
 
 def rollout(

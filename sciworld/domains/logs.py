@@ -1,7 +1,8 @@
 """Asynchronous logs read onto the times of frames: between rows, over the gap between two frames, or held.
 
-A log is rows of one signal with times of their own. Outside its first and last row, and across a hole longer than was
-allowed, nothing is known, and the reading is NaN. The rows themselves stay in the recording, see `ragged`.
+A log is rows of one signal with times of their own. Outside its first and last row nothing is known, and the reading is
+NaN; so it is on the straight line across a hole longer than was allowed, or across a row that says that it has no
+value. The rows with values stay in the recording, see `ragged`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ class Log:
     Parameters
     ----------
     time : (row,) float64 s, strictly increasing. value : (row,) float64, finite.
+    empty : (other row,) float64 s, increasing: the times of the rows without a value.
     notes : sentences for a history: rows that were sorted, or left out.
     """
 
     time: np.ndarray
     value: np.ndarray
+    empty: np.ndarray
     notes: tuple[str, ...] = ()
 
 
 def log(time: np.ndarray, value: np.ndarray, name: str, where: str) -> Log:
-    """Rows (row,), (row,) in the order of their times. What is NaN is no reading; of rows at one time the last counts.
+    """Rows (row,), (row,) in the order of their times. What is NaN has no value; of rows at one time the last counts.
 
     name : of the signal. where : the file, for errors. Raises FormatError for rows without a time, infinite values,
     and lengths that differ.
@@ -57,27 +60,29 @@ def log(time: np.ndarray, value: np.ndarray, name: str, where: str) -> Log:
     for what, count in (("have no value", len(known) - known.sum()), ("share the time of the next", (~last).sum())):
         if count:
             notes.append(f"{int(count)} rows of '{name}' {what}, and are left out")
-    return Log(time[known][last], value[known][last], tuple(notes))
+    return Log(time[known][last], value[known][last], time[~known], tuple(notes))
 
 
 def linear(rows: Log, at: np.ndarray, hole: float = math.inf, period: float | None = None) -> np.ndarray:
     """The value at the times `at` (time,) on the straight line between the rows beside each : (time,) float64.
 
-    hole : seconds between two rows above which nothing is known between them. period : of an angle, which then turns
-    the short way from row to row, and goes on past its period instead of jumping.
+    Between two rows with a row without a value between them nothing is known. hole : seconds between two rows above
+    which nothing is known either. period : of an angle, which then turns the short way from row to row, and goes on
+    past its period instead of jumping.
     """
     if not len(rows.time):
         return np.full(len(at), np.nan)
     value = rows.value if period is None else np.unwrap(rows.value, period=period)
     found = np.interp(at, rows.time, value, left=np.nan, right=np.nan)
-    after = np.searchsorted(rows.time, at, side="right").clip(1, max(1, len(rows.time) - 1))
-    step = np.diff(rows.time, append=np.inf)[after - 1]
-    on_a_row = np.isin(at, rows.time)
-    return np.where((step > hole) & ~on_a_row, np.nan, found)
+    before, after = rows.time[:-1], rows.time[1:]
+    empty = np.searchsorted(rows.empty, after, side="left") > np.searchsorted(rows.empty, before, side="right")
+    broken = np.append((after - before > hole) | empty, False)  # nothing to be broken follows the last row
+    place = np.searchsorted(rows.time, at, side="right").clip(1) - 1
+    return np.where(broken[place] & ~np.isin(at, rows.time), np.nan, found)
 
 
 def mean(rows: Log, at: np.ndarray) -> np.ndarray:
-    """The mean of the rows from each time of `at` (time,) to the next : (time,); NaN without a row, and last."""
+    """The mean of the rows with a value from each time of `at` (time,) to the next : (time,); NaN without, and last."""
     edges = np.searchsorted(rows.time, at, side="left")
     count = np.diff(edges)
     found = np.full(len(at), np.nan)
@@ -89,7 +94,8 @@ def mean(rows: Log, at: np.ndarray) -> np.ndarray:
 
 
 def hold(rows: Log, at: np.ndarray) -> np.ndarray:
-    """The value of the last row at or before each time of `at` : (time,); NaN before the first and after the last."""
+    """The value of the last row that has one at or before each time of `at` : (time,); NaN before the first and after
+    the last."""
     found = np.full(len(at), np.nan)
     before = np.searchsorted(rows.time, at, side="right") - 1
     inside = (before >= 0) & (at <= (rows.time[-1] if len(rows.time) else -np.inf))

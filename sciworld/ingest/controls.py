@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,16 @@ from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.logs import READINGS, log
 from sciworld.errors import ControlError, FormatError
-from sciworld.ingest.tables import is_whole, read_table
+from sciworld.ingest.clock import on_clock, parse_times
+from sciworld.ingest.tables import Series, is_whole, read_table
 from sciworld.units import LENGTHS, TIMES, canonical, convert
 
 SYNTAX = (
     "'name=column:units', or 'name=column:units:low:high', separated by commas; ~linear, ~mean or ~hold after "
     "one reads its rows as a log"
 )
+
+LEAST_COVERED, LONGEST = 0.5, 2.0  # of the frames' span: logs beyond are doubted
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ def parse_map(text: str) -> tuple[Mapped, ...]:
         rest, tilde, reading = (part.strip() for part in rest.partition("~"))
         fields = [field.strip() for field in rest.split(":")]
         known = reading in READINGS if tilde else True
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise ControlError(f"map: the name {name!r} has a character that no text shows; name the control otherwise")
         if not (equals and name and len(fields) in (2, 4) and all(fields) and known):
             raise ControlError(f"map: '{item.strip()}' is no control; write {SYNTAX}")
         try:
@@ -53,7 +59,8 @@ def parse_map(text: str) -> tuple[Mapped, ...]:
         units = "pixel" if canonical(fields[1]) == "pixel" else fields[1]
         found.append(Mapped(name, fields[0], units, low, high, reading))
     names = [control.name for control in found]
-    if len(set(names)) < len(names):
+    # What looks the same is the same: "µ" has two code points, "é" one or two.
+    if len({unicodedata.normalize("NFKC", name) for name in names}) < len(names):
         raise ControlError(f"map: {', '.join(names)} repeat a name; name each control once")
     return tuple(found)
 
@@ -68,46 +75,69 @@ def attach_controls(
     from the centre of the first pixel, x along columns, y down the rows), or on the pixel grid if their units are
     "pixel". The lengths of a position are converted to the units of `view`, times to the seconds of `time`; every
     other column keeps its units. A `dwell` must be positive. Bounds that are not stated are those of the data.
-    times : the column, in seconds on the recording's clock, that says when a row acted; a row then belongs to the
-    frame that started last before it, and all rows are kept as the log. Where none or several rows fall between two
-    frames, the controls there are unknown, unless the map says how they are read: on the straight line between the
-    rows beside the frame's time (~linear), as the mean of the rows until the next frame (~mean), or as the last row
-    before (~hold); outside the log nothing is known. Without `times` the rows belong to the frames in order: one for
-    every frame (the last acts after the last frame, and is left out), or one fewer.
+    times : the column that says when a row acted, on the recording's clock: in s, in the units behind it ("t:ms"), or
+    as time stamps (see `on_clock`). A row then belongs to the frame that started last before it, and all rows are kept
+    as the log. Where none or several rows fall between two frames, the controls there are unknown, unless the map says
+    how they are read: on the straight line between the rows beside the frame's time (~linear), as the mean of the rows
+    until the next frame (~mean), or as the last row before (~hold). Outside the log nothing is known. An empty cell is
+    a hole in ~linear: nothing is known between the rows beside it; ~mean and ~hold pass over it, which reads tables
+    whose signals have rows of their own. Without `times` the rows belong to the frames in order: one for every frame
+    (the last acts after the last frame, and is left out), or one fewer.
     shift : moves the rows to frames so many later, to mend a lag that was measured.
-    Raises FormatError about the file, ControlError about the map, RecordingError if the result breaks the schema.
+    Flags (true, false) are 1 and 0. Raises FormatError about the file, also if it brings no control to any frame;
+    ControlError about the map or times; RecordingError if the result breaks the schema.
     """
     mapped = parse_map(mapping) if isinstance(mapping, str) else tuple(mapping)
     if "controls" in ds.variables:
         raise ControlError(f"{ds.attrs['source']}: has controls already; drop them first with ds.drop_vars('controls')")
     path, n = Path(table_path), ds.sizes["time"]
     columns = [control.column for control in mapped]
+    when, units = parse_times(times)
     logged = [control.name for control in mapped if control.reading]
-    if logged and not times:
+    if logged and not when:
         raise ControlError(
             f"{path}: '{logged[0]}' is read as a log, whose rows have no times; name their column (times)"
         )
-    values = read_table(path, [*columns, times] if times else columns)
-    stamps, values = (values[:, -1], values[:, :-1]) if times else (None, values)
+    found = read_table(path, [*columns, when] if when else columns)
     notes = [f"controls {', '.join(control.name for control in mapped)} from {path.name}"]
     if not is_whole(path):
         notes.append("its last line has no end: the file, and its last number, may be cut")
+    values = _numbers(mapped, found[: len(mapped)], path, notes)
     mapped, values = _converted(mapped, values, ds["view"].attrs["units"], notes)
     _check_dwell(mapped, values, path)
     table = _table(mapped, values, ds, path)
-    if stamps is None:
+    if not when:
         aligned = _by_count(values, n, path, notes)
         logs = {}
     else:
+        stamps = on_clock(found[-1], when, units, ds["time"].values, path, notes)
         aligned = _by_time(mapped, values, stamps, ds, path, notes)
         logs = _log(values, stamps, table)
     if shift:
         aligned = _moved(aligned, shift, notes)
     aligned[-1] = np.nan  # nothing follows the last frame
+    if n > 1 and np.isnan(aligned).all():
+        why = "; ".join(notes[1:]) or "all cells are empty"
+        raise FormatError(
+            f"{path}: brings no control to any frame ({why}); mend the map or the file, or leave out the controls"
+        )
     variables = {"controls": (("time", "control"), aligned, {"columns": table.to_json()}), **logs}
     history = "; ".join([ds.attrs["history"], *notes])
     ds = ds.assign(variables).assign_attrs(history=history)
     return recording.check(ds, str(path))
+
+
+def _numbers(mapped: Sequence[Mapped], found: Sequence[Series], path: Path, notes: list[str]) -> np.ndarray:
+    """The columns of the controls : (row, control) float64. Raises ControlError where the map gives other units."""
+    for control, series in zip(mapped, found, strict=True):
+        if series.kind == "flag":
+            notes.append(f"'{control.name}' is 1 where '{control.column}' is true, and 0 where it is false")
+        elif series.kind != "number" and canonical(control.units) != "s":
+            raise ControlError(
+                f"{path}: column '{control.column}' holds times, which are read in s; write "
+                f"'{control.name}={control.column}:s'"
+            )
+    return np.stack([series.seconds() for series in found], axis=1)
 
 
 def shifted(ds: xr.Dataset, shift: int) -> xr.Dataset:
@@ -169,14 +199,18 @@ def _check_dwell(mapped: Sequence[Mapped], values: np.ndarray, path: Path) -> No
 
 
 def doubts(ds: xr.Dataset) -> list[str]:
-    """What a user should look at in the controls of a recording: beams beyond the frame, rows without a value."""
+    """What a user should look at in the controls of a recording: rows without a value, logs that last much longer or
+    shorter than the frames, beams beyond the frame."""
     table, source = recording.control_table(ds), ds.attrs["source"]
     rows = ds["controls"].values[:-1]
-    found = [
-        f"{source}: {count} of {len(rows)} rows have no value of '{column.name}', which is unknown there"
-        for column, count in zip(table, np.isnan(rows).sum(axis=0), strict=True)
-        if count
-    ]
+    found = _span_doubts(ds)
+    for column, count in zip(table, np.isnan(rows).sum(axis=0), strict=True):
+        if count == len(rows) > 0:
+            found.append(f"{source}: '{column.name}' is unknown at all frames; mend the map or the file, or drop it")
+        elif count:
+            found.append(
+                f"{source}: {count} of {len(rows)} rows have no value of '{column.name}', which is unknown there"
+            )
     for name, (x, y, *_) in table.positions().items():
         view = ds["view"].values[:-1].reshape(-1, 2, 3)
         if table.columns[x].frame == "pixel":
@@ -193,6 +227,26 @@ def doubts(ds: xr.Dataset) -> list[str]:
                 "x along columns, y down the rows, unless the file states an origin"
             )
     return found
+
+
+def _span_doubts(ds: xr.Dataset) -> list[str]:
+    """Whether the log may be of other frames, or in other units of time."""
+    if "log_time" not in ds.variables or ds.sizes["time"] < 2:
+        return []
+    log, time = ds["log_time"].values, ds["time"].values
+    spans = [(rows.min(), rows.max()) for rows in (log, time) if len(rows)]
+    if len(spans) < 2 or spans[0][0] == spans[0][1]:  # one moment has no span
+        return []
+    (first, last), (start, end) = spans
+    covered = max(0.0, min(last, end) - max(first, start)) / (end - start)
+    times = (last - first) / (end - start)
+    if covered >= LEAST_COVERED and times <= LONGEST:
+        return []
+    return [
+        f"{ds.attrs['source']}: the log lasts from {first:.10g} to {last:.10g} s, the frames from {start:.10g} to "
+        f"{end:.10g} s: it covers {covered:.0%} of them, and is {times:.3g} times as long; look whether it is "
+        "theirs, on their clock, and in the units that were stated"
+    ]
 
 
 def _table(mapped: Sequence[Mapped], values: np.ndarray, ds: xr.Dataset, path: Path) -> ColumnTable:
@@ -246,10 +300,14 @@ def _by_time(
         rows = log(stamps, values[:, k], control.name, str(path))
         aligned[:, k] = READINGS[control.reading](rows, time)
         unknown = int(np.isnan(aligned[:-1, k]).sum())
-        if unknown == len(time) - 1:
+        if not len(stamps) or stamps.max() < time[0] or stamps.min() > time[-1]:
             raise _apart(f"'{control.name}' is known at no frame", path, stamps, time)
         step = np.diff(rows.time).max(initial=0.0)
         notes += rows.notes
+        if control.reading == "linear" and len(rows.empty):
+            notes.append(
+                f"'{control.name}' is unknown between the rows beside one without a value (~hold passes over it)"
+            )
         notes.append(
             f"'{control.name}' is read ~{control.reading} from {len(rows.time)} rows, at most {step:.3g} s apart, and "
             f"unknown at {unknown} of {len(time) - 1} frames"
@@ -258,8 +316,11 @@ def _by_time(
 
 
 def _apart(what: str, path: Path, stamps: np.ndarray, time: np.ndarray) -> FormatError:
-    rows = f"rows are at {stamps.min():g} to {stamps.max():g} s" if len(stamps) else "there are no rows"
-    return FormatError(f"{path}: {what}; {rows}, frames at {time[0]:g} to {time[-1]:g} s: put both on one clock")
+    rows = f"rows are at {stamps.min():.10g} to {stamps.max():.10g} s" if len(stamps) else "there are no rows"
+    return FormatError(
+        f"{path}: {what}; {rows}, frames at {time[0]:.10g} to {time[-1]:.10g} s: put both on one clock, and state the "
+        "units of times that are not in s, such as 't:ms'"
+    )
 
 
 def _one_a_gap(values: np.ndarray, stamps: np.ndarray, time: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:

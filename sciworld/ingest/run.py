@@ -8,12 +8,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sciworld import catalog, recording
-from sciworld.errors import CatalogError, ClusterError, SettingsError, StoreError
+from sciworld.errors import CatalogError, ClusterError, SciworldError, SettingsError, StoreError
 from sciworld.files import lock, replace_file
 from sciworld.ingest.lag import Lag, lag_of
 from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
@@ -103,7 +103,7 @@ def ingest(
     already = sum(outcome.already for outcome in outcomes)
     quarantine = _quarantine(store, rejected, {one.name for one in tasks})
     if rejected and not arrived and not already:
-        raise rejected[0].exception()
+        raise _none_used(rejected, quarantine)
     warnings = [doubt for one in arrived for doubt in one.doubts]
     lag = _lag(arrived, warnings)
     return Summary(
@@ -139,14 +139,23 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
     )
 
 
+def _none_used(rejected: Sequence[Rejected], quarantine: Path | None) -> SciworldError:
+    """The first error, and where the others are listed."""
+    first = rejected[0]
+    if len(rejected) == 1:
+        return first.exception()
+    listed = f", all listed in {quarantine}" if quarantine else ""
+    return replace(first, reason=f"{first.reason} (and {len(rejected) - 1} more{listed})").exception()
+
+
 def _require_pairs(several: list[Any], tables: list[Path], mapping: str) -> None:
     """Raise SettingsError unless there are sources, and a CSV file for each or none at all."""
     if not several:
         raise SettingsError("ingest: no sources; name at least one file")
     if tables and (len(tables) != len(several) or not mapping):
         raise SettingsError(
-            f"ingest: {len(several)} sources, {len(tables)} CSV files, map '{mapping}'; give one CSV file for each "
-            "source (--controls a.csv --controls b.csv), and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
+            f"ingest: {len(several)} sources, {len(tables)} tables, map '{mapping}'; give one CSV or Parquet file for "
+            "each source (--controls a.csv --controls b.csv), and a map such as 'x=beam_x:A,y=beam_y:A,dwell=t:s'"
         )
     if not tables and mapping:
         raise SettingsError("ingest: a map or times without controls; name the CSV or Parquet file with the controls")

@@ -93,3 +93,22 @@ def test_all_rows_stay_in_the_order_of_time():
     time, column, value = ragged([log([0.0, 2], [1, 2], "a", "x"), log([1.0, 2], [3, 4], "b", "x")])
     assert time.tolist() == [0, 1, 2, 2] and column.tolist() == [0, 1, 0, 1] and value.tolist() == [1, 3, 2, 4]
     assert column.dtype == np.int32 and len(ragged([])[0]) == 0
+
+
+@given(logs_and_times(), st.data())
+def test_a_row_without_a_value_is_a_hole_in_the_line_and_nowhere_else(drawn, data):
+    time, value, at = drawn
+    hole = data.draw(st.integers(0, len(time) - 1))
+    value[hole] = np.nan
+    whole, rows = log(time[~np.isnan(value)], value[~np.isnan(value)], "a", "x"), log(time, value, "a", "x")
+    before, after = time[max(0, hole - 1)], time[min(len(time) - 1, hole + 1)]
+    across = (at > before) & (at < after)
+    expected = np.where(across, np.nan, linear(whole, at))
+    assert np.array_equal(linear(rows, at), expected, equal_nan=True)
+    for reading in (mean, hold):
+        assert np.array_equal(reading(rows, np.sort(at)), reading(whole, np.sort(at)), equal_nan=True)
+
+
+def test_a_value_at_the_time_of_a_row_without_one_is_no_hole():
+    rows = log([0.0, 1, 1, 2], [0.0, np.nan, 1, 2], "a", "x")
+    assert np.array_equal(linear(rows, np.array([0.5, 1, 1.5])), [0.5, 1, 1.5])

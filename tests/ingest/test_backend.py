@@ -81,8 +81,9 @@ def test_one_of_several_recordings_is_chosen(tmp_path):
     for number in (0, 2, -1):
         with xr.open_dataset(path, engine="sciworld", recording=number) as ds:
             xr.testing.assert_identical(ds, expected[number])
-    for number in (3, -4):
-        with pytest.raises(SettingsError, match=rf"recording {number} of 3; choose one of 0 to 2"):
+    for number in (3, -4, 1.5, 1.0, True, "1", 10**30):
+        wanted = rf"a\.hdf5: recording is {number!r}; use an integer, at least -3 and at most 2"
+        with pytest.raises(SettingsError, match=wanted):
             xr.open_dataset(path, engine="sciworld", recording=number)
 
 
@@ -92,6 +93,9 @@ def test_all_recordings_are_a_tree(tmp_path, store):
     assert set(tree.children) == {"recording_0", "recording_1"}
     for one, expected in zip(tree.children.values(), open_recordings(path), strict=True):
         xr.testing.assert_identical(one.to_dataset(), expected)
+    for unknown in ("recording", "colour"):
+        with pytest.raises(SettingsError, match=f"no argument {unknown}; there are drop_variables, reader, options,"):
+            xr.open_datatree(path, engine="sciworld", **{unknown: 1})
     groups = xr.open_groups(store.path, engine="sciworld", drop_variables="view")
     assert set(groups) == {"/", *(f"/recording_{k}" for k in range(4))}
     xr.testing.assert_identical(groups["/recording_3"], store[3].drop_vars("view"))
@@ -153,12 +157,30 @@ def test_a_store_that_went_says_so(tmp_path):
     [
         ({"reader": "chemistry"}, SettingsError, "no reader 'chemistry'"),
         ({"options": {"colour": 1}}, SettingsError, "unknown setting colour"),
-        ({"recording": 1}, SettingsError, "recording 1 of 1"),
+        ({"recording": 1}, SettingsError, "recording is 1; use an integer, at least -1 and at most 0"),
+        ({"recording": False}, SettingsError, "recording is False"),
+        ({"colour": 1}, SettingsError, "no argument colour; there are drop_variables, reader, recording, options"),
+        ({"decode_times": False}, SettingsError, "no argument decode_times"),
+        ({"reader": 5}, SettingsError, "reader is 5; use a name"),
+        ({"options": 3}, SettingsError, "options are 3; use a dict"),
+        ({"options": {1: 2}}, SettingsError, "options are {1: 2}"),
+        ({"options": {"reader": "stem"}}, SettingsError, "options are {'reader': 'stem'}"),
+        ({"drop_variables": 5}, SettingsError, "drop_variables is 5; use a name"),
     ],
 )
 def test_wrong_arguments_are_refused(stack, arguments, error, message):
     with pytest.raises(error, match=message):
         xr.open_dataset(stack, engine="sciworld", **arguments)
+
+
+@pytest.mark.parametrize("names", ["view", ["view", "not there"], ("frames", "time"), []])
+def test_variables_are_dropped_as_other_engines_drop_them(tmp_path, store, names):
+    xr.Dataset({name: ("x", [1.0]) for name in store[1].variables}).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf", drop_variables=names) as other:
+        kept = set(other.variables)
+    with xr.open_dataset(store.path, engine="sciworld", recording=1, drop_variables=names) as ds:
+        assert set(ds.variables) == kept
+        xr.testing.assert_identical(ds, store[1].drop_vars(names, errors="ignore"))
 
 
 def test_what_cannot_be_opened_says_so(tmp_path, store):
@@ -171,6 +193,8 @@ def test_what_cannot_be_opened_says_so(tmp_path, store):
     empty = Store.create(tmp_path / "empty")
     with pytest.raises(FormatError, match="holds 0 recordings; append some"):
         xr.open_dataset(empty.path, engine="sciworld")
+    with pytest.raises(FormatError, match="holds 0 recordings; append some"):
+        xr.open_dataset(empty.path, engine="sciworld", recording=0)
 
 
 def sources(tmp_path, stack, store):

@@ -13,6 +13,7 @@ from sciworld.controls import Column, ColumnTable
 from sciworld.errors import ControlError, FormatError, RecordingError
 from sciworld.ingest.controls import attach_controls, doubts, parse_map
 from sciworld.ingest.tables import read_csv
+from sciworld.store import Store
 
 T, Y, X = 11, 5, 7
 MAP = "x=beam_x:A,y=beam_y:A,dwell=t:s"
@@ -120,8 +121,9 @@ def test_a_log_is_read_as_the_map_says(tmp_path, rows):
 
 def test_a_log_needs_times_on_the_frames_clock(tmp_path):
     (tmp_path / "b.csv").write_text("v,when\n1,1000\n2,1001\n")
-    with pytest.raises(ControlError, match="'a' is read as a log, whose rows have no times"):
-        attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~hold")
+    for times in ("", " "):
+        with pytest.raises(ControlError, match="'a' is read as a log, whose rows have no times"):
+            attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~hold", times)
     with pytest.raises(FormatError, match="'a' is known at no frame; rows are at 1000 to 1001 s"):
         attach_controls(bare(np.arange(float(T)) + 0.5), tmp_path / "b.csv", "a=v:deg~linear", times="when")
     (tmp_path / "b.csv").write_text("v,when\n")
@@ -255,7 +257,7 @@ def test_beams_outside_the_frame_and_unknown_rows_are_doubts(tmp_path, rows):
 
 def test_comments_before_the_header_and_the_case_of_names_do_not_matter(tmp_path):
     (tmp_path / "b.csv").write_text("# made by hand\n#\nBeam_X,T,t\n1,2,3\n")
-    assert read_csv(tmp_path / "b.csv", ["beam_x", "t"]).tolist() == [[1, 3]]
+    assert [series.values.tolist() for series in read_csv(tmp_path / "b.csv", ["beam_x", "t"])] == [[1], [3]]
     (tmp_path / "b.csv").write_text("# one\nA,a\n1,2\nx,3\n")
     with pytest.raises(FormatError, match="line 4: 'x'"):
         read_csv(tmp_path / "b.csv", ["A"])
@@ -284,4 +286,80 @@ def test_controls_are_not_replaced_silently(tmp_path, rows):
 def test_numbers_come_back_to_the_last_bit(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("csv") / "b.csv"
     path.write_text("\n".join(["t", *map(repr, values)]))
-    assert read_csv(path, ["t"])[:, 0].tolist() == values
+    assert read_csv(path, ["t"])[0].values.tolist() == values
+
+
+def logged(path, stamps, values, mapping, time=None, shift=0):
+    path.write_text("\n".join(["t,v,w", *(f"{s},{v}" for s, v in zip(stamps, values, strict=True))]) + "\n")
+    return attach_controls(bare(np.arange(float(T)) if time is None else time), path, mapping, "t", shift)
+
+
+def test_an_empty_cell_is_a_hole_in_the_line(tmp_path):
+    rows = [f"{k}," if k % 5 else "," for k in range(12)]
+    ds = logged(tmp_path / "b.csv", np.arange(12) - 0.5, rows, "a=v:V~linear,b=v:V~hold,c=v:V~mean")
+    line, held, mean = ds["controls"].values[:-1].T
+    expected = np.arange(10) + 0.5
+    expected[[0, 4, 5, 9]] = np.nan
+    assert np.array_equal(line, expected, equal_nan=True)
+    assert np.array_equal(held, [np.nan, 1, 2, 3, 4, 4, 6, 7, 8, 9], equal_nan=True)
+    assert np.array_equal(mean, [1, 2, 3, 4, np.nan, 6, 7, 8, 9, np.nan], equal_nan=True)
+    history = ds.attrs["history"]
+    assert "'a' is unknown between the rows beside one without a value (~hold passes over it)" in history
+    assert "'b' is unknown between" not in history
+
+
+def test_flags_are_controls_and_history_says_so(tmp_path):
+    ds = logged(tmp_path / "b.csv", np.arange(T), [f"{k % 2 == 0}," for k in range(T)], "on=v:1")
+    assert np.array_equal(ds["controls"].values[:-1, 0], np.arange(T - 1) % 2 == 0)
+    assert "'on' is 1 where 'v' is true, and 0 where it is false" in ds.attrs["history"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "doubt"),
+    [
+        (np.arange(T), ""),
+        (np.linspace(0, 19.9, 40), ""),
+        (np.linspace(0, 20.1, 40), "covers 100% of them, and is 2.01 times as long"),
+        (np.linspace(5.1, 10, 40), "covers 49% of them, and is 0.49 times as long"),
+        (np.linspace(7, 14, 40), "from 7 to 14 s, the frames from 0 to 10 s: it covers 30% of them"),
+        ([3.5], ""),
+    ],
+)
+def test_a_log_of_another_span_than_the_frames_is_doubted(tmp_path, stamps, doubt):
+    found = doubts(logged(tmp_path / "b.csv", stamps, ["1,"] * len(stamps), "a=v:V~mean"))
+    spans = [one for one in found if "times as long" in one]
+    assert len(spans) == bool(doubt) and all(doubt in one for one in spans)
+
+
+def test_a_control_that_is_nowhere_known_is_doubted_and_none_known_is_refused(tmp_path):
+    ds = logged(tmp_path / "b.csv", np.arange(T), ["1,"] * T, "a=v:V,b=w:V,c=w:V~linear")
+    one, two = doubts(ds)
+    assert "'b' is unknown at all frames" in one and "'c' is unknown at all frames" in two
+    with pytest.raises(FormatError, match=r"brings no control to any frame .*11 rows of 'c' have no value"):
+        logged(tmp_path / "b.csv", np.arange(T), ["1,"] * T, "b=w:V,c=w:V~linear")
+    with pytest.raises(FormatError, match=r"brings no control to any frame .*10 gaps between frames have several rows"):
+        logged(tmp_path / "b.csv", np.arange(40) / 4, ["1,1"] * 40, "a=v:V,b=w:V")
+    with pytest.raises(FormatError, match=r"brings no control to any frame .*moved by 11 frames"):
+        logged(tmp_path / "b.csv", np.arange(T), ["1,1"] * T, "a=v:V", shift=11)
+    (tmp_path / "b.csv").write_text("v\n" + '""\n' * T)
+    with pytest.raises(FormatError, match=r"b\.csv: brings no control to any frame"):
+        attach_controls(bare(), tmp_path / "b.csv", "a=v:V")
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 300, "Ä ß", "a.b", "../a"])
+def test_odd_names_of_controls_come_back_from_a_store(tmp_path, name):
+    (tmp_path / "b.csv").write_text("v\n" + "1\n" * T)
+    Store.create(tmp_path / "store").append([attach_controls(bare(), tmp_path / "b.csv", f"{name}=v:V")])
+    assert recording.control_table(Store.open(tmp_path / "store")[0]).names == (name,)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "a\x1bb", "\udcff"])
+def test_names_that_no_text_shows_are_refused(name):
+    with pytest.raises(ControlError, match=r"map: the name .* has a character that no text shows"):
+        parse_map(f"{name}=v:V")
+
+
+@pytest.mark.parametrize(("one", "two"), [("\u00b5", "\u03bc"), ("é", "e\u0301"), ("ﬁt", "fit"), ("x", "X")])
+def test_names_that_look_alike_are_one_name(one, two):
+    with pytest.raises(ControlError, match="repeat a name"):
+        parse_map(f"{one}=a:A,{two}=b:A")

@@ -134,6 +134,13 @@ def test_bad_sources_are_listed_and_never_stop_the_others(tmp_path):
     assert json.loads((tmp_path / "store-quarantine.json").read_text()) == []
 
 
+def test_where_nothing_is_good_the_error_says_where_all_are_listed(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.tif").write_bytes(b"II*\0")
+    with pytest.raises(FormatError, match=r"a\.tif.*\(and 1 more, all listed in .*store-quarantine\.json\)"):
+        ingest([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "store")
+
+
 def test_only_the_bad_recordings_of_a_source_are_left_out(tmp_path):
     rng = np.random.default_rng(0)
     fields = rng.normal(size=(3, T, X, Y)).astype("float32")
@@ -278,7 +285,7 @@ def test_frames_that_are_not_finite_are_refused_unless_wanted(tmp_path):
 def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
     session(tmp_path, "a")
     tif, table, out = tmp_path / "a.tif", tmp_path / "a.csv", tmp_path / "store"
-    with pytest.raises(SettingsError, match="2 sources, 1 CSV"):
+    with pytest.raises(SettingsError, match="2 sources, 1 tables"):
         ingest([tif, tif], out, controls=table, mapping=MAP)
     with pytest.raises(SettingsError, match="map"):
         ingest(tif, out, controls=table)

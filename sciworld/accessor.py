@@ -13,7 +13,8 @@ import xarray as xr
 
 from sciworld import plots, recording
 from sciworld.controls import COLOURS, Column
-from sciworld.errors import RecordingError, SettingsError
+from sciworld.errors import RecordingError
+from sciworld.selection import whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_CHANNELS = 4  # of a camera that are shown
 FIRST = 3  # values of a control that are shown
 SHOWN = 6  # frames of a camera in a notebook
+MOST_SHOWN = 1000  # of a camera in a figure
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class SciworldAccessor:
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
-        if "time" not in ds.variables or "frames" not in ds.variables or "time" not in ds.variables["frames"].dims:
+        if not {"time", "frames"} <= ds.variables.keys() or not dict(ds.variables["frames"].sizes).get("time"):
             raise RecordingError(
                 "ds.sciworld: no frames along time, so no recording; build one with recording.make, and choose a "
                 "single frame as ds.isel(time=[3])"
@@ -105,10 +107,9 @@ class SciworldAccessor:
         also those in which `view` changes. Frames are not read, so those that are not finite are not left out, as a
         store's windows do. Logs stay whole. Raises SettingsError, and RecordingError if no window is left.
         """
-        for name, value in (("context", context), ("horizon", horizon), ("stride", stride)):
-            if value < 1:
-                raise SettingsError(f"windows: {name} is {value}; use at least 1")
-        ds, length = self._ds, context + horizon
+        ds = self._ds
+        length = whole(context, "windows: context", 1) + whole(horizon, "windows: horizon", 1)
+        stride = whole(stride, "windows: stride", 1)
         n = ds.sizes["time"]
         gap = np.zeros(n, dtype=bool)
         if "controls" in ds.variables and not unknown:
@@ -148,6 +149,13 @@ class SciworldAccessor:
         films, captions = {row.label: row.pictures for row in rows}, {row.label: row.caption for row in rows}
         return plots.film(films, time.values[numbers], time.values, lines, self._title, title, captions)
 
+    def __repr__(self) -> str:
+        from sciworld.windows import columns_in_line  # what reads stores is loaded when it is asked for
+
+        tables = ((name, recording.table(self._ds, name)) for name in ("controls", "covariates"))
+        columns = (f"{name} {columns_in_line(table)}" for name, table in tables)
+        return f"Recording {self._title!r}: {self._sizes}; {'; '.join(columns)}"
+
     def _repr_html_(self) -> str:
         rows, numbers = self._rows(SHOWN)
         shown = self._ds.variables["time"].values[numbers]
@@ -178,8 +186,7 @@ class SciworldAccessor:
 
     def _rows(self, n: int) -> tuple[list[_Row], np.ndarray]:
         """Rows of pictures of all cameras, and which frames they show : (at most n,)."""
-        if n < 1:
-            raise SettingsError(f"{n} frames; use at least 1")
+        n = whole(n, "how many frames are shown (n)", 1, MOST_SHOWN)
         count = self._ds.sizes["time"]
         numbers = np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int))
         found: list[_Row] = []

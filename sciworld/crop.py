@@ -11,6 +11,7 @@ import numpy as np
 
 from sciworld.controls import ColumnTable
 from sciworld.errors import SettingsError
+from sciworld.selection import numbers_of
 
 PLACES = ("random", "centre")
 
@@ -27,11 +28,12 @@ class Crop:
     def of(cls, size: tuple[int, int], at: str, shape: tuple[int, ...]) -> Crop:
         """Of frames of `shape` (..., y, x, channel). Raises SettingsError unless it fits in."""
         y, x = shape[-3:-1]
-        if len(size) != 2 or not (1 <= size[0] <= y and 1 <= size[1] <= x):
-            raise SettingsError(f"windows: crop is {size}, of frames of {y} x {x} pixels; use a (y, x) that fits in")
-        if at not in PLACES:
-            raise SettingsError(f"windows: crop_at is {at!r}; use one of {', '.join(PLACES)}")
-        return cls((int(size[0]), int(size[1])), (y - int(size[0]), x - int(size[1])), at)
+        sizes = numbers_of(size, "windows: crop (y, x)").tolist()
+        if len(sizes) != 2 or not (1 <= sizes[0] <= y and 1 <= sizes[1] <= x):
+            raise SettingsError(f"windows: crop is {size!r:.80}, of frames of {y} x {x} pixels; use a (y, x) that fits")
+        if not isinstance(at, str) or at not in PLACES:
+            raise SettingsError(f"windows: crop_at is {at!r:.80}; use one of {', '.join(PLACES)}")
+        return cls((sizes[0], sizes[1]), (y - sizes[0], x - sizes[1]), at)
 
     def corners(self, index: np.ndarray, draw: Any) -> np.ndarray:
         """First row and column of the crop of each window : (b, 2) int64, by its number : (b,) and `draw` alone.
@@ -40,7 +42,7 @@ class Crop:
         """
         if self.at == "centre":
             return np.broadcast_to(np.array(self.room) // 2, (len(index), 2))
-        bits = _scrambled(_scrambled(index.astype(np.uint64)) ^ np.asarray(draw, dtype=np.uint64))
+        bits = _scrambled(_scrambled(index.astype(np.uint64)) ^ draws_of(draw, len(index)))
         halves = np.stack([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=-1)
         places = np.array(self.room, dtype=np.uint64) + np.uint64(1)
         return (halves * places >> np.uint64(32)).astype(np.int64)
@@ -75,6 +77,15 @@ class Crop:
                     high=None if high is None else high - least,
                 )
         return ColumnTable(tuple(columns))
+
+
+def draws_of(draw: Any, count: int) -> np.ndarray:
+    """The draws of so many windows : (count,) uint64. Raises SettingsError for what is none."""
+    try:
+        return np.broadcast_to(np.asarray(draw, dtype=np.uint64), (count,))
+    except (TypeError, ValueError, OverflowError) as error:
+        wanted = f"an integer in 0..2**64 - 1, or {count} of them"
+        raise SettingsError(f"windows: draw is {draw!r:.80}; use {wanted}") from error
 
 
 def _in_pixels(table: ColumnTable) -> list[tuple[int, int]]:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from sciworld.crop import draws_of
 from sciworld.errors import CheckpointError, RecordingError, SettingsError
 from sciworld.measures.moments import Moments
+from sciworld.selection import LARGEST, numbers_of, shares_of, whole
 from sciworld.windows import Batch, Statistics, Windows
 
 AHEAD = 2  # batches a thread
+MOST_THREADS = 1024
+LARGEST_PLACE = 2**53  # of a window among all that are drawn: what float64 counts
+SHOWN = 6  # shares of a mixture, in a line
 
 
 class Mixture:
@@ -32,14 +39,15 @@ class Mixture:
     """
 
     def __init__(self, sources: Sequence[Windows], weights: Sequence[float] | None = None) -> None:
+        if not isinstance(sources, list | tuple) or not all(isinstance(source, Windows) for source in sources):
+            raise SettingsError(f"mixture: sources are {sources!r:.80}; give a list of Windows")
         if not sources:
             raise SettingsError("mixture: no sources; give at least one Windows")
         counts = [len(source) for source in sources]
-        given = [float(weight) for weight in (counts if weights is None else weights)]
+        cure = "use a list of finite ones above 0 (1e-100 to 1e100), and leave out what has none"
+        given = shares_of(counts if weights is None else weights, "mixture: weights", cure)
         if len(given) != len(sources):
             raise SettingsError(f"mixture: {len(given)} weights for {len(sources)} sources; give one each")
-        if not all(0 < weight < math.inf for weight in given):
-            raise SettingsError(f"mixture: weights are {given}; use finite ones above 0, and leave out what has none")
         first = sources[0]
         self.sources = tuple(sources)
         self.weights = tuple(weight / math.fsum(given) for weight in given)
@@ -56,15 +64,19 @@ class Mixture:
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{weight:.3g}" for weight in self.weights[:SHOWN]) + (", ..." * (len(self.weights) > SHOWN))
+        return f"Mixture of {len(self.sources)} sources, {len(self)} windows, shares {shares}, as {self.sources[0]!r}"
+
     def batch(self, ids: Any, draw: Any = 0) -> Batch:
         """The windows numbered `ids` : (b,) integers, those of each source together.
 
-        draw : see Windows.batch.
+        draw, and what is raised : see Windows.batch.
         """
-        index = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        draws = np.broadcast_to(np.asarray(draw, dtype=np.uint64), index.shape)
-        if ((index < 0) | (index >= len(self))).any():
-            raise IndexError(f"mixture: {index.min()}..{index.max()} of {len(self)}")
+        index = numbers_of(ids, "mixture: ids")
+        draws = draws_of(draw, len(index))
+        if not len(index) or index.min() < 0 or index.max() >= len(self):
+            raise IndexError(f"mixture: ids are {ids!r:.80}; use one or more of 0 to {len(self) - 1}")
         which = np.searchsorted(self._offsets, index, side="right") - 1
         order = np.argsort(which, kind="stable")
         index, draws = index[order], draws[order]
@@ -79,9 +91,13 @@ class Mixture:
         return Batch(**joined, index=index)
 
     def fingerprint(self) -> int:
-        """A number that is another one for other sources or weights."""
-        facts = [[source.fingerprint() for source in self.sources], self.weights]
-        return zlib.crc32(json.dumps(facts).encode())
+        """A number that is another one for a mixture of another `identity`."""
+        return zlib.crc32(json.dumps(self.identity()).encode())
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this mixture, JSON-safe: its weights, and what makes each source, see Windows.identity."""
+        each = [source.identity() for source in self.sources]
+        return {"weights": list(self.weights), **{name: [facts[name] for facts in each] for name in each[0]}}
 
     def statistics(self) -> Statistics:
         """Means and scales of what is drawn: those of each source count by its weight."""
@@ -107,8 +123,11 @@ class Loader:
 
     Parameters
     ----------
-    windows : what to load. batch_size : windows a batch, of each rank. seed : of the permutations and random crops.
-    threads : that read ahead. rank, ranks : which of how many loaders this is; all have the same seed.
+    windows : what to load. batch_size : windows a batch, of each rank; the machine's memory must hold those read ahead.
+    seed : of the permutations and random crops, from 0. threads : that read ahead. rank, ranks : which of how many
+    loaders this is; all have the same seed.
+
+    Raises SettingsError.
     """
 
     def __init__(
@@ -121,18 +140,19 @@ class Loader:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("threads", threads), ("ranks", ranks)):
-            if value < 1:
-                raise SettingsError(f"loader: {name} is {value}; use at least 1")
-        if not 0 <= rank < ranks:
-            raise SettingsError(f"loader: rank is {rank} of {ranks}; use 0 to {ranks - 1}")
-        self.windows, self.batch_size, self.seed, self.threads = windows, batch_size, seed, threads
-        self.rank, self.ranks = rank, ranks
+        if not isinstance(windows, Windows | Mixture):
+            raise SettingsError(f"loader: windows are {windows!r:.80}; give Windows of a store, or a Mixture")
+        self.windows, self.seed = windows, whole(seed, "loader: seed", 0, LARGEST)
+        self.batch_size = whole(batch_size, "loader: batch_size", 1)
+        self.threads = whole(threads, "loader: threads", 1, MOST_THREADS)
+        self.ranks = whole(ranks, "loader: ranks", 1)
+        self.rank = whole(rank, "loader: rank", 0, self.ranks - 1)
+        _require_memory(windows, self.batch_size, self.threads)
         sources, self._weights = (
             (windows.sources, windows.weights) if isinstance(windows, Mixture) else ((windows,), (1.0,))
         )
         self._counts = [len(source) for source in sources]
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="loader")
         self._ahead: deque[Future[Batch]] = deque()
         self._position = 0
         self._closed = False
@@ -152,6 +172,11 @@ class Loader:
         self._position += 1
         return batch
 
+    def __repr__(self) -> str:
+        rank = f", rank {self.rank} of {self.ranks}" if self.ranks > 1 else ""
+        where = f"at batch {self._position}, epoch {self.epoch:.3g}" + (", closed" if self._closed else "")
+        return f"Loader of {self.batch_size} windows a batch, seed {self.seed}{rank}, {where}; {self.windows!r}"
+
     def __enter__(self) -> Loader:
         return self
 
@@ -163,19 +188,22 @@ class Loader:
         """How often as many windows as there are have been loaded, by all ranks."""
         return self._position * self.batch_size * self.ranks / len(self.windows)
 
-    def state(self) -> dict[str, int]:
-        """Where the loader stands: JSON-safe, the same for all ranks."""
-        return {"batch": self._position, **self._identity()}
+    def state(self) -> dict[str, Any]:
+        """Where the loader stands, and what it loads: JSON-safe, the same for all ranks."""
+        return {"batch": self._position, **self._identity}
 
-    def restore(self, state: dict[str, int]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state`. Raises CheckpointError if it is of other windows, another seed, batch size or ranks."""
-        for name, value in self._identity().items():
+        if not isinstance(state, dict):
+            raise CheckpointError(f"loader: the state is {state!r:.80}; give what Loader.state gave")
+        for name, value in self._identity.items():
             if state.get(name) != value:
+                cure = "take the recordings that it was saved with" if name == "windows" else "use the same"
                 raise CheckpointError(
-                    f"loader: {name} is {value}, the state was saved with {state.get(name)}; use the same"
+                    f"loader: {name} is {value!r:.200}, the state was saved with {state.get(name)!r:.200}; {cure}"
                 )
-        position = state.get("batch")
-        if type(position) is not int or position < 0:
+        position, step = state.get("batch"), self.batch_size * self.ranks
+        if type(position) is not int or not 0 <= position * step < LARGEST_PLACE:
             raise CheckpointError(f"loader: the state's batch is {position!r}; take a state that was saved whole")
         self._forget()
         self._position = position
@@ -191,9 +219,10 @@ class Loader:
             future.cancel()
         self._ahead.clear()
 
-    def _identity(self) -> dict[str, int]:
-        fingerprint = self.windows.fingerprint()
-        return {"seed": self.seed, "batch_size": self.batch_size, "windows": fingerprint, "ranks": self.ranks}
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        own = {"seed": self.seed, "batch_size": self.batch_size, "ranks": self.ranks}
+        return own | self.windows.identity()
 
     def _chosen(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
         """The windows of a batch, and for each the draw of its random crop : (b,) each."""
@@ -218,6 +247,19 @@ class Loader:
             rng = np.random.default_rng([self.seed, epoch, source])
             self._orders[source] = (epoch, rng.permutation(self._counts[source]), int(rng.integers(1 << 63)))
         return self._orders[source][1:]
+
+
+def _require_memory(windows: Windows | Mixture, batch_size: int, threads: int) -> None:
+    """Raise SettingsError if the machine's memory does not hold the batches that a loader holds."""
+    pixels = math.prod(windows.shape) * windows.dtype.itemsize
+    row = pixels + 4 * len(windows.controls) + 8 * (1 + 6)  # time and view are float64
+    batch = batch_size * windows.length * row
+    held, memory = AHEAD * threads + 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if held * batch > memory:
+        raise SettingsError(
+            f"loader: batch_size is {batch_size}, with {threads} threads: {held} batches of {batch / 1e9:.3g} GB are "
+            f"held at once, in a memory of {memory / 1e9:.3g} GB; use smaller batches, or fewer threads"
+        )
 
 
 def _turns(weights: Sequence[float], first: int, count: int) -> tuple[np.ndarray, np.ndarray]:

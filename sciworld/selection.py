@@ -6,14 +6,15 @@ A query is an expression over the facts of each recording:
 
 It has names, numbers, texts, comparisons, `in` lists, `and`, `or`, `not` and + - * /, and nothing else: it is never
 run as Python. Comparing what is unknown is false, whatever it is compared with. In a name _ stands for what no name
-may have: that of "jet velocity" is jet_velocity.
+may have, after the normal form NFKC that Python gives names: "jet velocity" is jet_velocity, "2θ" is _2θ. A name that
+two facts share is refused; a function of a recording's facts has them by their own names.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Query = str | Callable[[dict[str, Any]], bool]
 
 MAX_TEXT, MAX_DEPTH = 10_000, 40
+MOST, LARGEST = 2**31 - 1, 2**63 - 1  # of what is counted, of a seed or of bytes
 COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -45,10 +47,9 @@ COMPUTE: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-# What every recording has beside its covariates; a covariate of such a name is called covariate_<name>.
-OWN = (
-    "index", "part", "session", "source", "licence", "frames", "seconds", "height", "width", "channels", "dtype",
-)  # fmt: skip
+# What every recording has beside its covariates; a covariate of such a name, or of one that begins with covariate_, is
+# called covariate_<name>: no two facts have one name.
+OWN = ("index", "part", "session", "source", "licence", "frames", "seconds", "height", "width", "channels", "dtype")
 OWN_TEXTS = ("part", "session", "source", "licence", "dtype")
 
 
@@ -58,17 +59,20 @@ class Selection:
     Parameters
     ----------
     store : where they are. indices : (recording,) int64, which of the store's they are, in this order.
+
+    Raises SettingsError if the store has no such recordings.
     """
 
     def __init__(self, store: Store, indices: np.ndarray) -> None:
         self.store = store
-        self.indices = np.array(indices, dtype=np.int64)
+        self.indices = numbers_of(indices, "selection: indices", len(store.sessions())).copy()
         self.indices.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> xr.Dataset:
+        whole(index, "selection: index", -MOST)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.store.path}: recording {index} of the {len(self)} that were selected")
         return self.store[int(self.indices[index])]
@@ -104,19 +108,49 @@ class Selection:
         return f"Selection of {len(self)} recordings of {self.store!r}"
 
 
+def whole(value: Any, name: str, least: int, most: int = MOST) -> int:
+    """The setting `name` as an int. Raises SettingsError unless it is an integer, no bool, of `least` to `most`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+        raise SettingsError(f"{name} is {value!r:.80}; use an integer, at least {least} and at most {most}")
+    return int(value)
+
+
+def numbers_of(values: Any, name: str, count: int | None = None) -> np.ndarray:
+    """The setting `name` as numbers : (n,) int64; one integer is a row of one.
+
+    Raises SettingsError for what is no row of integers, and unless each is of 0 to `count` - 1.
+    """
+    try:
+        found = np.atleast_1d(np.asarray(values))
+    except ValueError:  # rows of unequal lengths
+        found = np.empty((0, 0))
+    mixed = isinstance(values, list | tuple) and any(isinstance(value, bool | np.bool_) for value in values)
+    if found.ndim != 1 or mixed or (found.size and found.dtype.kind not in "iu"):
+        shown = " ".join(repr(values).split())
+        raise SettingsError(f"{name}: {shown:.80}; give integers in a row, of a mask its np.flatnonzero")
+    if count is not None and found.size and not (found.min() >= 0 and found.max() < count):
+        raise SettingsError(f"{name} {found.min()}..{found.max()} of {count}; use 0 to {count - 1}")
+    return found.astype(np.int64, copy=False)
+
+
+def shares_of(values: Any, name: str, cure: str) -> list[float]:
+    """The setting `name` as numbers above 0 (1e-100 to 1e100). Raises SettingsError with the `cure` for others."""
+    given = values.tolist() if isinstance(values, np.ndarray) else values
+    real = isinstance(given, list | tuple) and not any(isinstance(value, bool) for value in given)
+    if not real or not all(isinstance(v, int | float | np.floating) and 1e-100 <= v <= 1e100 for v in given):
+        raise SettingsError(f"{name} are {values!r:.200}; {cure}")
+    return [float(value) for value in given]
+
+
 def within(source: Store | Selection, recordings: Any = None) -> tuple[Store, Any]:
     """The store of `source`, and which of its recordings are meant; None is all of them.
 
-    recordings : numbers within `source`. Raises SettingsError if a selection has no such numbers.
+    recordings : numbers within `source`. Raises SettingsError if it has no such numbers.
     """
+    numbers = None if recordings is None else numbers_of(recordings, "windows: recordings", len(source))
     if not isinstance(source, Selection):
-        return source, recordings
-    if recordings is None:
-        return source.store, source.indices
-    numbers = np.asarray(recordings, dtype=np.int64)
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(source)):
-        raise SettingsError(f"recordings {numbers.min()}..{numbers.max()} of the {len(source)} that were selected")
-    return source.store, source.indices[numbers]
+        return source, numbers
+    return source.store, source.indices if numbers is None else source.indices[numbers]
 
 
 def split_sessions(
@@ -127,9 +161,11 @@ def split_sessions(
     sessions : of each recording. Raises SettingsError if the fractions are not positive with a sum of at most 1,
     StoreError naming `where` if there are fewer sessions than fractions.
     """
-    if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-        raise SettingsError(f"fractions are {fractions}; use positive numbers with a sum of at most 1")
-    names = np.random.default_rng(seed).permutation(np.unique(np.array(sessions)))
+    cure = "use positive numbers with a sum of at most 1"
+    fractions = shares_of(fractions, "fractions", cure)
+    if not fractions or sum(fractions) > 1 + 1e-9:
+        raise SettingsError(f"fractions are {fractions}; {cure}")
+    names = np.random.default_rng(whole(seed, "seed", 0, LARGEST)).permutation(np.unique(np.array(sessions)))
     if len(names) < len(fractions):
         raise StoreError(f"{where}: {len(names)} sessions for {len(fractions)} splits; record more, or split less")
     cuts = np.round(np.cumsum(fractions) * len(names)).astype(int)
@@ -196,9 +232,11 @@ class _Reading:
     """Evaluates an expression for all recordings at once: truths are bool, numbers float64, texts object arrays."""
 
     def __init__(self, columns: Mapping[str, np.ndarray], count: int) -> None:
-        spelled = {re.sub(r"\W|^(?=\d)", "_", name): values for name, values in columns.items()}
-        self._columns, self._count = {**spelled, **columns}, count
-        self._names = ", ".join(sorted({*spelled, *filter(str.isidentifier, columns)}))
+        self._columns, self._count = columns, count
+        self._facts: dict[str, list[str]] = {}  # by name
+        for fact in columns:
+            self._facts.setdefault(_name(fact), []).append(fact)
+        self._names = ", ".join(sorted(self._facts))
 
     def truth(self, node: ast.expr, depth: int) -> np.ndarray:
         """A comparison, or several joined by and, or, not : (recording,) bool."""
@@ -245,9 +283,7 @@ class _Reading:
         """A fact, a constant, or what is computed : (recording,) float64 or object."""
         self._require_shallow(depth)
         if isinstance(node, ast.Name):
-            if node.id not in self._columns:
-                raise SettingsError(f"select: no fact '{node.id}'; there are {self._names}")
-            values = self._columns[node.id]
+            values = self._columns[self._fact(node.id)]
             return values if values.dtype == object else values.astype(np.float64)
         if (
             isinstance(node, ast.Constant)
@@ -266,6 +302,15 @@ class _Reading:
             f"select: '{_text(node)}' is neither a fact, a number, a text nor a sum of such; facts are "
             f"{self._names}; a function can do more"
         )
+
+    def _fact(self, name: str) -> str:
+        """The one fact of a name."""
+        if not (facts := self._facts.get(name, [])):
+            raise SettingsError(f"select: no fact '{name}'; there are {self._names}")
+        if len(facts) > 1:
+            both, cure = ", ".join(map(ascii, facts)), f"lambda facts: facts[{facts[0]!a}] == 1"
+            raise SettingsError(f"select: '{name}' is the name of {both}; give a function, such as {cure}")
+        return facts[0]
 
     def _number(self, node: ast.expr, depth: int) -> np.ndarray:
         value = self._value(node, depth)
@@ -311,7 +356,8 @@ def _facts_of_part(part: Part, start: int) -> dict[str, np.ndarray]:
     array = part.array("covariates")
     table = ColumnTable.from_json(array.attributes["columns"], f"{part.folder}: 'covariates'")
     for column, values in zip(table, array[:].T, strict=True):
-        name = f"covariate_{column.name}" if column.name in OWN else column.name
+        taken = column.name in OWN or column.name.startswith("covariate_")
+        name = f"covariate_{column.name}" if taken else column.name
         if column.levels:
             found[name] = _texts([None if np.isnan(value) else column.levels[int(value)] for value in values])
         else:
@@ -319,15 +365,18 @@ def _facts_of_part(part: Part, start: int) -> dict[str, np.ndarray]:
     return found
 
 
+def _name(fact: str) -> str:
+    """The name that a fact has in queries."""
+    text = unicodedata.normalize("NFKC", fact)
+    name = "".join(sign if f"_{sign}".isidentifier() else "_" for sign in text)
+    return name if name.isidentifier() else f"_{name}"
+
+
 def _joined(pieces: list[np.ndarray]) -> np.ndarray:
     """The pieces of one fact; numbers become texts where another part has texts, levels of a category."""
     if len({piece.dtype == object for piece in pieces}) > 1:
-        pieces = [piece if piece.dtype == object else _texts(map(_number_text, piece)) for piece in pieces]
+        pieces = [p if p.dtype == object else _texts(None if np.isnan(v) else f"{v:g}" for v in p) for p in pieces]
     return np.concatenate(pieces)
-
-
-def _number_text(value: float) -> str | None:
-    return None if np.isnan(value) else f"{value:g}"
 
 
 def _texts(values: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from sciworld.crop import Crop
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures.moments import Moments
 from sciworld.parts import FINITE, Part
-from sciworld.selection import Selection, within
+from sciworld.selection import LARGEST, Selection, numbers_of, whole, within
 from sciworld.store import Store
 from sciworld.stored import StoredArray, held_bytes
 
@@ -47,6 +47,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __repr__(self) -> str:
+        arrays = ((name, getattr(self, name)) for name in ("frames", "controls", "covariates"))
+        shapes = (f"{name} {str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}" for name, array in arrays)
+        return f"Batch of {len(self)} windows: {', '.join(shapes)}"
 
     def to(self, device: Any) -> Batch:
         """The batch as torch tensors on `device`; frames keep their dtype, so cast them there.
@@ -126,20 +131,10 @@ class Windows:
         crop: tuple[int, int] | None = None,
         crop_at: str = "random",
     ) -> None:
-        for name, value in (("context", context), ("horizon", horizon), ("stride", stride)):
-            if value < 1:
-                raise SettingsError(f"windows: {name} is {value}; use at least 1")
-        one = isinstance(stores, Store | Selection)
-        several: list[Store | Selection] = [stores] if isinstance(stores, Store | Selection) else list(stores)
-        chosen = [recordings] if one else [None] * len(several) if recordings is None else list(recordings)
-        if len(chosen) != len(several):
-            raise SettingsError(f"windows: recordings for {len(chosen)} of {len(several)} stores; give one array each")
-        pairs = [
-            pair for store, indices in zip(several, chosen, strict=True) for pair in _chosen(*within(store, indices))
-        ]
-        if not pairs:
-            raise RecordingError("windows: no recordings; append some, or choose others")
-        self.context, self.horizon, self.length = context, horizon, context + horizon
+        self.context, self.horizon = whole(context, "windows: context", 1), whole(horizon, "windows: horizon", 1)
+        self.stride, self.length = whole(stride, "windows: stride", 1), self.context + self.horizon
+        memory_bytes = whole(memory_bytes, "windows: memory_bytes", 0, LARGEST)
+        pairs = _chosen(stores, recordings)
         self._parts = [part for part, _ in pairs]
         first = self._parts[0]
         self.channels, self.controls, self.covariates = (_table(first, n) for n in ("frames", "controls", "covariates"))
@@ -160,7 +155,7 @@ class Windows:
         self.view_units: str = first.array("view").attributes["units"]
         self._rows = _Rows.of(self._parts)
         self._start, self._recording = self._find(
-            np.concatenate([mask for _, mask in pairs]), stride, unknown, moving_view
+            np.concatenate([mask for _, mask in pairs]), self.stride, unknown, moving_view
         )
         frames = [part.array("frames") for part in self._parts]
         self._frames: Sequence[np.ndarray | StoredArray]
@@ -178,14 +173,20 @@ class Windows:
         """The folder of the first part, by which errors name these windows."""
         return self._parts[0].folder
 
+    def __repr__(self) -> str:
+        columns = (f"{name} {columns_in_line(getattr(self, name))}" for name in ("channels", "controls", "covariates"))
+        frames = f"{' x '.join(map(str, self.shape))} {self.dtype.name}"
+        return f"{len(self)} windows of {self.context} + {self.horizon} frames of {frames}: {'; '.join(columns)}"
+
     def batch(self, ids: Any, draw: Any = 0) -> Batch:
-        """The windows numbered `ids` : (b,) integers.
+        """The windows numbered `ids` : (b,) integers, one or more.
 
         draw : an integer in 0..2**64 - 1, or (b,) of them; another one places the random crops elsewhere.
+        Raises SettingsError for ids that are no integers, IndexError for those that no window has.
         """
-        index = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        if ((index < 0) | (index >= len(self))).any():
-            raise IndexError(f"windows: {index.min()}..{index.max()} of {len(self)}")
+        index = numbers_of(ids, "windows: ids")
+        if not len(index) or index.min() < 0 or index.max() >= len(self):
+            raise IndexError(f"windows: ids are {ids!r:.80}; use one or more of 0 to {len(self) - 1}")
         start = self._start[index]
         rows = start[:, None] + np.arange(self.length)
         controls, view = self._rows.controls[rows[:, :-1]], self._rows.view[rows]
@@ -200,13 +201,26 @@ class Windows:
         return Batch(frames, controls, self._rows.time[rows], view, covariates, index)
 
     def fingerprint(self) -> int:
-        """A number that is another one for other windows, or for recordings with other sessions, times or controls."""
-        rows = self._rows
-        sessions = json.dumps([attributes["session"] for part in self._parts for attributes in part.attributes])
-        seen = zlib.crc32(sessions.encode(), self.length)
-        for array in (rows.time, rows.controls, rows.view, rows.covariates, self._start):
-            seen = zlib.crc32(np.ascontiguousarray(array).tobytes(), seen)
-        return seen if self._crop is None else zlib.crc32(repr(self._crop).encode(), seen)
+        """A number that is another one for windows of another `identity`."""
+        return zlib.crc32(json.dumps(self.identity()).encode())
+
+    def identity(self) -> dict[str, Any]:
+        """What makes these windows, JSON-safe: settings, and a checksum of their recordings, the same after `compact`.
+
+        Of a recording attributes, columns, times, views, controls and covariates count; of frames shape and dtype.
+        """
+        rows, crop = self._rows, self._crop
+        used, recording = np.unique(self._recording, return_inverse=True)
+        mine = np.isin(np.repeat(np.arange(len(rows.covariates)), np.diff(rows.offsets)), used)
+        attributes = [each for part in self._parts for each in part.attributes]
+        tables = [table.to_json() for table in (self.channels, self.controls, self.covariates)]
+        facts = [[attributes[number] for number in used], tables, self.shape, self.dtype.name, self.view_units]
+        seen = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+        begins = self._start - rows.offsets[self._recording]
+        for array in (rows.time[mine], rows.controls[mine], rows.view[mine], rows.covariates[used], recording, begins):
+            seen = zlib.crc32(array.tobytes(), seen)
+        settings = {"context": self.context, "horizon": self.horizon, "stride": self.stride}
+        return settings | {"crop": None if crop is None else repr(crop), "windows": seen}
 
     def statistics(self) -> Statistics:
         """Means and scales over all windows, or over evenly spaced ones that take at most 64 MiB to read."""
@@ -311,17 +325,31 @@ class _Rows:
         )
 
 
-def _chosen(store: Store, indices: Any) -> list[tuple[Part, np.ndarray]]:
-    """The parts with at least one chosen recording, and which of theirs are : (recording,) bool."""
-    mask = np.ones(len(store), dtype=bool)
-    if indices is not None:
-        indices = np.asarray(indices, dtype=np.int64)
-        if indices.size and not (indices.min() >= 0 and indices.max() < len(store)):
-            raise SettingsError(f"windows: recordings {indices.min()}..{indices.max()} of {len(store)} in {store.path}")
-        mask = np.isin(np.arange(len(store)), indices)
-    ends = np.cumsum([len(part) for part in store.parts])
-    pieces = np.split(mask, ends[:-1]) if len(ends) else []
-    return [(part, piece) for part, piece in zip(store.parts, pieces, strict=True) if piece.any()]
+def _chosen(stores: Any, recordings: Any) -> list[tuple[Part, np.ndarray]]:
+    """The parts of some stores with at least one chosen recording, and which of theirs are : (recording,) bool."""
+    one = isinstance(stores, Store | Selection)
+    several = [stores] if one else list(stores) if isinstance(stores, list | tuple) else []
+    if not several or not all(isinstance(store, Store | Selection) for store in several):
+        raise SettingsError(f"windows: {stores!r:.80} is no store; open it with Store.open, or give a list of stores")
+    listed = not one and isinstance(recordings, list | tuple | np.ndarray)
+    chosen = list(recordings) if listed else [recordings] * (len(several) if recordings is None else 1)
+    if len(chosen) != len(several):
+        raise SettingsError(f"windows: recordings for {len(chosen)} of {len(several)} stores; give one array each")
+    pairs = []
+    for source, which in zip(several, chosen, strict=True):
+        store, numbers = within(source, which)
+        mask = np.isin(np.arange(len(store)), np.arange(len(store)) if numbers is None else numbers)
+        pieces = np.split(mask, np.cumsum([len(part) for part in store.parts])[:-1])  # one, empty, of no parts
+        pairs += [(part, piece) for part, piece in zip(store.parts, pieces, strict=False) if piece.any()]
+    if not pairs:
+        raise RecordingError("windows: no recordings; append some, or choose others")
+    return pairs
+
+
+def columns_in_line(table: ColumnTable, most: int = 4) -> str:
+    """The first columns of a table with their units, and how many more there are."""
+    names = [column.name if column.units == "1" else f"{column.name} ({column.units})" for column in table]
+    return (", ".join(names[:most]) or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _table(part: Part, name: str) -> ColumnTable:

@@ -106,8 +106,9 @@ def test_windows_share_the_frames_and_leave_the_recording_as_it_is():
 def test_windows_that_are_not_there():
     ds = toy.make(frames=4)
     for name in ("context", "horizon", "stride"):
-        with pytest.raises(SettingsError, match=name):
-            ds.sciworld.windows(**({"context": 1, "horizon": 1, "stride": 1} | {name: 0}))
+        for odd in (0, -1, 2.0, np.nan, True, "2", None, 10**30):
+            with pytest.raises(SettingsError, match=f"windows: {name} is {odd!r}; use an integer, at least 1"):
+                ds.sciworld.windows(**({"context": 1, "horizon": 1, "stride": 1} | {name: odd}))
     with pytest.raises(RecordingError, match="none of 5 of the 4 frames"):
         ds.sciworld.windows(3, 2)
     ds["covariates"][0] = np.nan
@@ -252,8 +253,22 @@ def test_the_plot_shows_every_control_below_the_frames():
 def test_short_recordings(n):
     ds = made(counts(shape=(n, Y, X, 1)))
     assert len(images(ds.sciworld._repr_html_())) == n == len(ds.sciworld.strip().data)
-    with pytest.raises(SettingsError, match="at least 1"):
-        ds.sciworld.strip(0)
+    for odd in (0, 2.0, True, "2", None, 10**30):
+        for figure in (ds.sciworld.strip, ds.sciworld.plot):
+            with pytest.raises(SettingsError, match=r"n\) is .*; use an integer, at least 1 and at most 1000"):
+                figure(odd)
+
+
+def test_a_recording_in_a_line():
+    assert repr(toy.make().sciworld) == (
+        "Recording 'session-0': frames float32 (time 11, y 8, x 12, channel 2); 10.68 s from the first frame to the "
+        "last; controls fan_x (mm), fan_y (mm), mode; covariates size (mm)"
+    )
+    many = ColumnTable(tuple(Column(f"joint {k}", "rad") for k in range(60)))
+    controls = np.vstack([np.zeros((T - 1, 60)), np.full((1, 60), np.nan)])
+    line = repr(made(counts(), controls=controls, control_table=many).sciworld)
+    assert "controls joint 0 (rad), joint 1 (rad), joint 2 (rad), joint 3 (rad) and 56 more" in line
+    assert len(line) < 300 and "\n" not in line
 
 
 def test_chunks_and_slices_are_shown_too():
@@ -263,7 +278,7 @@ def test_chunks_and_slices_are_shown_too():
 
 
 def test_what_is_no_recording_is_refused():
-    for ds in (xr.Dataset(), toy.make().isel(time=3), toy.make().drop_vars("frames")):
+    for ds in (xr.Dataset(), toy.make().isel(time=3), toy.make().isel(time=[]), toy.make().drop_vars("frames")):
         with pytest.raises(RecordingError, match="no frames along time"):
             ds.sciworld  # noqa: B018
 

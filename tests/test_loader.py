@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -91,17 +93,95 @@ def test_a_state_of_another_loader_is_refused(store: Store) -> None:
     for other, name in (
         (Loader(windows, 4, seed=0), "batch_size"),
         (Loader(windows, 3, seed=1), "seed"),
-        (Loader(Windows(store, 1, 2), 3, seed=0), "windows"),
+        (Loader(windows, 3, seed=0, ranks=2), "ranks"),
+        (Loader(Windows(store, 2, 1), 3, seed=0), "context"),
+        (Loader(Windows(store, 1, 2), 3, seed=0), "horizon"),
+        (Loader(Windows(store, 1, 1, stride=2), 3, seed=0), "stride"),
+        (Loader(Windows(store, 1, 1, crop=(3, 4)), 3, seed=0), "crop"),
+        (Loader(Mixture([windows, windows]), 3, seed=0), "weights"),
         (Loader(Windows(store, 1, 1, recordings=[0, 1]), 3, seed=0), "windows"),
     ):
         with other, pytest.raises(CheckpointError, match=f"loader: {name} is"):
             other.restore(state)
     with Loader(windows, 3, seed=0) as loader:
-        for batch in (-1, "2", None):
+        for batch in (-1, "2", None, True, 1.0, 10**30):
             with pytest.raises(CheckpointError, match="the state's batch is"):
-                loader.restore({**state, "batch": batch})  # type: ignore[dict-item]
-    with pytest.raises(SettingsError, match="threads is 0"):
-        Loader(windows, 3, seed=0, threads=0)
+                loader.restore({**state, "batch": batch})
+        for odd in (None, 5, [], "state"):
+            with pytest.raises(CheckpointError, match="the state is"):
+                loader.restore(odd)  # type: ignore[arg-type]
+
+
+def test_a_state_of_another_mixture_is_refused(store: Store) -> None:
+    def mixed(weights: list[float], **settings: Any) -> Mixture:
+        return Mixture([Windows(store, 1, 1, recordings=[0]), Windows(store, 1, 1, **settings)], weights)
+
+    with Loader(mixed([1, 2]), 3, seed=0) as loader:
+        state = json.loads(json.dumps(loader.state()))
+        loader.restore(state)
+    for other, name in (
+        (mixed([1, 3]), "weights"),
+        (mixed([1, 2], stride=2), "stride"),
+        (mixed([1, 2], recordings=[1]), "windows"),
+    ):
+        with Loader(other, 3, seed=0) as loader, pytest.raises(CheckpointError, match=f"loader: {name} is"):
+            loader.restore(state)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "threads", "rank", "ranks"])
+@pytest.mark.parametrize("odd", [-1, 2.0, np.nan, True, "2", None, [1], np.arange(2), 10**30])
+def test_settings_that_are_no_integers_are_refused(store: Store, name: str, odd: Any) -> None:
+    before = threading.active_count()
+    with pytest.raises(SettingsError, match=rf"loader: {name} is {re.escape(repr(odd))}; use an integer, at least \d"):
+        Loader(Windows(store, 1, 1), **({"batch_size": 2, "seed": 0} | {name: odd}))
+    assert threading.active_count() == before
+
+
+def test_settings_of_numpy_are_those_of_python(store: Store) -> None:
+    with Loader(Windows(store, 1, 1), np.int64(3), np.uint32(0), np.int8(1)) as loader:  # type: ignore[arg-type]
+        state = json.loads(json.dumps(loader.state()))
+        wanted = take(loader, 5)
+    with Loader(Windows(store, 1, 1), 3, 0) as other:
+        other.restore(state)
+        assert take(other, 5) == wanted
+
+
+def test_batches_that_the_memory_does_not_hold_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = Windows(store, 1, 1)
+    one = len(windows.batch([0])) and sum(
+        getattr(windows.batch([0]), name).nbytes for name in ("frames", "time", "view")
+    )
+    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 20 * one}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    Loader(windows, 3, seed=0).close()  # 5 batches of 3
+    for batch_size, threads in ((5, 2), (2, 6), (2**31 - 1, 1), (1, 1024)):
+        with pytest.raises(SettingsError, match=f"batch_size is {batch_size}, with {threads} threads: .* at once"):
+            Loader(windows, batch_size, 0, threads)
+
+
+@pytest.mark.parametrize("odd", ["store", None, 5, []])
+def test_what_are_no_windows_is_refused(store: Store, odd: Any) -> None:
+    for wrong in (odd, store):
+        with pytest.raises(SettingsError, match="loader: windows are"):
+            Loader(wrong, 2, 0)
+        with pytest.raises(SettingsError, match="mixture: sources are"):
+            Mixture([wrong])
+    with pytest.raises(SettingsError, match="mixture: sources are"):
+        Mixture(Windows(store, 1, 1))  # type: ignore[arg-type]
+
+
+def test_a_line_says_what_is_loaded(store: Store, mixture: Mixture) -> None:
+    windows = Windows(store, 1, 1)
+    with Loader(windows, 11, seed=4) as loader:
+        take(loader, 3)
+        assert repr(loader) == f"Loader of 11 windows a batch, seed 4, at batch 3, epoch 1; {windows!r}"
+    assert "closed" in repr(loader)
+    assert repr(mixture) == f"Mixture of 3 sources, 33 windows, shares 0.125, 0.25, 0.625, as {mixture.sources[0]!r}"
+    many = Mixture([windows] * 100)
+    with Loader(many, 2, 0, rank=1, ranks=3) as loader:
+        assert "rank 1 of 3" in repr(loader)
+        assert "\n" not in repr(loader)
+        assert len(repr(loader)) < 400
 
 
 def test_compaction_does_not_change_what_a_loader_gives(tmp_path: Path) -> None:
@@ -262,7 +342,17 @@ def test_sources_that_cannot_stand_in_one_batch_are_refused(
 
 def test_wrong_weights_are_refused(store: Store) -> None:
     windows = Windows(store, 1, 1)
-    for weights in ([1, 0], [1, -1], [1, np.nan], [1, np.inf]):
+    wrong: tuple[Any, ...] = (
+        [1, 0],
+        [0, 0],
+        [1, -1],
+        [1, np.nan],
+        [1, np.inf],
+        [1e308, 1e308],
+        [1, 1e-300],
+        [1, 10**400],
+    )
+    for weights in (*wrong, "12", ["1", "2"], [True, True], [1, None], 5, {1: 2, 3: 4}, np.ones((2, 2))):
         with pytest.raises(SettingsError, match="finite ones above 0"):
             Mixture([windows, windows], weights)
     with pytest.raises(SettingsError, match="3 weights for 2 sources"):
@@ -310,7 +400,11 @@ def test_a_state_is_that_of_every_rank(mixture: Mixture) -> None:
         assert take(one, 5) == take(other, 5)
     with Loader(mixture, 4, 0, rank=0, ranks=2) as loader, pytest.raises(CheckpointError, match="ranks is 2"):
         loader.restore(state)
-    for rank, ranks, message in ((3, 3, "rank is 3 of 3"), (-1, 2, "rank is -1"), (0, 0, "ranks is 0")):
+    for rank, ranks, message in (
+        (3, 3, "rank is 3; use an integer, at least 0 and at most 2"),
+        (-1, 2, "rank is -1"),
+        (0, 0, "ranks is 0"),
+    ):
         with pytest.raises(SettingsError, match=message):
             Loader(mixture, 4, 0, rank=rank, ranks=ranks)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import SettingsError, StoreError
-from sciworld.selection import MAX_TEXT, OWN, chosen, facts_of, within
+from sciworld.selection import MAX_TEXT, OWN, Selection, chosen, facts_of, within
 from sciworld.store import Store
 
 Y, X = 5, 7
@@ -164,7 +164,7 @@ def test_a_view_gives_the_store_s_recordings(toys):
         view[len(view)]
     with pytest.raises(ValueError, match="read-only"):
         view.indices[0] = 0
-    assert f"{len(view)} recordings" in repr(view)
+    assert repr(view) == f"Selection of {len(view)} recordings of {toys!r}" and "\n" not in repr(view)
 
 
 def test_a_view_of_a_view(toys):
@@ -193,7 +193,7 @@ def test_numbers_within_a_view_are_those_of_its_store(toys):
     store, numbers = within(view, [0, 2])
     assert store is toys and numbers.tolist() == [3, 5]
     for odd in ([7], [-1]):
-        with pytest.raises(SettingsError, match="of the 7 that were selected"):
+        with pytest.raises(SettingsError, match=rf"recordings {odd[0]}..{odd[0]} of 7; use 0 to 6"):
             within(view, odd)
 
 
@@ -217,6 +217,78 @@ def test_names_that_are_no_names_are_spelled_with_underscores(tmp_path):
     assert indices(made, "user_angle == 1 and _2nd_gear == 2") == [0]
     with pytest.raises(SettingsError, match=r"_2nd_gear, .*user_angle, width"):
         made.select("user == 1")
+
+
+@pytest.mark.parametrize(
+    ("fact", "name"), [("ﬁeld", "field"), ("µ", "μ"), ("2θ", "_2θ"), ("m²", "m2"), ("x௰", "x_"), ("½", "_1_2")]
+)
+def test_names_are_compared_as_python_compares_them(tmp_path, fact, name):
+    made = Store.create(tmp_path / "s.zarr")
+    made.append([scene("a", {fact: value}, (Column(fact, "1"),)) for value in (1.0, 2.0)])
+    assert name.isidentifier() and indices(made, f"{name} > 1") == [1]
+    assert indices(made, lambda facts: facts[fact] > 1) == [1]
+    if fact.isidentifier():
+        assert indices(made, f"{fact} > 1") == [1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [(("a b", "a_b"), "a_b"), (("µ", "μ"), "μ"), (("jet/x", "jet x"), "jet_x"), (("ﬂ", "fl"), "fl")],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_name_of_two_facts_is_refused(tmp_path, facts, name, together):
+    made = Store.create(tmp_path / "s.zarr")
+    tables = [facts] if together else [(fact,) for fact in facts]
+    for number, names in enumerate(tables):
+        values = dict(zip(names, (1.0, 2.0), strict=False))
+        made.append([scene(f"s{number}", values, tuple(Column(fact, "1") for fact in names))])
+    both = ", ".join(map(ascii, facts))
+    with pytest.raises(SettingsError) as caught:
+        made.select(f"{name} == 1")
+    assert f"'{name}' is the name of {both}; give a function, such as lambda facts: facts[" in str(caught.value)
+    assert indices(made, lambda each: each[facts[0]] == 1) == [0]
+    assert indices(made, "frames == 3") == list(range(len(tables)))  # other names are not touched by it
+
+
+def test_a_covariate_named_as_a_fact_is_told_apart(tmp_path):
+    made = Store.create(tmp_path / "s.zarr")
+    names = ("frames", "covariate_frames", "covariate_")
+    made.append([scene("a", dict(zip(names, (7.0, 8.0, 9.0), strict=True)), tuple(Column(n, "1") for n in names))])
+    facts = made.facts()
+    assert facts["frames"].item() == 3
+    assert [facts[f"covariate_{name}"].item() for name in names] == [7, 8, 9]
+    assert indices(made, "covariate_frames == 7 and covariate_covariate_frames == 8") == [0]
+
+
+@pytest.mark.parametrize("odd", [2.0, True, "1", None, float("nan"), [1], 10**30])
+def test_a_number_of_a_recording_is_an_integer(toys, odd):
+    with pytest.raises(SettingsError, match="selection: index is"):
+        toys.select("index >= 3")[odd]
+    with pytest.raises(SettingsError, match="seed is"):
+        toys.split([0.5, 0.5], odd)
+
+
+@pytest.mark.parametrize(
+    "odd", [[0.5], [True, False], [True, 1], np.ones(10, bool), [[0, 1]], [[0], [1, 2]], "01", ["a"], [None], [10**30]]
+)
+def test_indices_are_integers_in_a_row(toys, odd):
+    with pytest.raises(SettingsError, match=r"selection: indices: .* give integers in a row"):
+        Selection(toys, odd)
+    with pytest.raises(SettingsError, match=r"windows: recordings: .* give integers in a row"):
+        within(toys.select("index >= 3"), odd)
+    assert Selection(toys, np.uint8([3, 1])).indices.tolist() == [3, 1]
+
+
+def test_indices_that_a_store_does_not_have_are_refused(toys):
+    for odd in (10, -1, 2**63):
+        with pytest.raises(SettingsError, match=rf"selection: indices {odd}..{odd} of 10; use 0 to 9"):
+            Selection(toys, np.array([odd]))
+
+
+@pytest.mark.parametrize("odd", [5, "ab", ["1"], [True], [math.nan], [math.inf], [0], [-1], [10**400], [], [0.6, 0.6]])
+def test_fractions_are_numbers_above_0(toys, odd):
+    with pytest.raises(SettingsError, match=r"fractions are .*; use positive numbers with a sum of at most 1"):
+        toys.split(odd, 0)
 
 
 def test_facts_read_arrays_part_by_part(toys, monkeypatch):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.crop import Crop
 from sciworld.errors import RecordingError, SettingsError, StoreError
+from sciworld.loader import Mixture
 from sciworld.store import Store
 from sciworld.stored import held_bytes
 from sciworld.windows import Batch, Windows
@@ -118,10 +122,43 @@ def test_a_batch_has_the_documented_arrays(store: Store) -> None:
     np.testing.assert_array_equal(batch.index, [20, 0])
     assert (windows.shape, windows.dtype, windows.view_units) == ((toy.Y, toy.X, 2), np.float32, "mm")
     assert (windows.channels, windows.controls, windows.covariates) == (toy.CHANNELS, toy.CONTROLS, toy.COVARIATES)
-    with pytest.raises(IndexError):
-        windows.batch([21])
-    with pytest.raises(IndexError):
-        windows.batch([-1])
+    assert repr(batch) == (
+        f"Batch of 2 windows: frames float32 (2, 5, {toy.Y}, {toy.X}, 2), controls float32 (2, 4, 3), "
+        "covariates float32 (2, 1)"
+    )
+    assert repr(batch.to("cpu")) == repr(batch)
+    assert repr(windows) == (
+        f"21 windows of 2 + 3 frames of {toy.Y} x {toy.X} x 2 float32: channels smoke (counts), heat (K); "
+        "controls fan_x (mm), fan_y (mm), mode; covariates size (mm)"
+    )
+
+
+@pytest.mark.parametrize("ids", [[21], [-1], [0, 21], [], np.array([2**64 - 1], dtype=np.uint64)])
+def test_ids_that_no_window_has_are_refused(store: Store, ids: Any) -> None:
+    windows = Windows(store, 2, 3)
+    for source in (windows, Mixture([windows])):
+        with pytest.raises(IndexError, match=r"ids are .*; use one or more of 0 to 20"):
+            source.batch(ids)
+
+
+@pytest.mark.parametrize(
+    "ids", [[0.0], [True, False], [1, True], np.zeros(21, bool), [[0, 1]], [[0], [1, 2]], "01", [None], 0.5, [10**30]]
+)
+def test_ids_are_integers_in_a_row(store: Store, ids: Any) -> None:
+    windows = Windows(store, 2, 3)
+    for source in (windows, Mixture([windows])):
+        with pytest.raises(SettingsError, match=r"ids: .*; give integers in a row"):
+            source.batch(ids)
+        with pytest.raises(SettingsError, match=r"windows: recordings: .*; give integers in a row"):
+            Windows(store, 1, 1, recordings=ids)
+
+
+@pytest.mark.parametrize("draw", [-1, 2**64, "a", None, [1, 2, 3], [[1], [2, 3]]])
+def test_wrong_draws_are_refused(store: Store, draw: Any) -> None:
+    windows = Windows(store, 1, 1, crop=(3, 4))
+    for source in (windows, Mixture([windows])):
+        with pytest.raises(SettingsError, match=r"draw is .*; use an integer in 0..2\*\*64 - 1, or 2 of them"):
+            source.batch([0, 1], draw)
 
 
 @pytest.mark.parametrize("engine", ["tensorstore", "zarr"])
@@ -253,9 +290,77 @@ def test_no_windows_says_why(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["context", "horizon", "stride"])
-def test_wrong_lengths_are_refused(store: Store, name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} is 0"):
-        Windows(store, **({"context": 1, "horizon": 1} | {name: 0}))
+@pytest.mark.parametrize("odd", [0, -1, 2.0, math.nan, True, "2", None, [1], np.arange(2), 2**31, 10**30])
+def test_wrong_lengths_are_refused(store: Store, name: str, odd: Any) -> None:
+    message = f"windows: {name} is {re.escape(repr(odd))}; use an integer, at least 1 and at most 2147483647"
+    with pytest.raises(SettingsError, match=message):
+        Windows(store, **({"context": 1, "horizon": 1} | {name: odd}))
+    with pytest.raises(SettingsError, match="memory_bytes is -1"):
+        Windows(store, 1, 1, memory_bytes=-1)
+
+
+def test_lengths_that_no_recording_has_are_refused(store: Store) -> None:
+    most = 2**31 - 1
+    with pytest.raises(RecordingError, match=f"none of {2 * most} frames in 5 recordings of at most 11"):
+        Windows(store, most, most)
+    assert len(Windows(store, np.int64(1), np.uint8(1), stride=most)) == 4  # the first of each recording
+
+
+@pytest.mark.parametrize("odd", ["store", 5, None, [], ["store"]])
+def test_what_is_no_store_is_refused(odd: Any) -> None:
+    with pytest.raises(SettingsError, match=r"is no store; open it with Store.open"):
+        Windows(odd, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"context": 1, "horizon": 2}, "context"),
+        ({"stride": 3}, "stride"),
+        ({"crop": (3, 4)}, "crop"),
+        ({"crop": (3, 4), "crop_at": "centre"}, "crop"),
+        ({"recordings": [0, 1]}, "windows"),
+    ],
+)
+def test_other_windows_have_another_identity(store: Store, changes: dict[str, Any], name: str) -> None:
+    # With this length and any stride from 2 on each recording has but its first window.
+    plain, other = (Windows(store, **({"context": 2, "horizon": 8, "stride": 2} | more)) for more in ({}, changes))
+    one, two = plain.identity(), other.identity()
+    assert json.loads(json.dumps(one)) == one == Windows(store, 2, 8, stride=2, memory_bytes=0).identity()
+    assert one[name] != two[name]
+    assert plain.fingerprint() != other.fingerprint()
+    assert one["windows"] == two["windows"] or name in ("windows", "context", "crop")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds.assign_attrs(session="another"),
+        lambda ds: ds.assign_attrs(source="another"),
+        lambda ds: ds.isel(x=slice(5)),
+        lambda ds: ds.assign(frames=ds["frames"].astype(np.float64)),
+        lambda ds: ds.assign(covariates=ds["covariates"] + 0.5),
+        lambda ds: ds.assign(controls=ds["controls"] * [0.5, 1, 1]),
+        lambda ds: ds.assign_coords(time=ds["time"] + 1.0),
+    ],
+)
+def test_windows_of_other_recordings_have_another_identity(tmp_path: Path, change: Any) -> None:
+    found = []
+    for name, ds in (("one", toy.make(5)), ("two", change(toy.make(5)))):
+        made = Store.create(tmp_path / name)
+        made.append([ds])
+        found.append(Windows(made, 1, 1).identity()["windows"])
+    assert found[0] != found[1]
+
+
+def test_parts_that_are_joined_leave_the_identity_of_what_was_chosen(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s.zarr")
+    for seed in range(4):
+        store.append([toy.make(5, seed)])
+    before = Windows(store, 1, 1, recordings=[1, 3]).identity()
+    store.compact()
+    assert len(store.parts) == 1
+    assert Windows(store, 1, 1, recordings=[1, 3]).identity() == before
 
 
 # Crops
@@ -391,6 +496,14 @@ def test_a_volume_is_cropped_across_and_keeps_its_depth(tmp_path: Path) -> None:
         ((3, 8), "random", "crop is"),
         ((0, 3), "random", "crop is"),
         ((3,), "random", "crop is"),
+        (3, "random", "crop is 3"),
+        ((10**30, 3), "random", r"crop \(y, x\): \(10"),
+        ((2.0, 3), "random", r"crop \(y, x\): \(2.0, 3\); give integers"),
+        ((math.nan, 3), "random", r"crop \(y, x\)"),
+        ((True, 3), "random", r"crop \(y, x\)"),
+        ("ab", "random", r"crop \(y, x\): 'ab'"),
+        ([[1, 2]], "random", r"crop \(y, x\)"),
+        ((3, 3), ["centre"], r"crop_at is \['centre'\]"),
         ((3, 3), "left", "crop_at is 'left'; use one of random, centre"),
     ],
 )

@@ -27,6 +27,7 @@ FORMATS = {
     "mp4": "sciworld.export.mp4:write_mp4",
     "lerobot": "sciworld.export.lerobot:write_lerobot",
 }
+STORE = b'"sciworld_schema"'  # what zarr.json of a store has
 NAME_BYTES = 100  # of a file's name, before its suffix
 Tell = Callable[[int], None]
 
@@ -88,12 +89,14 @@ def export(
 
     source : a store or its path, a recording, or several. format : a name in FORMATS. recordings : which of them, by
     index; None for all. progress : called with the frames that are done, and all of them.
-    The frames of stores and of lazy recordings are read in blocks. Raises SettingsError if `out` exists or a format
-    cannot hold what is asked, RecordingError for a broken recording, StoreError if it cannot be written.
+    The frames of stores and of lazy recordings are read in blocks. Raises SettingsError if `out` exists or is inside a
+    store, or a format cannot hold what is asked, RecordingError for a broken recording, StoreError if it cannot be
+    written.
     """
     if format not in FORMATS:
         raise SettingsError(f"no format '{format}'; there are {', '.join(sorted(FORMATS))}")
     out = Path(out)
+    _require_outside(out)
     found = _chosen(source, recordings)
     total, done = sum(ds.sizes["time"] for ds in found), 0
 
@@ -108,6 +111,16 @@ def export(
     with _whole(out) as stage:
         notes = write(found, stage, settings or ExportSettings(), tell)
     return Exported(out, tuple(dict.fromkeys(notes)))
+
+
+def _require_outside(out: Path) -> None:
+    """Raise SettingsError if `out` is no path, or is or would be made inside a store, which holds its parts alone."""
+    if "\0" in str(out):
+        raise SettingsError(f"{str(out)!r}: has a zero byte, which no path can have; choose another path")
+    for folder in dict.fromkeys((*out.absolute().parents, *Path(os.path.realpath(out)).parents)):
+        with contextlib.suppress(OSError):  # nothing there, or nothing that we may read
+            if STORE in (folder / "zarr.json").read_bytes():
+                raise SettingsError(f"{out}: is inside the store {folder}; choose a path outside of it")
 
 
 @contextlib.contextmanager

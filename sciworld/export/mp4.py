@@ -89,7 +89,8 @@ def _shown(frames: xr.Variable, settings: ExportSettings) -> tuple[xr.Variable, 
 def _brightness(frames: xr.Variable, settings: ExportSettings) -> tuple[float, float, list[str]]:
     """The values that become black and white, and a note; colours stay as they are."""
     if frames.shape[-1] == 3:
-        return 0.0, 255.0, []
+        stated = (settings.black, settings.white) != (ExportSettings.black, ExportSettings.white)
+        return 0.0, 255.0, ["colours stay as they are: black and white scale one channel alone"] * stated
     count, y, x, _ = frames.shape
     stride = max(1, int(np.sqrt(y * x / SAMPLED_PIXELS)))
     numbers = np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).astype(int))

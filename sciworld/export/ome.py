@@ -1,7 +1,8 @@
 """Recordings as OME-Zarr 0.5 (ngff.openmicroscopy.org/0.5, on Zarr v3), with all that is not image beside it.
 
 The group of an image has the frames as its array "0" (t, c, z, y, x), in their dtype, and a group "sciworld" with every
-other variable as an array of its own and the attributes of the recording, so that Zarr alone reads all of it.
+other variable as an array of its own and the attributes of the recording, so that Zarr alone reads all of it, and
+`domains/stem/ome.py` the recording.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _write(ds: xr.Dataset, path: Path, settings: ExportSettings, tell: Tell) -> 
     image = {"name": ds.attrs["session"], "axes": axes, "datasets": [level]}
     # Zarr writes into this dict and we write its files, one after the other: none comes late after an error.
     files: dict[str, Any] = {}
-    attributes = {"ome": {"version": VERSION, "multiscales": [image]}}
+    attributes = {"ome": {"version": VERSION, "multiscales": [image]}, "sciworld_camera": settings.camera}
     root = zarr.create_group(MemoryStore(files), attributes=attributes, zarr_format=3)
     names, rows = [axis["name"] for axis in axes], block_rows(frames)
     array = _array(root, "0", _turned(frames), names, dict(frames.attrs), _tiles(frames, rows))

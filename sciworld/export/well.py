@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import ColumnTable
+from sciworld.domains.fluid.well import key_of
 from sciworld.errors import RecordingError
 from sciworld.export.export import ExportSettings, Tell, camera_of, controls_to_end
 from sciworld.export.well_parts import Grid, boundaries, constants, grid_of, write_boundaries, write_constants
@@ -157,7 +157,7 @@ def _axes_text(ds: xr.Dataset, settings: ExportSettings) -> str:
     grid = grid_of(ds, settings)
     ends = [f"{name} {axis[0]:g} to {axis[-1]:g}" for name, axis in zip(grid.dims, grid.axes, strict=True)]
     digest = hashlib.sha256(b"".join(axis.tobytes() for axis in grid.axes)).hexdigest()[:8]
-    return f"{', '.join(ends)} ({digest})"
+    return f"{', '.join(ends)} in {', '.join(grid.units)} ({digest})"
 
 
 def _fields(channels: ColumnTable, dims: Sequence[str]) -> tuple[list[Field], list[str]]:
@@ -169,19 +169,19 @@ def _fields(channels: ColumnTable, dims: Sequence[str]) -> tuple[list[Field], li
             parts = ["".join(part) for part in itertools.product(dims, repeat=order)]
             base = names[at].removesuffix(f"_{parts[0]}")
             if base != names[at] and names[at : at + len(parts)] == tuple(f"{base}_{part}" for part in parts):
-                field = Field(_key(base), order, tuple(range(at, at + len(parts))))
+                field = Field(key_of(base), order, tuple(range(at, at + len(parts))))
                 break
         group = [k for k, column in enumerate(channels) if column.group and column.group == channels.columns[at].group]
         if field is None and len(group) == len(dims) and group == list(range(at, at + len(dims))):
-            field = Field(_key(channels.columns[at].group), 1, tuple(group))
-        fields.append(field or Field(_key(names[at]), 0, (at,)))
+            field = Field(key_of(channels.columns[at].group), 1, tuple(group))
+        fields.append(field or Field(key_of(names[at]), 0, (at,)))
         at = fields[-1].channels[-1] + 1
     keys = [(field.order, field.name) for field in fields]
     if len(set(keys)) < len(keys):
         raise RecordingError(f"channels {', '.join(names)}: two of them make fields of one name; rename them")
     found = sorted(fields, key=lambda field: field.order)
     read = [name for field in found for name in _components(field, dims)]
-    notes = [] if read == list(names) else [f"channels {', '.join(names)} are read back as {', '.join(read)}"]
+    notes = [] if read == list(names) else [f"channels {', '.join(names)} are the fields {', '.join(read)}"]
     return found, notes
 
 
@@ -196,16 +196,16 @@ def _write_dimensions(file: h5py.File, grid: Grid, times: np.ndarray) -> None:
     alike = bool((times == times[0]).all())
     node = group.create_dataset("time", data=times[0] if alike else times)
     node.attrs["sample_varying"] = not alike
-    for name, axis in zip(grid.dims, grid.axes, strict=True):
+    for name, axis, units in zip(grid.dims, grid.axes, grid.units, strict=True):
         node = group.create_dataset(name, data=axis)
-        node.attrs.update(sample_varying=False, time_varying=False)
+        node.attrs.update(sample_varying=False, time_varying=False, units=units)
 
 
 def _write_scalars(file: h5py.File, recordings: Sequence[xr.Dataset]) -> list[str]:
     """Controls and covariates; notes."""
     group = file.create_group("scalars")
     controls, covariates = (table(recordings[0]) for table in (recording.control_table, recording.covariate_table))
-    keys = [_key(name) for name in (*controls.names, *covariates.names)]
+    keys = [key_of(name) for name in (*controls.names, *covariates.names)]
     if len(set(keys)) < len(keys):
         raise RecordingError(f"controls and covariates {', '.join(keys)}: two of them have one name; rename one")
     group.attrs["field_names"] = np.array(keys, dtype=NAMES)
@@ -278,8 +278,3 @@ def _left_out(ds: xr.Dataset, settings: ExportSettings, grid: Grid, still: dict[
             kept |= {"log_time", "log_column", "log_value"}
     left = sorted(str(name) for name in ds.variables if str(name) not in kept)
     return [f"left out, the layout has no place for it: {', '.join(left)}"] if left else []
-
-
-def _key(name: str) -> str:
-    """A name that HDF5 can have."""
-    return re.sub(r"[/\0]", "_", name).strip(".") or "_"

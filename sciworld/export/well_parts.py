@@ -20,12 +20,13 @@ NAMES = h5py.string_dtype()
 class Grid:
     """The points at which fields are.
 
-    dims : x, y [, z], as the axes of arrays are ordered. axes : the coordinates along each, float64. kind : "cartesian"
-    or what the recording says. notes : what they do not say.
+    dims : x, y [, z], as the axes of arrays are ordered. axes : the coordinates along each, float64. units : of each.
+    kind : "cartesian" or what the recording says. notes : what they do not say.
     """
 
     dims: tuple[str, ...]
     axes: tuple[np.ndarray, ...]
+    units: tuple[str, ...]
     kind: str
     notes: tuple[str, ...]
 
@@ -36,19 +37,22 @@ def grid_of(ds: xr.Dataset, settings: ExportSettings) -> Grid:
     sizes = dict(zip(("x", "y", "z"), reversed(frames.shape[1:-1]), strict=False))
     stated = _stated_axes(ds, sizes)
     if stated is not None:
-        return Grid(tuple(stated), tuple(stated.values()), str(ds.attrs.get("grid_type", "")), ())
-    still, units = still_view(view), view.attrs["units"]
+        known = tuple(str(ds[f"grid_{name}"].attrs.get("units", "1")) for name in stated)
+        return Grid(tuple(stated), tuple(stated.values()), known, str(ds.attrs.get("grid_type", "")), ())
+    still, length = still_view(view), view.attrs["units"]
     notes = []
     if still is None:
+        length = "pixel"
         notes.append("the view turns, shears or moves: axes count pixels")
-    elif units not in ("pixel", "1"):
-        notes.append(f"axes are in {units}, which the layout does not state")
+    elif length not in ("pixel", "1"):
+        notes.append(f"axes are in {length}, which nothing but their attribute `units` says")
     dx, x0, dy, y0 = still or (1.0, 0.0, 1.0, 0.0)
     lines = {"x": (dx, x0), "y": (dy, y0), "z": (1.0, 0.0)}
     if "z" in sizes:
         notes.append("the axis z counts planes")
     axes = [lines[name][0] * np.arange(size) + lines[name][1] for name, size in sizes.items()]
-    return Grid(tuple(sizes), tuple(axes), "cartesian", tuple(notes))
+    units = {"x": length, "y": length, "z": "1"}
+    return Grid(tuple(sizes), tuple(axes), tuple(units[name] for name in sizes), "cartesian", tuple(notes))
 
 
 def boundaries(ds: xr.Dataset) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from sciworld.errors import FormatError, SettingsError
+from sciworld.selection import whole
 
 
 class SciworldBackend(BackendEntrypoint):
@@ -29,17 +30,22 @@ class SciworldBackend(BackendEntrypoint):
         reader: str | None = None,
         recording: int | None = None,
         options: Mapping[str, object] | None = None,
+        **unknown: Any,
     ) -> xr.Dataset:
         """The recording number `recording` of a file or store; it need not be said where there is one.
 
         filename_or_obj : a file, a folder, a list of files that are one movie, or a store. reader, options : see
-        `sciworld.ingest.open.open_recordings`. Raises FormatError, StoreError, SettingsError.
+        `sciworld.ingest.open.open_recordings`. unknown : arguments that this engine does not have, which are refused.
+        Raises FormatError, StoreError, SettingsError.
         """
+        _require_known(unknown, self.open_dataset_parameters[1:])
         found = _recordings(filename_or_obj, reader, options)
-        if recording is None and len(found) != 1:
+        if not len(found) or (recording is None and len(found) != 1):
             cure = f"choose one with recording=0 to recording={len(found) - 1}, or open all with open_datatree"
             raise FormatError(f"{filename_or_obj}: holds {len(found)} recordings; {cure if found else 'append some'}")
-        return _without(found[recording or 0], drop_variables)
+        number = 0 if recording is None else recording
+        number = whole(number, f"{filename_or_obj}: recording", -len(found), len(found) - 1)
+        return _without(found[number], drop_variables)
 
     def open_groups_as_dict(
         self,
@@ -48,8 +54,10 @@ class SciworldBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         reader: str | None = None,
         options: Mapping[str, object] | None = None,
+        **unknown: Any,
     ) -> dict[str, xr.Dataset]:
         """All recordings of a file or store, as the groups /recording_0, /recording_1, ..."""
+        _require_known(unknown, ("drop_variables", "reader", "options"))
         found = _recordings(filename_or_obj, reader, options)
         groups = {f"/recording_{k}": _without(found[k], drop_variables) for k in range(len(found))}
         return {"/": xr.Dataset(), **groups}
@@ -61,6 +69,13 @@ class SciworldBackend(BackendEntrypoint):
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Whether it is a store. Files are left to others, unless this engine is named."""
         return isinstance(filename_or_obj, str | os.PathLike) and _is_store(Path(filename_or_obj))
+
+
+def _require_known(unknown: Mapping[str, object], known: Sequence[str]) -> None:
+    if unknown:
+        raise SettingsError(
+            f"engine 'sciworld': no argument {', '.join(unknown)}; there are {', '.join(known)}, and xarray's chunks"
+        )
 
 
 # What reads is loaded when it is asked for: xarray loads this module before it opens anything at all.
@@ -78,43 +93,32 @@ class _Stored:
         return len(self._store)
 
     def __getitem__(self, index: int) -> xr.Dataset:
-        try:
-            return self._store.lazily(index)
-        except IndexError as error:
-            raise SettingsError(f"{error}; choose one of 0 to {len(self) - 1}") from error
+        return self._store.lazily(index)
 
 
-class _Read:
-    """The recordings of a file, by number."""
+def _recordings(path: Any, reader: str | None, options: Mapping[str, object] | None) -> _Stored | list[xr.Dataset]:
+    from sciworld.ingest.open import open_recordings
 
-    def __init__(self, path: Any, reader: str | None, options: Mapping[str, object] | None) -> None:
-        from sciworld.ingest.open import open_recordings
-
-        self._path, self._found = path, open_recordings(path, reader, options)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def __getitem__(self, index: int) -> xr.Dataset:
-        if not -len(self) <= index < len(self):
-            raise SettingsError(f"{self._path}: recording {index} of {len(self)}; choose one of 0 to {len(self) - 1}")
-        return self._found[index]
-
-
-def _recordings(path: Any, reader: str | None, options: Mapping[str, object] | None) -> _Stored | _Read:
     several = isinstance(path, list | tuple) and all(isinstance(one, str | os.PathLike) for one in path)
     if not (several or isinstance(path, str | os.PathLike)):
         raise SettingsError(
             f"engine 'sciworld': {type(path).__name__} cannot be opened; give a path, or a list of paths"
         )
+    if not (reader is None or isinstance(reader, str)):
+        raise SettingsError(f"engine 'sciworld': reader is {reader!r:.80}; use a name, such as 'stem:.tif'")
+    named = options is None or (isinstance(options, Mapping) and all(isinstance(name, str) for name in options))
+    if not named or {"path", "reader"} & {*(options or ())}:
+        raise SettingsError(f"engine 'sciworld': options are {options!r:.80}; use a dict of the reader's options")
     if several or not _is_store(Path(path)):
-        return _Read([Path(one) for one in path] if several else Path(path), reader, options)
+        return open_recordings([Path(one) for one in path] if several else Path(path), reader, options)
     if reader or options:
         raise SettingsError(f"{path}: a store, which has no readers; leave out reader and options")
     return _Stored(Path(path))
 
 
 def _without(ds: xr.Dataset, names: str | Iterable[str] | None) -> xr.Dataset:
+    if not (names is None or isinstance(names, str | Iterable)):
+        raise SettingsError(f"engine 'sciworld': drop_variables is {names!r:.80}; use a name, or a list of names")
     wanted = [names] if isinstance(names, str) else list(names or ())
     return ds.drop_vars(wanted, errors="ignore")
 

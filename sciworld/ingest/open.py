@@ -21,6 +21,11 @@ READERS = {
     "fluid": "sciworld.domains.fluid.readers",
     "driving": "sciworld.domains.driving.readers",
 }
+# What files of the other domains are usually called; they are known by what they hold.
+SUFFIXES = {
+    "fluid": (".hdf5", ".h5", ".nc", ".mat", ".txt", ".vec", ".dat", ".bmp", ".jpg", ".png"),
+    "driving": (".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".flv", ".h264", ".h265", ".tar", ".tar.gz"),
+}
 
 
 def open_recordings(
@@ -36,6 +41,8 @@ def open_recordings(
     for one in [path] if isinstance(path, str | Path) else path:
         _require_no_pipes(Path(one))
     domain, _, kind = (reader or _domain_of(path)).partition(":")
+    if not reader and domain == "stem":
+        _require_known(Path(path if isinstance(path, str | Path) else next(iter(path), "")))
     if domain not in READERS:
         raise SettingsError(f"no reader '{domain}'; there are {', '.join(sorted(READERS))}")
     found = _module(domain).read(path, reader=kind, **(options or {}))
@@ -63,6 +70,20 @@ def _domain_of(path: str | Path | Sequence[str | Path]) -> str:
     """The domain that knows the file by its content; the readers of "stem" take any array."""
     first = Path(path if isinstance(path, str | Path) else next(iter(path), ""))
     return next((domain for domain in ("driving", "fluid") if _module(domain).kind_of(first)), "stem")
+
+
+def _require_known(path: Path) -> None:
+    """Raise FormatError for a file that no domain knows by what it holds, and "stem" not by its suffix."""
+    suffixes = {"stem": tuple(_module("stem").READERS), **SUFFIXES}
+    if path.is_dir() or path.suffix.lower() in suffixes["stem"]:
+        return
+    if not path.exists():
+        raise FormatError(f"{path}: no such file or folder; mend the path")
+    known = "; ".join(f"{domain}: {' '.join(names)}" for domain, names in suffixes.items())
+    raise FormatError(
+        f"{path}: no reader for '{path.suffix}' with what it holds; there are {known}; save it as one of these, or "
+        "name its reader, such as 'stem:.tif' or 'fluid:netcdf'"
+    )
 
 
 def _require_no_pipes(path: Path) -> None:

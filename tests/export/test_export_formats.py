@@ -184,3 +184,28 @@ def test_the_command_scales_for_lerobot_and_for_eyes(tmp_path):
     for text in ("7", "1,2,3", "low,high"):
         got = called(str(tmp_path / "c"), "--format", "lerobot", "--scale", text)
         assert isinstance(got.exception, SettingsError) and "two numbers" in str(got.exception)
+
+
+def test_black_and_white_of_colours_are_said_to_have_no_effect(tmp_path):
+    """Colours of 8 bits stay as they are; one channel of them is scaled, as the test above has it."""
+    told = "colours stay as they are: black and white scale one channel alone"
+    assert told not in export(run(), tmp_path / "a.mp4", "mp4").notes
+    assert told in export(run(), tmp_path / "b.mp4", "mp4", ExportSettings(white=50.0)).notes
+
+
+@pytest.mark.parametrize("inside", ["s/out", "s/{part}/out", "s/new/folder/out", "link/out", "s/new/../../out"])
+def test_nothing_is_written_inside_a_store(tmp_path, format, inside):
+    store = Store.create(tmp_path / "s")
+    store.append([run(), run(1)])
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    before = sorted(tmp_path.rglob("*"))
+    out = tmp_path / inside.format(part=store.parts[0].name)
+    for source in (store, tmp_path / "s", run()):
+        with pytest.raises(SettingsError, match=r"is inside the store .*; choose a path outside of it"):
+            export(source, out, format)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_zero_byte_is_in_no_path(tmp_path, format):
+    with pytest.raises(SettingsError, match="zero byte"):
+        export(run(), f"{tmp_path}/a\0b", format)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid.well import read_well
-from sciworld.errors import RecordingError
+from sciworld.errors import RecordingError, SciworldError
 from sciworld.export.export import ExportSettings, export
 from sciworld.ingest.open import open_recordings
 from sciworld.store import Store
@@ -105,7 +105,7 @@ def test_channels_in_any_order_keep_their_numbers(tmp_path_factory, seed, order,
     assert set(recording.channel_table(got).names) == set(order)
     same(got, ds)
     moved = list(recording.channel_table(got).names) != list(order)
-    assert moved == any("are read back as" in note for note in made.notes)
+    assert moved == any("are the fields" in note for note in made.notes)
 
 
 def test_a_group_of_channels_is_a_vector(tmp_path):
@@ -117,9 +117,64 @@ def test_a_group_of_channels_is_a_vector(tmp_path):
         tmp_path / "f.h5",
         "well",
     )
+    assert any("u, v, p are the fields p, vel_x, vel_y" in note for note in made.notes)
     (got,) = read_well(made.path)
-    assert set(recording.channel_table(got).names) == {"vel_x", "vel_y", "p"}
-    assert any("u, v, p are read back as p, vel_x, vel_y" in note for note in made.notes)
+    assert [(column.name, column.units) for column in recording.channel_table(got)] == [
+        ("p", "Pa"), ("u", "m/s"), ("v", "m/s"),
+    ]  # fmt: skip
+    with h5py.File(made.path, "r+") as file:
+        del file["sciworld/columns"]
+    (got,) = read_well(made.path)
+    assert recording.channel_table(got).names == ("p", "vel_x", "vel_y")
+
+
+def beam(view=(0.5, 0, 2.0, 0, 0.25, -1.0), units="nm"):
+    """A flow under a position in the laboratory, and a force that acts during exposures."""
+    table = ColumnTable(
+        (
+            Column("a/b", "nm", 0.0, 9.0, group="beam", axis="x", frame="lab"),
+            Column("c", "nm", group="beam", axis="y", frame="lab"),
+            Column("force", "N", -1e3, 1e3, acts="during"),
+        )
+    )
+    controls = np.random.default_rng(0).uniform(0, 9, (T, 3))
+    controls[-1, :2] = np.nan
+    channels = ColumnTable(tuple(Column(name, "Pa") for name in CHANNELS))
+    ds = flow(view=np.array(view), view_units=units, controls=controls, control_table=table)
+    ds["frames"].attrs["columns"] = channels.to_json()
+    return ds
+
+
+def test_units_names_and_bounds_come_back(tmp_path):
+    ds = beam()
+    made = export([ds, ds], tmp_path / "f.h5", "well")
+    for got in open_recordings(made.path):
+        same(got, ds)
+        for name in ("frames", "controls", "covariates"):
+            assert recording.table(got, name) == recording.table(ds, name)
+        assert got["view"].attrs["units"] == "nm"
+        np.testing.assert_allclose(got["view"].values, ds["view"].values)
+        assert "sciworld/columns" in got.attrs["history"]
+    again = export(open_recordings(made.path), tmp_path / "g.h5", "well")
+    assert [one["view"].attrs["units"] for one in open_recordings(again.path)] == ["nm", "nm"]
+
+
+def test_positions_without_their_axes_are_numbers_alone(tmp_path):
+    ds = beam(view=(1.0, 0.5, 0, 0.5, 1.0, 0))
+    (got,) = open_recordings(export(ds, tmp_path / "f.h5", "well").path)
+    same(got, ds)
+    assert got["view"].attrs["units"] == "pixel"
+    assert [(column.units, column.frame) for column in recording.control_table(got)][:2] == [("nm", ""), ("nm", "")]
+    assert "a/b, c: positions in nm, which the axes of the file are not in" in got.attrs["history"]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"frames": 3}', '{"frames": [{"name": ""}]}'])
+def test_columns_that_are_none_are_refused(tmp_path, text):
+    path = export(beam(), tmp_path / "f.h5", "well").path
+    with h5py.File(path, "r+") as file:
+        file["sciworld/columns"][()] = text
+    with pytest.raises(SciworldError, match=r"f\.h5"):
+        open_recordings(path)
 
 
 @pytest.mark.parametrize(("dtype", "held"), [("uint8", "float32"), ("uint16", "float32"), ("int32", "float64")])

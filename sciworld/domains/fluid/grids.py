@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import xarray as xr
 
 from sciworld.domains.hdf5 import dataset
 from sciworld.errors import FormatError
@@ -91,6 +92,11 @@ def even_view(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         steps.append((step, axis[0]))
     (dx, x0), (dy, y0) = steps
     return np.array([dx, 0.0, x0, 0.0, dy, y0]) if dx * dy != 0 else None
+
+
+def own_axes(name: str, values: Any, attributes: dict[str, Any] | None = None) -> xr.Variable:
+    """A variable whose dimensions no other variable has."""
+    return xr.Variable([f"{name}_{k}" for k in range(values.ndim)], values, attributes)
 
 
 def same(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:

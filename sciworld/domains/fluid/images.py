@@ -32,12 +32,16 @@ def is_folder_of_images(folder: Path) -> bool:
 
 
 def read_images(
-    path: Path | Sequence[Path], frame_seconds: float | None, pulse_seconds: float | None
+    path: Path | Sequence[Path],
+    frame_seconds: float | None,
+    pulse_seconds: float | None,
+    pixel_size: float | None,
 ) -> list[xr.Dataset]:
     """One recording of all pictures, in the order of the numbers in their names; a pair is two frames.
 
     path : a folder, or the files. frame_seconds : from one picture, or one pair, to the next. pulse_seconds : from the
-    first to the second exposure of a pair. Without them frames are counted.
+    first to the second exposure of a pair. Without them frames are counted. pixel_size : A a pixel; without it the
+    view is the pixel grid.
     Raises FormatError naming the file that is of another format, shape or dtype than the first, or lacks its partner;
     SettingsError where the seconds do not fit what the names say.
     """
@@ -56,6 +60,8 @@ def read_images(
     notes = [f"the names say: {what}, in the order of their numbers", *notes]
     if time is None and len(paths) > 1:
         notes.append("the files state no times: frames are counted as seconds 0, 1, 2, ...")
+    if pixel_size is not None:
+        notes.append(f"the pixel size is {pixel_size:g} A, as stated by the user")
     name = folder.absolute().name if folder else paths[0].name
     source = name if folder or len(paths) == 1 else f"{name} and {len(paths) - 1} more"
     ds = recording.make(
@@ -68,6 +74,8 @@ def read_images(
         licence="",
         citation="",
         history="; ".join([f"read {source} as {kind} images", *notes]),
+        view=None if pixel_size is None else np.array([pixel_size, 0.0, 0.0, 0.0, pixel_size, 0.0]),
+        view_units="" if pixel_size is None else "A",
         states=np.arange(len(paths), dtype=np.float64)[:, None] % 2 if pairs else None,
         state_table=ColumnTable((Column("exposure", "1", kind="categorical", levels=("A", "B"), role="measured"),))
         if pairs

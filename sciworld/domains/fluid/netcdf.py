@@ -1,4 +1,7 @@
-"""NetCDF 3 and 4 after the CF conventions: variables on (time, y, x) in any order become channels."""
+"""NetCDF 3 and 4 after the CF conventions.
+
+Variables on (time, [z,] y, x), in any order, become channels; those of time alone controls, as The Well has them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.fluid.grids import even_view, require_plausible
-from sciworld.domains.fluid.times import COUNTS, PLAIN, count, seconds
+from sciworld.domains.fluid.grids import even_view, own_axes, require_plausible
+from sciworld.domains.fluid.series import control_parts
+from sciworld.domains.fluid.times import COUNTS, PLAIN, SINCE, count, elapsed, seconds
 from sciworld.domains.hdf5 import MOST, dataset, opened
 from sciworld.errors import FormatError
 from sciworld.lazy import Key, lazy
@@ -26,10 +30,23 @@ from sciworld.lazy import Key, lazy
 # What the dimensions are called where no attribute says so (CF 1.11, section 4, and PIV software).
 NAMES = {
     "T": ("time", "t"),
-    "Z": ("z", "depth", "level", "lev", "height"),
-    "Y": ("y", "lat", "latitude", "northing"),
-    "X": ("x", "lon", "longitude", "easting"),
+    "Z": ("z", "depth", "level", "lev", "height", "altitude", "plev", "pressure", "pressure_level", "isobaric"),
+    "Y": ("y", "lat", "latitude", "rlat", "northing"),
+    "X": ("x", "lon", "longitude", "rlon", "easting"),
 }
+# What their coordinates are by the attribute `standard_name`.
+STANDARD = {
+    "time": "T", "height": "Z", "depth": "Z", "altitude": "Z", "air_pressure": "Z", "model_level_number": "Z",
+    "latitude": "Y", "grid_latitude": "Y", "projection_y_coordinate": "Y",
+    "longitude": "X", "grid_longitude": "X", "projection_x_coordinate": "X",
+}  # fmt: skip
+# CF's spellings of degrees along a meridian and a parallel.
+NORTH, EAST = (
+    tuple(f"degree{s}{end}" for s in ("", "s") for end in ends)
+    for ends in (("_north", "_n", "n"), ("_east", "_e", "e"))
+)
+DEGREES = ("degree", "degrees", *NORTH, *EAST)
+LONGEST = 1 << 16  # letters of a global attribute
 
 
 def read_netcdf(path: Path) -> list[xr.Dataset]:
@@ -43,11 +60,12 @@ def read_netcdf(path: Path) -> list[xr.Dataset]:
         warnings.simplefilter("always")
         with _dataset(path, engine, left_out) as ds:
             frames, time, parts = _film(ds, path, engine, left_out)
+            grid, facts = parts.pop("grid"), parts.pop("facts")
     notes = [f"read {path.name} as NetCDF", *parts.pop("notes")]
     notes += dict.fromkeys(f"xarray says: {one.message}" for one in said)
     if left_out:
         notes.append(f"left out, for they are too long for coordinates: {', '.join(left_out)}")
-    ds = recording.make(
+    made = recording.make(
         frames,
         count(frames.shape[0]) if time is None else time,
         counted=time is None,
@@ -56,7 +74,7 @@ def read_netcdf(path: Path) -> list[xr.Dataset]:
         history="; ".join(notes),
         **parts,
     )
-    return [ds]
+    return [made.assign(grid).assign_attrs(facts)]
 
 
 def _engine(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -80,14 +98,14 @@ def _engine(path: Path) -> tuple[str, tuple[str, ...]]:
 
 @contextlib.contextmanager
 def _dataset(path: Path, engine: str, left_out: tuple[str, ...]) -> Iterator[xr.Dataset]:
-    """The file as xarray decodes it, nothing read yet. Raises FormatError, also for a calendar that needs a package."""
+    """The file as xarray decodes it, nothing read yet. Times stay numbers. Raises FormatError."""
     failure = ""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             # The absolute path: xarray takes others for addresses if they look so.
             ds = xr.open_dataset(
-                str(path.absolute()), engine=engine, decode_timedelta=False, cache=False, drop_variables=left_out
+                str(path.absolute()), engine=engine, decode_times=False, cache=False, drop_variables=left_out
             )
         except Exception as error:  # a damaged file may raise anything at all in the library that parses it
             failure = f"{type(error).__name__}: {error}"
@@ -109,28 +127,78 @@ def _film(
     if not {"Y", "X"} <= set(axes):
         dims = ", ".join(map(str, ds.sizes))
         raise FormatError(f"{path}: dimensions {dims}; none is called y and x, or lat and lon")
-    order = [axes[letter] for letter in "TZYX" if letter in axes]
-    names = [str(name) for name, variable in ds.data_vars.items() if set(variable.dims) == set(order)]
-    names = [name for name in names if ds[name].dtype.kind in "biuf"]
-    if not names:
-        raise FormatError(f"{path}: no variable of numbers on ({', '.join(order)}); there is nothing to read")
-    left = sorted(str(name) for name in ds.data_vars if name not in names)
+    names, order = _fields(ds, axes, path)
+    alone = _controls(ds, axes.get("T"))
     if engine == "h5netcdf":
-        _require_shapes(ds, names, path)
+        _require_shapes(ds, [*names, *alone], path)
     dtype = _dtype(ds, names, path)
     times = ds.sizes[axes["T"]] if "T" in axes else 1
     require_plausible(path, 1, times)
     time, notes = _times(ds, axes.get("T"), path)
     shape = (times, *(ds.sizes[dim] for dim in order if dim != axes.get("T")), len(names))
-    columns = tuple(Column(name, str(ds[name].attrs.get("units") or "1"), role="measured") for name in names)
-    view, units = _view(ds, axes, path)
+    view, units, grid = _places(ds, [axes[letter] for letter in "XYZ" if axes.get(letter) in order], path, notes)
+    controls = ColumnTable(tuple(Column(name, _units(ds, name)) for name in alone))
+    series = np.stack([ds[name].values for name in alone], axis=1, dtype=np.float64) if alone else np.empty((times, 0))
+    if alone:
+        notes.append(f"controls, for they vary in time alone: {', '.join(alone)}")
+    kept = {*names, *alone, *order}
+    left = sorted(str(name) for name in ds.variables if name not in kept)
     if left:
-        notes.append(f"left out, for they have other dimensions: {', '.join(left)}")
+        notes.append(f"left out, for they have other dimensions, or are no numbers: {', '.join(left)}")
     sizes = tuple(ds.sizes[dim] for dim in order)
     read = partial(_read, path, engine, left_out, tuple(names), tuple(order), sizes, "T" in axes, dtype)
-    parts = {"channels": ColumnTable(columns), "view": view, "view_units": units, "notes": notes}
-    parts |= {key: str(ds.attrs.get(name, "")) for key, name in (("licence", "license"), ("citation", "references"))}
-    return lazy(path, shape, dtype, read), time, parts
+    channels = ColumnTable(tuple(Column(name, _units(ds, name), role="measured") for name in names))
+    parts = {"channels": channels, "view": view, "view_units": units, "notes": notes, "grid": grid}
+    parts |= control_parts(series, controls, count(times) if time is None else time)
+    return lazy(path, shape, dtype, read), time, parts | _texts(ds, notes)
+
+
+def _fields(ds: xr.Dataset, axes: dict[str, str], path: Path) -> tuple[list[str], list[str]]:
+    """The variables that become channels, and their dimensions in order: those along z too, if there are any."""
+    held = {str(name): one for name, one in ds.data_vars.items() if one.dtype.kind in "biuf"}
+    for letters in ("TZYX", "TYX"):
+        order = [axes[letter] for letter in letters if letter in axes]
+        names = [name for name, variable in held.items() if set(variable.dims) == set(order)]
+        if names:
+            return names, order
+    found = "; ".join(f"'{name}' is on ({', '.join(map(str, one.dims))})" for name, one in held.items() if one.ndim > 1)
+    raise FormatError(
+        f"{path}: no variable of numbers on ({', '.join(order)}): {found or 'there is none'}; take one place along "
+        "other dimensions, as xarray can with isel"
+    )
+
+
+def _controls(ds: xr.Dataset, dim: str | None) -> list[str]:
+    """The variables of numbers that vary in time alone, exact in float64; dates are none."""
+    found = []
+    for name, variable in ds.data_vars.items():
+        dates = SINCE.fullmatch(str(variable.attrs.get("units", "")))
+        if dim is not None and variable.dims == (dim,) and variable.dtype.kind in "biuf" and not dates:
+            values = variable.values
+            if (
+                values.dtype.itemsize < 8
+                or (values.astype(np.float64).astype(values.dtype) == values)[values == values].all()
+            ):
+                found.append(str(name))
+    return found
+
+
+def _units(ds: xr.Dataset, name: str) -> str:
+    return str(ds[name].attrs.get("units") or "1")
+
+
+def _texts(ds: xr.Dataset, notes: list[str]) -> dict[str, Any]:
+    """Licence and citation, and as `facts` all global attributes, by their names after "netcdf_"."""
+    facts: dict[str, Any] = {}
+    for name, value in ds.attrs.items():
+        plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        numbers = isinstance(plain, int | float) and np.isfinite(plain)
+        facts[f"netcdf_{name}"] = plain if numbers else str(plain).encode(errors="replace").decode()
+        if len(str(plain)) > LONGEST:
+            facts.pop(f"netcdf_{name}")
+            notes.append(f"left out, for it is longer than {LONGEST} letters: the attribute '{name}'")
+    licence = facts.get("netcdf_license", facts.get("netcdf_licence", ""))
+    return {"licence": str(licence), "citation": str(facts.get("netcdf_references", "")), "facts": facts}
 
 
 def _require_shapes(ds: xr.Dataset, names: list[str], path: Path) -> None:
@@ -158,14 +226,20 @@ def _dtype(ds: xr.Dataset, names: list[str], path: Path) -> np.dtype:
 
 
 def _axes(ds: xr.Dataset) -> dict[str, str]:
-    """The dimension along each of T, Z, Y, X, by the attribute `axis` first, by its name else."""
+    """The dimension along each of T, Z, Y, X."""
     found: dict[str, str] = {}
     for dim in map(str, ds.sizes):
-        stated = str(ds[dim].attrs.get("axis", "")).upper() if dim in ds.variables else ""
-        for letter, names in NAMES.items():
-            if letter == stated or (not stated and dim.lower() in names):
-                found.setdefault(letter, dim)
-    return found
+        found.setdefault(_letter(dim, ds[dim].attrs if dim in ds.variables else {}), dim)
+    return {letter: found[letter] for letter in NAMES if letter in found}
+
+
+def _letter(dim: str, attributes: dict[str, Any]) -> str:
+    """The axis that a dimension is: by what its coordinate's attributes say, by its name, by its units; else empty."""
+    stated = str(attributes.get("axis", "")).upper() or STANDARD.get(str(attributes.get("standard_name", "")), "")
+    named = next((letter for letter, names in NAMES.items() if dim.lower() in names), "")
+    units = str(attributes.get("units", "")).strip().lower()
+    vertical = str(attributes.get("positive", "")).lower() in ("up", "down")
+    return stated or named or ("Y" if units in NORTH else "X" if units in EAST else "Z" if vertical else "")
 
 
 def _times(ds: xr.Dataset, dim: str | None, path: Path) -> tuple[np.ndarray | None, list[str]]:
@@ -175,28 +249,45 @@ def _times(ds: xr.Dataset, dim: str | None, path: Path) -> tuple[np.ndarray | No
     if dim not in ds.variables:
         return None, ["the file states no times: frames are counted"]
     values, units = ds[dim].values, str(ds[dim].attrs.get("units", ""))
-    if values.dtype.kind == "M":
-        return (values - values[0]) / np.timedelta64(1, "s"), [f"time counts from {values[0]}"]
     if values.dtype.kind not in "iuf":
-        raise FormatError(f"{path}: '{dim}' is {values.dtype}; give times as numbers, in the standard calendar")
+        raise FormatError(f"{path}: '{dim}' is {values.dtype}; give times as numbers")
     if units.strip().lower() in COUNTS:
         return None, [f"'{dim}' is in {units}, no times: frames are counted"]
     if units.strip() in PLAIN:
         return np.asarray(values, dtype=np.float64), [f"'{dim}' has no units, and is taken as s"]
+    if SINCE.fullmatch(units):
+        time, note = elapsed(values, units, str(ds[dim].attrs.get("calendar", "standard")), f"{path}: '{dim}'")
+        return time, [note]
     return np.asarray(values, dtype=np.float64) * seconds(units, f"{path}: '{dim}'"), []
 
 
-def _view(ds: xr.Dataset, axes: dict[str, str], path: Path) -> tuple[np.ndarray | None, str]:
-    """The view and its units; none where a coordinate is missing, uneven, or of other units than the other's."""
-    x, y = axes["X"], axes["Y"]
-    if x not in ds.variables or y not in ds.variables:
-        return None, ""
-    odd = [dim for dim in (x, y) if ds[dim].dtype.kind not in "iuf"]
+def _places(
+    ds: xr.Dataset, dims: list[str], path: Path, notes: list[str]
+) -> tuple[np.ndarray | None, str, dict[str, xr.Variable]]:
+    """The view by the dimensions x, y [, z], and its units; and the coordinates that it does not hold, as variables.
+
+    It holds x and y where both are even and of the same units; degrees of latitude and longitude are such.
+    """
+    stated = [dim for dim in dims if dim in ds.variables]
+    odd = [dim for dim in stated if ds[dim].dtype.kind not in "iuf"]
     if odd:
         raise FormatError(f"{path}: '{odd[0]}' is {ds[odd[0]].dtype}; coordinates are numbers")
-    units = [str(ds[dim].attrs.get("units") or "1") for dim in (x, y)]
-    view = even_view(ds[x].values, ds[y].values) if units[0] == units[1] else None
-    return view, "" if view is None else units[0]
+    units = {dim: _units(ds, dim) for dim in stated}
+    units = {dim: "degree" if one.strip().lower() in DEGREES else one for dim, one in units.items()}
+    x, y = dims[:2]
+    view = None
+    if x in units and y in units:
+        view = even_view(ds[x].values, ds[y].values) if units[x] == units[y] else None
+        if view is None:
+            why = "uneven" if units[x] == units[y] else f"in {units[x]} and {units[y]}"
+            notes.append(f"'{x}' and '{y}' are {why}: the view is the pixel grid")
+    beside = {dim: letter for dim, letter in zip(dims, "xyz", strict=False) if dim in units}
+    grid = {
+        f"grid_{letter}": own_axes(f"grid_{letter}", ds[dim].values, {"units": units[dim], "name": dim})
+        for dim, letter in beside.items()
+        if view is None or letter == "z"
+    }
+    return view, "" if view is None else units[x], grid
 
 
 def _read(

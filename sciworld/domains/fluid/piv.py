@@ -73,6 +73,9 @@ def read_insight(path: Path) -> Vectors:
         raise FormatError(
             f"{path}: columns {', '.join(names)} and {table.shape[1]} numbers a row; expected X Y U V CHC"
         )
+    pulse = re.search(r'MicrosecondsPerDeltaT\s*=\s*"([^"]*)"', lines[0])
+    if pulse is not None:
+        doubts = (*doubts, f"its header states {pulse[1]} us from the first to the second exposure of a pair")
     invalid = table[:, names.index("chc")] < 0
     return _gridded(path, "an Insight vector file", table, names[2:], units[2:], invalid, units[0], doubts)
 

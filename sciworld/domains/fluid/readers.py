@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sciworld.domains.fluid.well import is_well, read_well
 from sciworld.domains.hdf5 import opened
 from sciworld.domains.pictures import picture_kind
 from sciworld.errors import FormatError, SciworldError, SettingsError
+from sciworld.units import canonical
 
 FIELDS: dict[str, Callable[[Path], list[xr.Dataset]]] = {
     "well": read_well,
@@ -52,17 +53,19 @@ class FluidOptions:
     ----------
     frame_seconds : from one field, image or pair of images to the next; without it they are counted.
     pulse_seconds : from the first to the second image of a pair.
+    pixel_size : A a pixel, of images and of vectors on a grid of pixels.
     session, licence, citation : texts of the recordings; the session is the file's name unless given.
     """
 
     frame_seconds: float | None = None
     pulse_seconds: float | None = None
+    pixel_size: float | None = None
     session: str = ""
     licence: str = ""
     citation: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("frame_seconds", "pulse_seconds"):
+        for name in ("frame_seconds", "pulse_seconds", "pixel_size"):
             value = getattr(self, name)
             require(value is None or (math.isfinite(value) and value > 0), f"{name} is {value}; use a positive number")
         frame, pulse = self.frame_seconds, self.pulse_seconds
@@ -121,7 +124,7 @@ def _read(path: Path | list[Path], paths: list[Path], reader: str, settings: Flu
     first = _kind(paths[0], reader)
     if first == IMAGES:
         with reading(paths[0], IMAGES):
-            found = read_images(path, settings.frame_seconds, settings.pulse_seconds)
+            found = read_images(path, settings.frame_seconds, settings.pulse_seconds, settings.pixel_size)
         return [_stated(found[0], settings, None)]
     if settings.pulse_seconds is not None:
         raise SettingsError(f"{paths[0]}: is {first}, no images; leave out pulse_seconds")
@@ -131,8 +134,9 @@ def _read(path: Path | list[Path], paths: list[Path], reader: str, settings: Flu
             raise FormatError(f"{paths[1]}: files of this format hold whole films; read them one by one")
         with reading(paths[0], kinds[0]):
             found = FIELDS[kinds[0]](paths[0])
-        if settings.frame_seconds is not None:
-            raise SettingsError(f"{paths[0]}: states its times; leave out frame_seconds")
+        for name in ("frame_seconds", "pixel_size"):
+            if getattr(settings, name) is not None:
+                raise SettingsError(f"{paths[0]}: is {first}, which states its times and places; leave out {name}")
         return [_stated(ds, settings, index if len(found) > 1 else None) for index, ds in enumerate(found)]
     vectors = []
     for one, kind in zip(paths, kinds, strict=True):
@@ -195,6 +199,7 @@ def _stated(ds: xr.Dataset, settings: FluidOptions, index: int | None) -> xr.Dat
 
 def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> xr.Dataset:
     """Successive fields on one grid as a recording."""
+    vectors = [_scaled(one, paths[0], settings) for one in vectors]
     first = vectors[0]
     for one, path in zip(vectors[1:], paths[1:], strict=True):
         same = one.names == first.names and one.units == first.units and one.length == first.length
@@ -225,6 +230,17 @@ def _film(vectors: list[Vectors], paths: list[Path], settings: FluidOptions) -> 
         view=first.view,
         view_units="" if first.view is None else first.length,
     )
+
+
+def _scaled(vectors: Vectors, path: Path, settings: FluidOptions) -> Vectors:
+    """Vectors with their grid in A, if the user states the size of its pixels. Raises SettingsError if it has units."""
+    size = settings.pixel_size
+    if size is None:
+        return vectors
+    if canonical(vectors.length) != "pixel":
+        raise SettingsError(f"{path}: states its places in {vectors.length}; leave out pixel_size")
+    note = f"the pixel size is {size:g} A, as stated by the user; velocities are as they were"
+    return replace(vectors, x=vectors.x * size, y=vectors.y * size, length="A", notes=(*vectors.notes, note))
 
 
 def _named(notes: Sequence[str], path: Path, files: int) -> list[str]:

@@ -1,12 +1,17 @@
 """The Well: many trajectories in one HDF5 file (Ohana et al. 2024, arXiv:2412.00568, and its format page).
 
 Frames keep the axes as (y, x) for spatial dimensions named (x, y). What varies in time becomes channels; what does not,
-variables of its own; time-varying scalars become controls, constant ones covariates.
+variables of its own; time-varying scalars become controls, constant ones covariates. The layout states no units: they
+are those of our own export where that wrote the file (`sciworld/columns`, attribute `units` of each axis), else "1".
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,25 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.domains.fluid.grids import Field, even_view, frame_field, lazy_array, lazy_frames, require_plausible
+from sciworld.domains.fluid.grids import (
+    Field,
+    even_view,
+    frame_field,
+    lazy_array,
+    lazy_frames,
+    own_axes,
+    require_plausible,
+)
+from sciworld.domains.fluid.series import control_parts
 from sciworld.domains.hdf5 import dataset, numbers, opened
 from sciworld.errors import FormatError
 
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
+
+
+def key_of(name: str) -> str:
+    """The name that a column has in the file: one that HDF5 can have."""
+    return re.sub(r"[/\0]", "_", name).strip(".") or "_"
 
 
 def is_well(file: h5py.File) -> bool:
@@ -49,7 +68,9 @@ class _Whole:
         require_plausible(path, self.trajectories, self.time.shape[-1])
         self.axes = {name: self._axis(name) for name in self.spatial}
         self.sizes = tuple(axis.shape[-1] for axis in self.axes.values())
+        self.units = {name: _text(file[f"dimensions/{name}"].attrs.get("units", "1")) for name in self.spatial}
         self.view = self._view()
+        self.columns = self._columns()
         self.fields = [self._field(order, name) for order in range(3) for name in self._names(ORDERS[order])]
         self.moving = [field for field in self.fields if field.in_time]
         if not self.moving:
@@ -59,25 +80,33 @@ class _Whole:
         """The recording of one trajectory."""
         time = self.time[index] if self.time.ndim == 2 else self.time
         controls, covariates, notes = self._scalars(index, len(time))
-        names = list(itertools.chain.from_iterable(field.names for field in self.moving))
-        covariate_columns = tuple(Column(name, "1", role="measured") for name in covariates)
+        if self.columns:
+            notes.append("units, names and bounds are those of its sciworld/columns")
+        units = "" if self.view is None else self.units[self.spatial[0]]
+        series = np.stack(list(controls.values()), axis=1) if controls else np.empty((len(time), 0))
+        covariate_table = self._table("covariates", [[name] for name in covariates])
         ds = recording.make(
             lazy_frames(self.path, self.moving, index, len(time), self.sizes),
             time,
-            channels=ColumnTable(tuple(Column(name, "1", role="measured") for name in names)),
+            channels=self._table("frames", [field.names for field in self.moving], self.moving),
             session=f"{self.path.stem}/{index}",
             source=self.path.name,
             licence="",
             citation="",
-            history="; ".join([f"read {self.path.name} as trajectory {index} of The Well's layout", *notes]),
             view=self.view,
-            view_units="" if self.view is None else "1",
-            covariates=covariates or None,
-            covariate_table=ColumnTable(covariate_columns) if covariates else None,
-            **self._control_parts(controls, time),
+            view_units=units,
+            covariates=dict(zip(covariate_table.names, covariates.values(), strict=True)) or None,
+            covariate_table=covariate_table if covariates else None,
+            **control_parts(
+                series, self._placed(self._table("controls", [[name] for name in controls]), units, notes), time
+            ),
+            history="; ".join([f"read {self.path.name} as trajectory {index} of The Well's layout", *notes]),
         )
         ds = ds.assign({field.path.replace("/", "_"): self._constant(field, index) for field in self._constants()})
-        grids = {f"grid_{name}": _own_axes(f"grid_{name}", axis) for name, axis in self.axes.items()}
+        grids = {
+            f"grid_{name}": own_axes(f"grid_{name}", axis, {"units": self.units[name]})
+            for name, axis in self.axes.items()
+        }
         facts = {key: _text(self.file.attrs.get(key, "")) for key in ("dataset_name", "grid_type")}
         return ds.assign(grids).assign(self._boundaries()).assign_attrs(facts)
 
@@ -188,23 +217,47 @@ class _Whole:
                 covariates[name] = value
         return controls, covariates, notes
 
-    def _control_parts(self, controls: dict[str, np.ndarray], time: np.ndarray) -> dict[str, Any]:
-        """Controls between frames, and their whole series as logs: the last value acts after the last frame."""
-        if not controls:
+    def _columns(self) -> dict[str, dict[str, Column]]:
+        """What our own export wrote of frames, controls and covariates, by the names in the file; else nothing."""
+        if "sciworld/columns" not in self.file:
             return {}
-        columns = ColumnTable(tuple(Column(name, "1", role="commanded") for name in controls))
-        series = np.stack(list(controls.values()), axis=1)
-        acting = series.copy()
-        acting[-1] = np.nan
-        n = len(controls)
-        logs = (np.tile(time, n), np.repeat(np.arange(n), len(time)), series.T.ravel())
-        return {"controls": acting, "control_table": columns, "logs": logs, "log_table": columns}
+        found = json.loads(self.file["sciworld/columns"].asstr()[()])
+        tables = {
+            "frames" if name.startswith("frames") else name: ColumnTable.from_json(
+                json.dumps(rows), f"{self.path}: {name}"
+            )
+            for name, rows in found.items()
+        }
+        return {name: {key_of(column.name): column for column in table} for name, table in tables.items()}
+
+    def _table(self, kind: str, names: Sequence[Sequence[str]], fields: Sequence[Field] = ()) -> ColumnTable:
+        """The columns of `kind`, as far as the file describes them. names : of the components of each of `fields`."""
+        known = self.columns.get(kind, {})
+        found: list[Column] = []
+        for k, components in enumerate(names):
+            group = [column for column in known.values() if fields and key_of(column.group) == _name(fields[k])]
+            if not set(components) <= set(known) and len(group) == len(components):
+                found += group
+            else:
+                role = "commanded" if kind == "controls" else "measured"
+                found += [known.get(name) or Column(name, "1", role=role) for name in components]
+        return ColumnTable(tuple(found))
+
+    def _placed(self, columns: ColumnTable, units: str, notes: list[str]) -> ColumnTable:
+        """Controls whose positions are in the units of the view; others are numbers alone, which is noted."""
+        lost = [column for column in columns if column.frame == "lab" and column.units != (units or "pixel")]
+        if not lost:
+            return columns
+        names = ", ".join(column.name for column in lost)
+        notes.append(f"{names}: positions in {lost[0].units}, which the axes of the file are not in: numbers alone")
+        return ColumnTable(tuple(replace(one, axis="", frame="") if one in lost else one for one in columns))
 
     def _view(self) -> np.ndarray | None:
         """Columns and rows to x and y, where the grid is even and Cartesian; None elsewhere."""
         if len(self.spatial) < 2 or _text(self.file.attrs.get("grid_type", "")) != "cartesian":
             return None
-        return even_view(*(self.axes[name] for name in self.spatial[:2]))
+        x, y = self.spatial[:2]
+        return even_view(self.axes[x], self.axes[y]) if self.units[x] == self.units[y] else None
 
     def _constants(self) -> list[Field]:
         return [field for field in self.fields if not field.in_time]
@@ -213,7 +266,7 @@ class _Whole:
         """A field that does not vary in time, its axes as in the file but for the sample's."""
         values = lazy_array(self.path, self.file[field.path], index if field.in_samples else None)
         facts = {"axes": self.spatial, "axis_varies": list(field.axes)}
-        return _own_axes(field.path.split("/", 1)[1], values, facts)
+        return own_axes(_name(field), values, facts)
 
     def _boundaries(self) -> dict[str, xr.Variable]:
         """Masks and values of the boundary conditions, with what they are as attributes."""
@@ -227,17 +280,16 @@ class _Whole:
             for part in ("mask", "values"):
                 if part in group:
                     key = f"boundary_{name}_{part}"
-                    found[key] = _own_axes(key, lazy_array(self.path, dataset(group, part, self.path)), attributes)
+                    found[key] = own_axes(key, lazy_array(self.path, dataset(group, part, self.path)), attributes)
         return found
-
-
-def _own_axes(name: str, values: Any, attributes: dict[str, Any] | None = None) -> xr.Variable:
-    """A variable whose dimensions no other variable has."""
-    return xr.Variable([f"{name}_{k}" for k in range(values.ndim)], values, attributes)
 
 
 def _kept(varies: tuple[bool, ...], axes: tuple[bool, ...]) -> list[bool]:
     return [vary for vary, there in zip(varies, axes, strict=True) if there]
+
+
+def _name(field: Field) -> str:
+    return field.path.split("/", 1)[1]
 
 
 def _text(value: Any) -> str:

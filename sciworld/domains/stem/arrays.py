@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sciworld.domains.base import reading
 from sciworld.domains.hdf5 import MOST
-from sciworld.domains.stem.blocks import Blocks, mapped
+from sciworld.domains.stem.blocks import mapped
 from sciworld.domains.stem.npy import npy, zipped
+from sciworld.domains.stem.ome import load_image, metadata, zarr_blocks
 from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
-from sciworld.lazy import Key
 
 
 def load_npy(path: Path, options: ReadOptions) -> Raw:
@@ -71,30 +71,26 @@ def load_raw(path: Path, options: ReadOptions) -> Raw:
 
 
 def load_zarr(path: Path, options: ReadOptions) -> Raw:
-    """A Zarr array, or the array `array=` of a group; (y, x), (time, y, x) or (time, y, x, channel)."""
+    """An OME-Zarr image; or a Zarr array, or the array `array=` of a group, as `stack` takes them."""
     import zarr
 
     with reading(path, "a Zarr array"):
         node, name = zarr.open(path, mode="r"), ""
         if isinstance(node, zarr.Group):
+            if "sciworld_schema" in node.attrs:
+                raise FormatError(f"{path}: is a store of recordings already; open it with Store.open")
+            if metadata(node):
+                return load_image(path, node, options)
+            images = [name for name, group in node.groups() if metadata(group)]
+            if images:
+                name = pick(sorted(images), options.array, "", path)
+                return load_image(path / name, zarr.open_group(path / name, mode="r"), replace(options, array=""))
             name = pick(sorted(node.array_keys()), options.array, "frames", path)
             node = node[name]
         if not isinstance(node, zarr.Array):
             raise FormatError(f"{path}: '{options.array}' is not an array; name one with array=")
-        absent = math.prod(node.cdata_shape) - node.nchunks_initialized if not node.shards else 0
-        notes = (f"{absent} chunks are absent and read as {node.fill_value}",) if absent else ()
-        dtype = node.dtype.newbyteorder("=")
-        frames = Blocks(path, node.shape, dtype, partial(_read_zarr, path, name, node.shape, dtype))
+        frames, notes = zarr_blocks(path, name, node)
         return Raw(stack(frames), "a Zarr array", notes=notes)
-
-
-def _read_zarr(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
-    import zarr
-
-    node = zarr.open_array(path / name, mode="r")
-    if node.shape != shape:
-        raise FormatError(f"{path}: is {node.shape} and was {shape} when it was opened; open it anew")
-    return np.asarray(node[key]).astype(dtype, copy=False)
 
 
 def _small(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:

@@ -52,14 +52,14 @@ class Raw:
 
     Parameters
     ----------
-    frames : (time, y, x, channel), as stored, and still in the file.
+    frames : (time, [z,] y, x, channel), as stored, and still in the file.
     kind : what the file is, for the history.
     step : A a pixel along x and y, as the file states it; None if it does not.
     origin : A, where the pixel (0, 0) lies.
     time : (time,) s, start of each exposure; None if the file does not say.
     exposure : s, how long each exposure took; None if the file does not say.
     units : of the intensity; empty if the file does not say.
-    channel : what was detected, as far as the file says.
+    channel : what was detected, as far as the file says. channels : the name of each, where the file has names.
     facts : covariates of the run, by name: value and units.
     silicon : (time, 2) column and row of a labelled silicon atom; None if there are no labels.
     notes : sentences for the history: choices that were made, contradictions that were found.
@@ -73,6 +73,7 @@ class Raw:
     exposure: float | None = None
     units: str = ""
     channel: str = "intensity"
+    channels: tuple[str, ...] = ()
     facts: dict[str, tuple[float, str]] = field(default_factory=dict)
     silicon: np.ndarray | None = None
     notes: tuple[str, ...] = ()
@@ -136,6 +137,7 @@ def join(raws: Sequence[Raw], paths: Sequence[Path]) -> Raw:
             ("a pixel size of", first.step, raw.step),
             ("an origin of", first.origin, raw.origin),
             ("intensity units", first.units, raw.units),
+            ("the channels", first.channels, raw.channels),
             ("the facts", first.facts, raw.facts),
         ):
             if mine != other:
@@ -175,7 +177,8 @@ def as_recording(raw: Raw, path: Path, options: ReadOptions) -> xr.Dataset:
     step = _step(raw, options, notes)
     view = None if step is None else np.array([step[0], 0.0, raw.origin[0], 0.0, step[1], raw.origin[1]])
     units = raw.units or "1"
-    names = [raw.channel] if frames.shape[-1] == 1 else [f"{raw.channel}_{k}" for k in range(frames.shape[-1])]
+    counted = [raw.channel] if frames.shape[-1] == 1 else [f"{raw.channel}_{k}" for k in range(frames.shape[-1])]
+    names = raw.channels or counted
     facts = dict(sorted(raw.facts.items()))
     return recording.make(
         frames.lazy(),

@@ -14,6 +14,7 @@ from sciworld.domains.stem.arrays import load_npy, load_npz, load_raw, load_zarr
 from sciworld.domains.stem.hdf5 import load_hdf5
 from sciworld.domains.stem.microscope import load_microscope
 from sciworld.domains.stem.nion import load_ndata
+from sciworld.domains.stem.ome import is_own, is_zarr, restored
 from sciworld.domains.stem.raw import Raw, ReadOptions, as_recording, join
 from sciworld.domains.stem.tiff import load_tiff
 from sciworld.errors import FormatError, SettingsError
@@ -41,7 +42,8 @@ READERS: dict[str, Callable[[Path, ReadOptions], Raw]] = {
 def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: Any) -> xr.Dataset:
     """Read a file into a recording: frames as they are, and the calibration that the file states, never a guess.
 
-    A list of files, or a folder, is one movie, its files in the order of the numbers in their names.
+    A list of files, or a folder, is one movie, its files in the order of the numbers in their names; a Zarr folder is
+    what it holds.
 
     path : what to read. reader : a suffix, such as ".tif", in place of the file's own. options : the fields of
     `ReadOptions`. The recording's `history` says what the file stated, what contradicted, and what was chosen.
@@ -55,13 +57,18 @@ def read(path: str | Path | Sequence[str | Path], reader: str = "", **options: A
         if not paths:
             raise SettingsError("read: an empty list of files; give at least one")
         whole = paths[0].absolute().parent if len(paths) > 1 else paths[0]
+    own = [one for one in paths if is_own(one)]
+    if own:
+        if len(paths) > 1:
+            raise FormatError(f"{own[0]}: is an exported recording, no file of a movie; open such one by one")
+        return restored(own[0], settings)
     raws = [_loader(one, reader)(one, settings) for one in paths]
     raw = raws[0] if len(raws) == 1 else join(raws, paths)
     return as_recording(raw, whole, settings)
 
 
 def _loader(path: Path, reader: str) -> Callable[[Path, ReadOptions], Raw]:
-    suffix = (reader or path.suffix).lower()
+    suffix = (reader or (".zarr" if is_zarr(path) else path.suffix)).lower()
     if suffix not in READERS:
         raise FormatError(
             f"{path}: no reader for '{suffix}'; give reader= as one of {', '.join(READERS)}, or save it as one of these"
@@ -71,7 +78,7 @@ def _loader(path: Path, reader: str) -> Callable[[Path, ReadOptions], Raw]:
 
 def _files(path: Path, reader: str) -> list[Path]:
     """The files of a folder that are frames of one movie; a file, or a Zarr folder, is itself."""
-    if not path.is_dir() or (reader or path.suffix).lower() == ".zarr":
+    if not path.is_dir() or (reader or path.suffix).lower() == ".zarr" or is_zarr(path):
         return [path]
     found = [file for file in path.iterdir() if not file.name.startswith(".") and file.suffix.lower() in READERS]
     suffixes = sorted({file.suffix.lower() for file in found})

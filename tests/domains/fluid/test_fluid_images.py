@@ -9,11 +9,15 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import typer
+from typer.testing import CliRunner
 
 from sciworld import recording
+from sciworld.cli.data import ingest as ingest_command
 from sciworld.domains.fluid.images import is_folder_of_images
 from sciworld.errors import FormatError, SciworldError, SettingsError
 from sciworld.ingest.open import open_recording
+from sciworld.store import Store
 
 T, NY, NX = 3, 5, 7
 MIRROR = os.environ.get("SCIWORLD_MIRROR")
@@ -103,6 +107,26 @@ def test_a_sequence_is_in_the_order_of_its_numbers(tmp_path):
     np.testing.assert_array_equal(ds["frames"].values[..., 0], values[[1, 2, 0]])
     np.testing.assert_allclose(ds["time"].values, [0, 0.25, 0.5])
     assert "comment" not in ds["time"].attrs
+
+
+def test_the_size_of_a_pixel_is_stated_by_the_user(tmp_path):
+    film(tmp_path, ["run1.bmp", "run2.bmp"])
+    assert open_recording(tmp_path)["view"].attrs["units"] == "pixel"
+    ds = open_recording(tmp_path, options={"pixel_size": 2e5})
+    assert ds["view"].attrs["units"] == "A" and "the pixel size is 200000 A" in ds.attrs["history"]
+    np.testing.assert_array_equal(ds["view"].values, [[2e5, 0, 0, 0, 2e5, 0]] * 2)
+
+
+def test_the_command_takes_pulses_and_pixels(tmp_path):
+    film(tmp_path / "jet", [f"Jet_{k}{half}.bmp" for k in (1, 2) for half in "AB"])
+    app = typer.Typer()
+    app.command()(ingest_command)
+    stated = ["--frame-seconds", "0.5", "--pulse-seconds", "0.002", "--pixel-size", "20:um"]
+    got = CliRunner().invoke(app, [str(tmp_path / "jet"), "--out", str(tmp_path / "store"), *stated])
+    assert got.exit_code == 0, got.output
+    (ds,) = list(Store.open(tmp_path / "store"))
+    np.testing.assert_allclose(ds["time"].values, [0, 0.002, 0.5, 0.502])
+    np.testing.assert_allclose(ds["view"].values[0, [0, 4]], 2e5)
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,46 @@ def test_real_vectors_are_those_of_their_lines():
     assert ds["view"].attrs["units"] == "mm"
 
 
+def write_openpiv(path):
+    rows = [(16 * x, 8 * y, x * 0.5, -y) for y in range(3) for x in range(4)]
+    path.write_text("\n".join(" ".join(map(str, row)) for row in rows) + "\n")
+
+
+def test_the_size_of_a_pixel_is_stated_by_the_user(tmp_path):
+    write_openpiv(tmp_path / "a.txt")
+    plain, ds = (open_recording(tmp_path / "a.txt", options=options) for options in ({}, {"pixel_size": 2e5}))
+    assert plain["view"].attrs["units"] == "pixel" and ds["view"].attrs["units"] == "A"
+    np.testing.assert_allclose(ds["view"].values[0], 2e5 * plain["view"].values[0])
+    np.testing.assert_array_equal(ds["frames"].values, plain["frames"].values)
+    assert "200000 A, as stated by the user; velocities are as they were" in ds.attrs["history"]
+    with pytest.raises(SettingsError, match="pixel_size is -1"):
+        open_recording(tmp_path / "a.txt", options={"pixel_size": -1.0})
+
+
+@pytest.mark.parametrize("name", ["run.vec", "davis.txt", "pde.h5"])
+def test_a_file_that_states_its_lengths_takes_no_pixel_size(tmp_path, name):
+    corpus(tmp_path)
+    with pytest.raises(SettingsError, match=r"states its .*; leave out pixel_size"):
+        open_recordings(tmp_path / name, options={"pixel_size": 1.0})
+
+
+def test_the_time_between_pulses_stands_in_the_history(tmp_path):
+    head = 'TITLE="a" VARIABLES="X mm", "Y mm", "U m/s", "V m/s", "CHC", DATASETAUXDATA MicrosecondsPerDeltaT="20.5"\n'
+    rows = [(x, y, x * 0.5, -y, 1) for y in range(3) for x in range(4)]
+    (tmp_path / "a.vec").write_text(head + "\n".join(", ".join(map(str, row)) for row in rows) + "\n")
+    assert "states 20.5 us from the first to the second exposure" in open_recording(tmp_path / "a.vec").attrs["history"]
+
+
+def test_a_file_of_no_domain_is_told_what_all_domains_read(tmp_path):
+    (tmp_path / "a.xyz").write_bytes(b"\x01\x02")
+    (tmp_path / "b.mp4").write_bytes(b"\x01\x02")
+    for name in ("a.xyz", "b.mp4"):
+        with pytest.raises(FormatError, match=r"no reader for '\....' .*stem: \.npy .*fluid: .*\.nc .*driving: \.mp4"):
+            open_recordings(tmp_path / name)
+    with pytest.raises(FormatError, match=r"c\.xyz: no such file"):
+        open_recordings(tmp_path / "c.xyz")
+
+
 def corpus(tmp_path):
     """Small files of every format, by name."""
     write_well(tmp_path / "well.hdf5", [("p", 0, np.ones((B, T, NX, NY)), True, True, (True, True))])

@@ -244,6 +244,54 @@ def test_ome_calibration_is_read(tmp_path):
     assert np.allclose(ds["view"][0], [0.3, 0, 0, 0, 0.5, 0]) and np.allclose(ds["time"], 0.25 * np.arange(T))
 
 
+def stated_in_ome(path, deltas=None, **stated):
+    """A stack with OME metadata: `stated` of all, `deltas` of its planes; the times as read, and the history."""
+    plane = {} if deltas is None else {"Plane": {"DeltaT": list(deltas), "DeltaTUnit": ["ms"] * len(deltas)}}
+    metadata = {"axes": "TYX", **stated, **plane}
+    tifffile.imwrite(path, counts(), ome=True, photometric="minisblack", metadata=metadata)
+    ds = read(path)
+    return None if recording.is_counted(ds) else ds["time"].values, ds
+
+
+def test_an_increment_of_time_in_ome_is_read(tmp_path):
+    half = {"TimeIncrement": 500.0, "TimeIncrementUnit": "ms", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.2}
+    time, ds = stated_in_ome(tmp_path / "a.ome.tif", **half)
+    np.testing.assert_allclose(time, 0.5 * np.arange(T))
+    np.testing.assert_allclose(ds["view"].values[0, [0, 4]], [3000.0, 2000.0])  # um, if nothing is said
+    time, ds = stated_in_ome(tmp_path / "b.ome.tif", 100.0 * np.arange(T), **half)
+    np.testing.assert_allclose(time, 0.1 * np.arange(T))
+    assert "0.1 s apart by DeltaT and 0.5 s by TimeIncrement; the former is used" in ds.attrs["history"]
+    time, ds = stated_in_ome(tmp_path / "c.ome.tif", 500.0 * np.arange(T), **half)
+    assert "the former is used" not in ds.attrs["history"]
+    time, ds = stated_in_ome(tmp_path / "d.ome.tif", np.zeros(T), **half)
+    np.testing.assert_allclose(time, 0.5 * np.arange(T))
+    assert "its DeltaT are not of every plane, or do not increase" in ds.attrs["history"]
+
+
+@pytest.mark.parametrize(("step", "unit"), [(2.0, "reference frame"), (0.0, "s"), (-1.0, "s")])
+def test_an_increment_that_is_no_time_is_told(tmp_path, step, unit):
+    time, ds = stated_in_ome(tmp_path / "a.ome.tif", TimeIncrement=step, TimeIncrementUnit=unit)
+    assert time is None and f"its TimeIncrement {step} '{unit}' gives no times" in ds.attrs["history"]
+
+
+def test_an_increment_is_not_of_planes(tmp_path):
+    metadata = {"axes": "ZYX", "TimeIncrement": 2.0}
+    tifffile.imwrite(tmp_path / "a.ome.tif", counts(), ome=True, photometric="minisblack", metadata=metadata)
+    ds = read(tmp_path / "a.ome.tif")
+    assert recording.is_counted(ds) and "of 1 times, not of these 11 frames" in ds.attrs["history"]
+
+
+def test_the_calibration_is_of_the_image_that_is_read(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for k, size in enumerate((0.1, 0.2)):
+            metadata = {"axes": "TYX", "PhysicalSizeX": size, "PhysicalSizeY": size, "TimeIncrement": 1.0 + k}
+            file.write(counts(shape=(T, Y + k, X)), photometric="minisblack", metadata=metadata)
+    for k, size in enumerate((1000.0, 2000.0)):
+        ds = read(tmp_path / "a.ome.tif", array=str(k))
+        np.testing.assert_allclose(ds["view"].values[0, [0, 4]], size)
+        np.testing.assert_allclose(ds["time"].values, (1.0 + k) * np.arange(T))
+
+
 def claim(path, n):
     """Change the number of frames in OME metadata, all bytes in their places."""
     path.write_bytes(path.read_bytes().replace(b'SizeT="11"', f'SizeT="{n}"'.encode().ljust(10)))

@@ -21,11 +21,12 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sciworld.files import write_file
+from sciworld.shards import LEVEL, Shards
 
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
 SHARD_BYTES = 64 << 20
-BLOCK_BYTES = 8 << 20  # of frames that are read while as many are compressed
+BLOCK_BYTES = 4 << 20  # of frames that are read while as many are compressed
 TILE = 256
 
 
@@ -86,43 +87,35 @@ class Joined:
         dtype = np.dtype(self.pieces[0].dtype.name)
         chunk = chunk_shape(shape, dtype.itemsize, frames=is_frames(name))
         shard = shard_shape(shape, chunk, dtype.itemsize)
-        # Zarr writes into this dict and we write its files: one after the other, each on the disk before the next,
-        # and none that comes late after an error.
         files: dict[str, Any] = {}
-        array = zarr.create_array(
+        zarr.create_array(
             zarr.storage.MemoryStore(files),
             name=name,
             shape=shape,
             dtype=dtype,
             chunks=chunk,
             shards=shard,
-            compressors=[ZstdCodec(level=1), Crc32cCodec()],
+            compressors=[ZstdCodec(level=LEVEL), Crc32cCodec()],
             fill_value=0,
             attributes=self.attributes,
             dimension_names=self.dims,
-            config={"write_empty_chunks": True},
         )
-
-        def put(start: int, block: np.ndarray) -> None:
-            stop = start + len(block)
-            array[start:stop] = block
-            for key in [key for key in files if key.startswith(f"{name}/c/")]:
-                if stop == rows or int(key.split("/")[2]) < stop // shard[0]:  # no later block is of this shard
-                    (folder / key).parent.mkdir(parents=True, exist_ok=True)
-                    write_file(folder / key, files.pop(key).to_bytes())
-
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as pool:
+        (folder / name).mkdir()
+        # Each shard is on the disk before the next begins, and none comes late after an error.
+        with (
+            Shards(folder / name, shape, chunk, shard, dtype) as shards,
+            ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
+        ):
             written: Future[Any] = pool.submit(int)
             start = 0
-            for block in self.blocks(_block_rows(chunk, shard, dtype.itemsize)):
+            for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
                 written.result()
-                written = pool.submit(put, start, block)
+                written = pool.submit(shards.put, start, block)
                 start += len(block)
                 if not ahead:
                     written.result()
             written.result()
         content = files[f"{name}/zarr.json"].to_bytes()
-        (folder / name).mkdir(exist_ok=True)
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
 
@@ -178,7 +171,6 @@ def is_frames(name: str) -> bool:
     return name == "frames" or name.startswith("frames_")
 
 
-def _block_rows(chunk: tuple[int, ...], shard: tuple[int, ...], itemsize: int) -> int:
-    """Rows to write at once: whole chunks, about BLOCK_BYTES of a shard."""
-    chunks = BLOCK_BYTES // (math.prod((chunk[0], *shard[1:])) * itemsize)
-    return chunk[0] * min(max(1, chunks), shard[0] // chunk[0])
+def _block_rows(chunk: tuple[int, ...], itemsize: int, row: int) -> int:
+    """Rows to write at once: whole chunks, about BLOCK_BYTES."""
+    return chunk[0] * max(1, BLOCK_BYTES // (chunk[0] * max(1, row) * itemsize))

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module imports only from rows above its own, or from its own folder.
 ROWS = (
     ("errors",),
-    ("config", "files", "kernels", "datasets_catalog", "units"),
+    ("config", "files", "kernels", "datasets_catalog", "shards", "units"),
     ("controls", "stored", "lazy", "cluster", "writing"),
     ("recording", "parts", "selection", "simulator", "measures"),
     ("store", "catalog", "plots", "crop"),
@@ -42,10 +42,12 @@ PACKAGES = {
     "av": ("av", ""),
     "dask": ("dask", ""),
     "distributed": ("distributed", ""),
+    "google_crc32c": ("google-crc32c", ""),
     "gymnasium": ("gymnasium", ""),
     "h5netcdf": ("h5netcdf", ""),
     "h5py": ("h5py", ""),
     "numba": ("numba", ""),
+    "numcodecs": ("numcodecs", ""),
     "numpy": ("numpy", ""),
     "plotly": ("plotly", ""),
     "pooch": ("pooch", ""),

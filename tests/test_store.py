@@ -22,7 +22,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld import files, parts, recording, stored, writing
+from sciworld import files, parts, recording, shards, stored, writing
 from sciworld import store as store_module
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError, SettingsError, StoreError
@@ -232,14 +232,14 @@ class Killed(Exception):  # noqa: N818
 
 
 def steps(monkeypatch: pytest.MonkeyPatch, error: Exception, fail_at: int) -> None:
-    """Of all files written and all renames, let number `fail_at` raise `error` half done."""
+    """Of all files and chunks written and all renames, let number `fail_at` raise `error` half done."""
     counter = itertools.count()
 
     def step() -> None:
         if next(counter) == fail_at:
             raise error
 
-    write, rename = writing.write_file, os.rename
+    write, rename, add = writing.write_file, os.rename, shards._Shard.add
 
     def counted_write(path: Path, content: bytes) -> None:
         try:
@@ -254,8 +254,18 @@ def steps(monkeypatch: pytest.MonkeyPatch, error: Exception, fail_at: int) -> No
         step()
         rename(source, target)
 
+    def counted_add(shard: Any, place: tuple[int, ...], content: bytes) -> None:
+        try:
+            step()
+        except Exception:
+            content = content[: len(content) // 2]
+            raise
+        finally:
+            add(shard, place, content)
+
     for module in (parts, writing):
         monkeypatch.setattr(module, "write_file", counted_write)
+    monkeypatch.setattr(shards._Shard, "add", counted_add)
     monkeypatch.setattr(store_module.os, "rename", counted_rename)
 
 

@@ -20,7 +20,7 @@ from sciworld.ingest.open import open_recordings
 from sciworld.ingest.run import ingest
 from sciworld.store import Store
 
-COPIES = 10  # of each source, for two workers
+COPIES = 16  # of each source, for two workers
 
 
 def sources(folder: Path, quick: bool) -> dict[str, Path]:
@@ -92,7 +92,7 @@ def over_decoder(run: Run) -> Figure:
 
 
 def two_workers(run: Run) -> Figure:
-    """Seconds of one worker process over those of two, for ten copies of each source, starting them included.
+    """Seconds of one worker process over those of two, for sixteen copies of each source, starting them included.
 
     Workers read and compress by one thread each. The rows also hold the seconds of this process alone, which reads
     while a thread of it compresses.
@@ -107,7 +107,7 @@ def two_workers(run: Run) -> Figure:
                 target = path.with_name(f"{path.stem}-{copy}{path.suffix}")
                 (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
                 several.append(target)
-        for repeat in range(1 if run.quick else 3):
+        for repeat in range(1 if run.quick else 4):
             seconds = {}
             for label, workers in (("alone", None), ("one", 1), ("two", 2)):
                 begin = time.perf_counter()

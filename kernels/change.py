@@ -14,24 +14,31 @@ EDGE = 3.0  # standard deviations from which on a change is no noise
 
 
 @njit(cache=True, nogil=True)
-def shrink(frame, factor, counts):
-    """Means over factor x factor pixels : frame (y, x, channel) to (channel, y // factor, x // factor) float64.
+def shrink(frame, rows, columns, counts):
+    """Means over rows x columns pixels : frame (y, x, channel) to (channel, y // rows, x // columns) float64.
 
     Of counts, whose noise grows with them, the square root.
     """
     height, width, channels = frame.shape
-    y, x = height // factor, width // factor
-    out = np.zeros((channels, y, x))
+    y, x = height // rows, width // columns
+    out = np.empty((channels, y, x))
+    line = np.empty(width * channels)
     for i in range(y):
-        for row in range(i * factor, (i + 1) * factor):
-            for j in range(x):
-                for column in range(j * factor, (j + 1) * factor):
-                    for c in range(channels):
-                        out[c, i, j] += frame[row, column, c]
+        line[:] = 0.0
+        for row in range(i * rows, (i + 1) * rows):  # whole rows first: several numbers of one are added at once
+            flat = frame[row].reshape(-1)
+            for k in range(flat.size):
+                line[k] += flat[k]
+        for j in range(x):
+            for c in range(channels):
+                total = 0.0
+                for column in range(j * columns, (j + 1) * columns):
+                    total += line[column * channels + c]
+                out[c, i, j] = total
     for c in range(channels):
         for i in range(y):
             for j in range(x):
-                mean = out[c, i, j] / (factor * factor)
+                mean = out[c, i, j] / (rows * columns)
                 out[c, i, j] = math.sqrt(max(mean, 0.0)) if counts[c] else mean
     return out
 

@@ -72,7 +72,7 @@ class Joined:
                 held.append(taken)
                 start, count = start + len(taken), count + len(taken)
                 if count == rows:
-                    yield np.concatenate(held)
+                    yield held[0] if len(held) == 1 else np.concatenate(held)
                     held, count = [], 0
         if held:
             yield np.concatenate(held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import tempfile
 import time
@@ -26,6 +27,7 @@ THREADS = (
     "NUMBA_NUM_THREADS",
 )
 SECONDS_TO_CONNECT = 30
+GUARD = "`if __name__ == '__main__':`"
 
 
 @contextlib.contextmanager
@@ -70,6 +72,9 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None, de
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
     }
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker that is just beginning runs the caller's script, as far as it is not guarded, and came here.
+        raise ClusterError(f"workers cannot start workers; in a script, keep what starts them below {GUARD}")
     before = dict(os.environ)
     try:
         with contextlib.ExitStack() as stack:
@@ -81,7 +86,8 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None, de
                 client = stack.enter_context(Client(cluster, set_as_default=False))
             except (RuntimeError, OSError) as error:  # also TimeoutError
                 raise ClusterError(
-                    f"{workers} worker processes did not start ({error}); ask for fewer, or end other processes"
+                    f"{workers} worker processes did not start ({error}); in a script, keep what starts them below "
+                    f"{GUARD}; else ask for fewer, or end other processes"
                 ) from error
             yield client
             _settle(cluster)

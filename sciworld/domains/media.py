@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def read_image(source: Path | bytes) -> np.ndarray:
         return _jpeg(content)
     with av.open(io.BytesIO(content), mode="r", options={"max_pixels": str(MOST_PIXELS)}) as container:
         frame = next(container.decode(video=0))
-        return _pixels(frame, _layout(frame.format))
+        return _pixels(frame, _layout(frame.format.name))
 
 
 def _jpeg(content: bytes) -> np.ndarray:
@@ -51,7 +51,7 @@ def _jpeg(content: bytes) -> np.ndarray:
     frames = decoder.decode(av.Packet(content))
     if not frames:
         raise EOFError("the JPEG holds no picture")
-    return _pixels(frames[0], _layout(frames[0].format))
+    return _pixels(frames[0], _layout(frames[0].format.name))
 
 
 def _picture(file: Path) -> np.ndarray:
@@ -135,7 +135,7 @@ def open_video(path: Path, rate: float | None = None, at_most: int | None = None
         codec = stream.codec_context
         if not stamps or codec is None or codec.format is None or not (codec.width and codec.height):
             raise FormatError(f"{path}: a video without frames; it was cut off, or never closed: copy it anew")
-        layout = _layout(codec.format)
+        layout = _layout(codec.format.name)
         known = all(stamp is not None for stamp in stamps) and stream.time_base is not None
         # Where a stream has no times, FFmpeg's mean rate is its own: only the codec's is stated.
         frequency = stream.average_rate or stream.guessed_rate if known else codec.framerate
@@ -188,8 +188,10 @@ def _missing(container: Any, listed: int, stamps: Sequence[Any]) -> list[str]:
     return found
 
 
-def _layout(pixels: Any) -> tuple[bool, np.dtype, str]:
+@lru_cache(64)
+def _layout(name: str) -> tuple[bool, np.dtype, str]:
     """Whether a pixel format has colours, the dtype that holds it without loss, and FFmpeg's name for that."""
+    pixels = av.VideoFormat(name)
     bits = max((component.bits for component in pixels.components), default=8)
     if bits > 16:
         raise FormatError(f"pixels of {bits} bits ({pixels.name}) have no lossless frames here; convert the file")
@@ -234,7 +236,7 @@ class _Decoder:
                     "anew, or cut it at a key frame"
                 )
             if number in numbers:
-                found.append(_pixels(frame, _layout(frame.format)))
+                found.append(_pixels(frame, _layout(frame.format.name)))
             if self.at > numbers[-1]:
                 break
         if len(found) < len(numbers):

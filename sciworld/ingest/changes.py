@@ -72,8 +72,11 @@ class Changes:
     def _shrunk(self, frame: np.ndarray) -> np.ndarray:
         if frame.ndim == 4:
             frame = frame.mean(axis=0)
-        image: np.ndarray = shrink(np.ascontiguousarray(frame), self._factor, self._counts)
-        return image.mean(axis=0, keepdims=True) if self._colour else image  # of colours, brightness is enough
+        frame, columns, counts = np.ascontiguousarray(frame), self._factor, self._counts
+        if self._colour:  # brightness is enough: colours lie beside each other, and are averaged as pixels are
+            frame, columns, counts = frame.reshape(len(frame), -1, 1), columns * frame.shape[-1], counts[:1]
+        image: np.ndarray = shrink(frame, self._factor, columns, counts)
+        return image
 
     def _measure(self, gap: int, before: np.ndarray, after: np.ndarray) -> None:
         total, strongest, most = 0.0, STRENGTH, -1.0

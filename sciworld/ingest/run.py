@@ -285,19 +285,16 @@ def _quarantine(out: Path, rejected: Sequence[Rejected], tried: set[str]) -> Pat
 
 def _lag(arrived: Sequence[Arrived], warnings: list[str]) -> Lag | None:
     """The lag over all recordings with the same controls, of which there are most."""
-    found = [
-        (recording.control_table(one.controls).names, one.controls, one.changes)
-        for one in arrived
-        if one.changes is not None
-    ]
+    found = [(recording.control_table(one.controls).names, one) for one in arrived if one.changes is not None]
     if not found:
         return None
-    kinds = Counter(names for names, _, _ in found)
+    kinds = Counter(names for names, _ in found)
     most = kinds.most_common(1)[0][0]
     if len(kinds) > 1:
         warnings.append(f"recordings have {len(kinds)} kinds of controls; the lag is of those with {', '.join(most)}")
-    lag = lag_of([(ds, changes) for names, ds, changes in found if names == most])
-    warnings += lag.warnings()
+    alike = [one for names, one in found if names == most]
+    lag = alike[0].lag if len(alike) == 1 else lag_of([(one.controls, one.changes) for one in alike if one.changes])
+    warnings += lag.warnings() if lag else ()
     return lag
 
 

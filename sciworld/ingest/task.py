@@ -17,6 +17,7 @@ from sciworld import errors
 from sciworld.errors import RecordingError, SciworldError, SettingsError, StoreError
 from sciworld.ingest.changes import Changes
 from sciworld.ingest.controls import attach_controls, doubts, shifted
+from sciworld.ingest.lag import Lag
 from sciworld.ingest.open import open_recordings
 from sciworld.ingest.watch import IngestWatch
 from sciworld.store import Store
@@ -88,7 +89,8 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A recording that went into the store; `controls` holds nothing else, `changes` are those of its frames."""
+    """A recording that went into the store; `controls` holds nothing else, `changes` are those of its frames, `lag` its
+    own."""
 
     source: str
     frames: int
@@ -97,6 +99,7 @@ class Arrived:
     doubts: tuple[str, ...]
     controls: xr.Dataset
     changes: Changes | None
+    lag: Lag | None
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ def _arrived(name: str, ds: xr.Dataset, watch: IngestWatch) -> Arrived:
     nbytes = sum(ds.variables[camera].nbytes for camera in map(str, ds.variables) if camera.startswith("frames"))
     controlled = "controls" in ds.variables
     controls, found = (ds[["controls"]].load(), doubts(ds)) if controlled else (xr.Dataset(), [])
-    return Arrived(name, ds.sizes["time"], nbytes, watch.history, tuple(found), controls, watch.changes)
+    return Arrived(name, ds.sizes["time"], nbytes, watch.history, tuple(found), controls, watch.changes, watch.lag)
 
 
 def _rejection(name: str, error: Exception) -> Rejected:

@@ -10,7 +10,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.errors import RecordingError
 from sciworld.ingest.changes import Changes
-from sciworld.ingest.lag import lag_of
+from sciworld.ingest.lag import Lag, lag_of
 from sciworld.ingest.quality import with_quality
 from sciworld.measures.quality import Quality, control_quality
 
@@ -25,7 +25,8 @@ class IngestWatch:
     ds : the recording. allow_nan : whether it may have pixels that are not finite. unchanged : raises if its files
     changed since the ingest began.
 
-    `changes` are those of the frames, None if nothing was controlled; `history` is the text with what was measured.
+    `changes` are those of the frames and `lag` what they tell, None if nothing was controlled; `history` is the text
+    with what was measured.
     """
 
     def __init__(self, ds: xr.Dataset, allow_nan: bool, unchanged: Callable[[], None]) -> None:
@@ -35,6 +36,7 @@ class IngestWatch:
         self._quality = Quality(frames.shape[-1], frames.dtype)
         controlled = len(recording.control_table(ds)) > 0 and frames.shape[0] > 1
         self.changes = Changes(ds) if controlled else None
+        self.lag: Lag | None = None
 
     def see(self, name: str, block: np.ndarray) -> None:
         """The next frames of a camera."""
@@ -56,7 +58,7 @@ class IngestWatch:
                 )
         measured = self._quality.result()
         if self.changes is not None:
-            lag = lag_of([(ds, self.changes)])
+            self.lag = lag = lag_of([(ds, self.changes)])
             measured |= control_quality(ds["controls"].values, recording.control_table(ds))
             measured["quality_lag"] = lag.measured
             self.history = f"{ds.attrs['history']}; {lag.summary()}"

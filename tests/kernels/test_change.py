@@ -16,7 +16,7 @@ def smooth_image(dx=0.0, dy=0.0):
 
 def test_shrinking_is_the_mean_of_blocks():
     frame = np.random.default_rng(0).integers(0, 4000, (11, 14, 2)).astype("uint16")
-    small = shrink(frame, 3, np.array([False, True]))
+    small = shrink(frame, 3, 3, np.array([False, True]))
     blocks = frame[:9, :12].reshape(3, 3, 4, 3, 2).mean(axis=(1, 3)).transpose(2, 0, 1)
     np.testing.assert_allclose(small, [blocks[0], np.sqrt(blocks[1])])
 

@@ -1,6 +1,6 @@
 """Arrays on their way to the disk: joined from pieces, in compressed and checksummed shards, a block at a time.
 
-Frames are read in blocks while the block before is looked at and compressed by other threads, so recordings larger
+Frames are read in blocks while the blocks before are looked at and compressed by other threads, so recordings larger
 than the memory can be written. Every shard and chunk is written, even where it holds only the fill value, and every
 chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from sciworld.shards import LEVEL, Shards
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
 SHARD_BYTES = 64 << 20
+AHEAD = 2  # blocks that may wait to be compressed, and as many to be looked at
 BLOCK_BYTES = 4 << 20  # of frames that are read while as many are compressed
 TILE = 256
 
@@ -80,7 +82,7 @@ class Joined:
     def write(self, folder: Path, name: str, ahead: bool = False) -> str:
         """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError.
 
-        ahead : whether a block is read while the one before is compressed, by another thread.
+        ahead : whether blocks are read while those before are compressed, by another thread.
         """
         rows = sum(piece.shape[0] for piece in self.pieces)
         shape = (rows, *self.pieces[0].shape[1:])
@@ -106,15 +108,13 @@ class Joined:
             Shards(folder / name, shape, chunk, shard, dtype) as shards,
             ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         ):
-            written: Future[Any] = pool.submit(int)
+            waiting: deque[Future[None]] = deque()
             start = 0
             for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
-                written.result()
-                written = pool.submit(shards.put, start, block)
+                waiting.append(pool.submit(shards.put, start, block))
                 start += len(block)
-                if not ahead:
-                    written.result()
-            written.result()
+                settle(waiting, AHEAD if ahead else 0)
+            settle(waiting)
         content = files[f"{name}/zarr.json"].to_bytes()
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
@@ -144,27 +144,32 @@ class Frames:
         self._name, self._variable, self._watch, self._pool = name, variable, watch, pool
         self.shape, self.dtype = variable.shape, variable.dtype
         self.finite = np.ones(self.shape[0], dtype=bool)
-        self._looking: Future[None] | None = None
+        self._looking: deque[Future[None]] = deque()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         block = self._variable[rows].values
-        self.settle()
         if self._pool is None:
             self._look(rows, block)
         else:
-            self._looking = self._pool.submit(self._look, rows, block)
+            self._looking.append(self._pool.submit(self._look, rows, block))
+            settle(self._looking, AHEAD)
         return block
 
     def settle(self) -> None:
         """Wait until the last block was looked at, and raise what that raised."""
-        if self._looking is not None:
-            self._looking.result()
+        settle(self._looking)
 
     def _look(self, rows: slice, block: np.ndarray) -> None:
         if self.dtype.kind == "f":
             self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if self._watch is not None:
             self._watch.see(self._name, block)
+
+
+def settle(waiting: deque[Future[None]], left: int = 0) -> None:
+    """Wait until at most so many are left, and raise what the others raised."""
+    while len(waiting) > left:
+        waiting.popleft().result()
 
 
 def is_frames(name: str) -> bool:

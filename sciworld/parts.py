@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -49,16 +48,11 @@ def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Se
     """
     frames = {}
     watching: list[Watch | None] = [*watches] or [None] * len(recordings)
-    with ThreadPoolExecutor(1, thread_name_prefix="watch") as pool:
-        for name in filter(is_frames, map(str, recordings[0].variables)):
-            variables = [recording.variables[name] for recording in recordings]
-            pairs = zip(variables, watching, strict=True)
-            pieces = [Frames(name, variable, watch, pool if ahead else None) for variable, watch in pairs]
-            frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
-        sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
-        for array in frames.values():
-            for piece in array.pieces:
-                piece.settle()
+    for name in filter(is_frames, map(str, recordings[0].variables)):
+        variables = [recording.variables[name] for recording in recordings]
+        pieces = [Frames(name, variable, watch) for variable, watch in zip(variables, watching, strict=True)]
+        frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
+    sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
     if watches:
         recordings = [
             watch.finish(ds, {name: array.pieces[index].finite for name, array in frames.items()})

@@ -1,6 +1,6 @@
 """Arrays on their way to the disk: joined from pieces, in compressed and checksummed shards, a block at a time.
 
-Frames are read in blocks while the blocks before are looked at and compressed by other threads, so recordings larger
+Frames are read in blocks, and looked at, while the blocks before are compressed by another thread, so recordings larger
 than the memory can be written. Every shard and chunk is written, even where it holds only the fill value, and every
 chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive.
 """
@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from sciworld.shards import LEVEL, Shards
 CHUNK_FRAMES = 16
 CHUNK_BYTES = 4 << 20
 SHARD_BYTES = 64 << 20
-AHEAD = 2  # blocks that may wait to be compressed, and as many to be looked at
+AHEAD = 2  # blocks that may wait to be compressed
 BLOCK_BYTES = 4 << 20  # of frames that are read while as many are compressed
 TILE = 256
 
@@ -113,8 +113,10 @@ class Joined:
             for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
                 waiting.append(pool.submit(shards.put, start, block))
                 start += len(block)
-                settle(waiting, AHEAD if ahead else 0)
-            settle(waiting)
+                while len(waiting) > (AHEAD if ahead else 0):
+                    waiting.popleft().result()
+            while waiting:
+                waiting.popleft().result()
         content = files[f"{name}/zarr.json"].to_bytes()
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
@@ -134,42 +136,23 @@ class Watch(Protocol):
 
 
 class Frames:
-    """The frames of one camera of one recording, read as their rows are asked for, first to last.
+    """The frames of one camera of one recording, read and looked at as their rows are asked for, first to last.
 
-    pool : the thread that looks at a block while the next one is read; without it the block is looked at first.
-    `finite` : (time,) bool, whether every pixel of a frame is finite, after `settle`.
+    `finite` : (time,) bool, whether every pixel of a frame is finite, of the rows that were asked for.
     """
 
-    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None, pool: Executor | None) -> None:
-        self._name, self._variable, self._watch, self._pool = name, variable, watch, pool
+    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None) -> None:
+        self._name, self._variable, self._watch = name, variable, watch
         self.shape, self.dtype = variable.shape, variable.dtype
         self.finite = np.ones(self.shape[0], dtype=bool)
-        self._looking: deque[Future[None]] = deque()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         block = self._variable[rows].values
-        if self._pool is None:
-            self._look(rows, block)
-        else:
-            self._looking.append(self._pool.submit(self._look, rows, block))
-            settle(self._looking, AHEAD)
-        return block
-
-    def settle(self) -> None:
-        """Wait until the last block was looked at, and raise what that raised."""
-        settle(self._looking)
-
-    def _look(self, rows: slice, block: np.ndarray) -> None:
         if self.dtype.kind == "f":
             self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if self._watch is not None:
             self._watch.see(self._name, block)
-
-
-def settle(waiting: deque[Future[None]], left: int = 0) -> None:
-    """Wait until at most so many are left, and raise what the others raised."""
-    while len(waiting) > left:
-        waiting.popleft().result()
+        return block
 
 
 def is_frames(name: str) -> bool:

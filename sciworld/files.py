@@ -15,8 +15,10 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
-STAGE = ".stage-"  # how the folders begin that `staged` makes; a killed process leaves its own
-SECONDS_TO_LOCK = 60.0  # after which a stage that nobody holds locked was left behind
+STAGE = ".sciworld-stage-"  # how the folders begin that `staged` makes; a killed process leaves its own
+SECONDS_TO_LOCK = (
+    86400.0  # locks may be of one machine alone: after a day a stage that nobody holds locked was left behind
+)
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -251,6 +251,8 @@ class Loader:
 
 def _require_memory(windows: Windows | Mixture, batch_size: int, threads: int) -> None:
     """Raise SettingsError if the machine's memory does not hold the batches that a loader holds."""
+    if not hasattr(os, "sysconf"):  # Windows does not say
+        return
     pixels = math.prod(windows.shape) * windows.dtype.itemsize
     row = pixels + 4 * len(windows.controls) + 8 * (1 + 6)  # time and view are float64
     batch = batch_size * windows.length * row

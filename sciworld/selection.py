@@ -13,6 +13,7 @@ two facts share is refused; a function of a recording's facts has them by their 
 from __future__ import annotations
 
 import ast
+import keyword
 import operator
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -367,9 +368,8 @@ def _facts_of_part(part: Part, start: int) -> dict[str, np.ndarray]:
 
 def _name(fact: str) -> str:
     """The name that a fact has in queries."""
-    text = unicodedata.normalize("NFKC", fact)
-    name = "".join(sign if f"_{sign}".isidentifier() else "_" for sign in text)
-    return name if name.isidentifier() else f"_{name}"
+    name = "".join(s if f"_{s}".isidentifier() else "_" for s in unicodedata.normalize("NFKC", fact))
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
 
 
 def _joined(pieces: list[np.ndarray]) -> np.ndarray:

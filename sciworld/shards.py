@@ -8,6 +8,7 @@ CRC32C of that. Chunks are little-endian bytes, compressed by zstd, with a CRC32
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -48,8 +49,11 @@ class Shards:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self._finish()
         for shard in self._open.values():
-            shard.close(whole=kind is None)
+            with contextlib.suppress(OSError):  # what went wrong is said already
+                shard.close(whole=False)
 
     def put(self, start: int, block: np.ndarray) -> None:
         """The rows from `start` on, the first of a chunk; to the last of a chunk or of the array. In their order."""

@@ -151,7 +151,7 @@ class StoredArray:
             raise self._missing(file)
         try:
             # A handle of its own, whose cache holds nothing: the bytes on disk are what is verified.
-            np.asarray(zarr.open_array(self.folder, mode="r")[region])
+            _open_tensorstore(self.folder, tensorstore.Context())[region].read().result()
         except Exception as error:
             raise StoreError(
                 f"{file}: damaged ({error}); restore it from a copy, or record its part {self.folder.parent.name} anew"
@@ -174,7 +174,7 @@ def _sizes(sizes: Any, least: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _open_tensorstore(folder: Path) -> Any:
+def _open_tensorstore(folder: Path, context: Any = None) -> Any:
     spec = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{folder.resolve()}/"},
@@ -184,7 +184,7 @@ def _open_tensorstore(folder: Path) -> Any:
         # Every chunk was written, also those of zeros: one that is missing is lost.
         "fill_missing_data_reads": False,
     }
-    return tensorstore.open(spec, read=True, context=_CONTEXT).result()
+    return tensorstore.open(spec, read=True, context=context or _CONTEXT).result()
 
 
 _HELD: weakref.WeakSet[StoredArray] = weakref.WeakSet()

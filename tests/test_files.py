@@ -102,7 +102,7 @@ def test_nothing_is_replaced_that_came_to_be(tmp_path: Path, monkeypatch: pytest
 
 
 def test_stages_of_the_killed_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
-    left, new = tmp_path / ".stage-left", tmp_path / ".stage-new"
+    left, new = tmp_path / f"{files.STAGE}left", tmp_path / f"{files.STAGE}new"
     for folder in (left, new):
         folder.mkdir()
         (folder / "half").write_text("half")
@@ -114,4 +114,4 @@ def test_stages_of_the_killed_are_removed_and_those_of_others_are_not(tmp_path: 
         with files.staged(tmp_path / "two") as two:
             two.write_text("2")
             assert one.exists() and new.exists() and not left.exists()
-    assert names(tmp_path) == [".stage-new", "one", "two"]
+    assert names(tmp_path) == [f"{files.STAGE}new", "one", "two"]

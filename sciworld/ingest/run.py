@@ -22,6 +22,7 @@ from sciworld.store import Store
 Progress = Callable[[int, int], None]
 Job = tuple[Task, str, str]
 AHEAD = 3  # sources that a worker has waiting
+SECONDS_TO_CONNECT = 30  # to the first worker
 
 
 @dataclass(frozen=True)
@@ -237,11 +238,19 @@ def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str |
 
 
 def _sent(client: Any, held: Held) -> Any:
-    """What the store holds, once a worker: a large one holds many marks. Raises ClusterError."""
+    """What the store holds, sent once a worker: a large one holds many marks. Raises ClusterError.
+
+    The result of a task, which is run again when the worker dies that held it; what is scattered would be lost.
+    """
     try:
-        return client.scatter(held, broadcast=True)
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+        return client.submit(_same, held, pure=False)
     except (OSError, RuntimeError) as error:  # also TimeoutError
         raise ClusterError(f"no worker of the cluster answers ({error}); start some, or use workers") from error
+
+
+def _same(held: Held) -> Held:
+    return held
 
 
 def _held(out: Path, mine: set[str]) -> Held:

@@ -20,6 +20,7 @@ from sciworld.ingest.controls import attach_controls, doubts, shifted
 from sciworld.ingest.lag import Lag
 from sciworld.ingest.open import open_recordings
 from sciworld.ingest.watch import IngestWatch
+from sciworld.parts import kind
 from sciworld.store import Store
 
 Source = str | Path | Sequence[str | Path]
@@ -155,6 +156,10 @@ def _open(out: str, identity: tuple[int, int]) -> Store:
     return Store.open(out)
 
 
+def _nothing() -> None:
+    pass
+
+
 def _require_same(task: Task, mark: str) -> None:
     """Raise RecordingError if files of the source changed since `mark` was made, as those do that are being written."""
     if task.mark() != mark:
@@ -174,7 +179,10 @@ def _append(
     store: Store, wanted: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]
 ) -> tuple[list[str], list[Arrived], list[Rejected]]:
     """All recordings at once; where one of them is bad, one by one."""
-    watches = [IngestWatch(ds, task.allow_nan, unchanged) for ds in wanted]
+    # Once for all that are committed together, by the last of them: it looks at every file of the source.
+    last = {kind(ds): index for index, ds in enumerate(wanted)}
+    checks = [unchanged if last[kind(ds)] == index else _nothing for index, ds in enumerate(wanted)]
+    watches = [IngestWatch(ds, task.allow_nan, check) for ds, check in zip(wanted, checks, strict=True)]
     pairs = list(zip(wanted, watches, strict=True))
     try:
         parts = store.append(wanted, watches, ahead, once=MARK)

@@ -277,7 +277,7 @@ def test_a_run_without_a_log_is_begun_anew(windows: Windows, tmp_path: Path, fir
         fit(cut, windows, tmp_path / "run", settings())
     if first == "no checkpoint":  # as a kill before the first one leaves it
         newest = tmp_path / "run" / "checkpoints" / "step-000000000"
-        newest.rename(newest.with_name(".stage-abc"))
+        newest.rename(newest.with_name(".sciworld-stage-abc"))
     model = linear_world.linear(5 if resume and first == "a step" else 0)
     run = fit(model, windows, tmp_path / "run", settings(), resume=resume)
     whole = fit(linear_world.linear(), windows, tmp_path / "whole", settings())

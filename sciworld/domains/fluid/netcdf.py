@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.util
+import threading
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -47,6 +48,7 @@ NORTH, EAST = (
 )
 DEGREES = ("degree", "degrees", *NORTH, *EAST)
 LONGEST = 1 << 16  # letters of a global attribute
+_WARNING = threading.RLock()  # which warnings are shown is one setting for all threads
 
 
 def read_netcdf(path: Path) -> list[xr.Dataset]:
@@ -56,7 +58,7 @@ def read_netcdf(path: Path) -> list[xr.Dataset]:
     in units that have no fixed length.
     """
     engine, left_out = _engine(path)
-    with warnings.catch_warnings(record=True) as said:
+    with _WARNING, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         with _dataset(path, engine, left_out) as ds:
             frames, time, parts = _film(ds, path, engine, left_out)
@@ -100,7 +102,7 @@ def _engine(path: Path) -> tuple[str, tuple[str, ...]]:
 def _dataset(path: Path, engine: str, left_out: tuple[str, ...]) -> Iterator[xr.Dataset]:
     """The file as xarray decodes it, nothing read yet. Times stay numbers. Raises FormatError."""
     failure = ""
-    with warnings.catch_warnings(record=True) as said:
+    with _WARNING, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             # The absolute path: xarray takes others for addresses if they look so.
@@ -303,7 +305,7 @@ def _read(
 ) -> Any:
     """A block of the frames (time, [z,] y, x, channel); no more than it is read."""
     at = dict(zip(order, key[:-1] if in_time else key[1:-1], strict=True))
-    with warnings.catch_warnings():
+    with _WARNING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what xarray says of the file is in the recording's history
         with _dataset(path, engine, left_out) as ds:
             if any(ds.sizes.get(dim) != size for dim, size in zip(order, sizes, strict=True)):

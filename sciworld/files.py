@@ -16,9 +16,8 @@ except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
 STAGE = ".sciworld-stage-"  # how the folders begin that `staged` makes; a killed process leaves its own
-SECONDS_TO_LOCK = (
-    86400.0  # locks may be of one machine alone: after a day a stage that nobody holds locked was left behind
-)
+# After which a stage that nobody holds locked was left behind: a day, for some locks hold on one machine alone.
+SECONDS_TO_LOCK = 86400.0
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -20,6 +20,11 @@ from data_files import test_donkeycar, test_nuscenes
 member = test_donkeycar.member
 FLUSHED = 20 << 20  # zeros whose packed form is repeated in a bomb
 
+DEEP = 100_000
+NESTED = "[" * DEEP + "]" * DEEP
+HALF = "[" * DEEP
+BIG = 10**12
+
 
 def npy_header(shape: str, descr: str = "'<f4'") -> bytes:
     """A header of NumPy's format that promises any shape."""

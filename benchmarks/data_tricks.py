@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import tifffile
 
-from data_bombs import add_bomb, npy_header, pickled, zip_bomb, zip_of
+from data_bombs import BIG, DEEP, HALF, NESTED, add_bomb, npy_header, pickled, zip_bomb, zip_of
 from data_crafts import (
     Trick,
     hdf5,
@@ -35,13 +35,6 @@ from data_crafts import (
     trick,
 )
 from data_tricks_drives import DRIVES, FLOWS, STORES, TABLES
-
-DEEP = 100_000
-NESTED = "[" * DEEP + "]" * DEEP
-HALF = "[" * DEEP
-BIG = 10**12
-EVIL = (("out", "../../evil", b"0"), ("absolute", "/tmp/sciworld-evil", b"0"), ("link", "tub/link", b"2"))
-PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-ENDLIST\n"
 
 ARRAYS: dict[str, Trick] = {
     "npy: 10^12 elements": plain(lambda path: path.write_bytes(npy_header(f"({BIG}, 5, 7)")), "a.npy", "stem:.npy"),

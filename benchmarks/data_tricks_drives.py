@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from data_bombs import member, npy_header, pickled, promised_rows, tar, tar_bomb
+from data_bombs import BIG, DEEP, HALF, NESTED, member, npy_header, pickled, promised_rows, tar, tar_bomb
 from data_crafts import (
     Trick,
     array,
@@ -31,10 +31,6 @@ from data_crafts import (
     with_nan,
 )
 
-DEEP = 100_000
-NESTED = "[" * DEEP + "]" * DEEP
-HALF = "[" * DEEP
-BIG = 10**12
 EVIL = (("out", "../../evil", b"0"), ("absolute", "/tmp/sciworld-evil", b"0"), ("link", "tub/link", b"2"))
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-ENDLIST\n"
 

@@ -112,7 +112,7 @@ _WALKS: dict[str, Callable[[bytes], int | None]] = {"BMP": _walk_bmp, "JPEG": _w
 
 def _read_tiff(path: Path, content: bytes) -> np.ndarray:
     """The one page of a TIFF file : (y, x, channel), its numbers as stored."""
-    with _quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
+    with quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
         if len(file.pages) != 1:
             raise FormatError(
                 f'{path}: {len(file.pages)} pages; a file of several is a movie: read it with "stem:.tif"'
@@ -132,7 +132,7 @@ def _read_tiff(path: Path, content: bytes) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What tifffile logs of a damaged file is said by the error that follows."""
     log = tifffile.logger()
     before, log.disabled = log.disabled, True

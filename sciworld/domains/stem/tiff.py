@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import struct
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import tifffile
 
 from sciworld.domains.base import reading
+from sciworld.domains.pictures import quiet
 from sciworld.domains.stem.blocks import Blocks, mapped
 from sciworld.domains.stem.raw import Raw, ReadOptions, length
 from sciworld.errors import FormatError
@@ -25,7 +25,7 @@ from sciworld.units import TIMES
 def load_tiff(path: Path, options: ReadOptions) -> Raw:
     """A TIFF stack; pages are frames. Calibration from ImageJ or OME metadata; resolution tags alone are no lengths."""
     kind = "a TIFF stack"
-    with reading(path, kind), _quiet(), tifffile.TiffFile(path) as file:
+    with reading(path, kind), quiet(), tifffile.TiffFile(path) as file:
         series = _series(file, options, path)
         pages = _pages(file, series, path)
         notes: list[str] = []
@@ -40,17 +40,6 @@ def load_tiff(path: Path, options: ReadOptions) -> Raw:
         elif "XResolution" in file.pages.first.tags:
             notes.append("its resolution tags are of print, and not taken as a calibration")
         return Raw(frames, kind + stated, step=step, time=time, notes=tuple(notes))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What tifffile logs of a damaged file is said by the error that follows."""
-    log = tifffile.logger()
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
 
 
 def _series(file: tifffile.TiffFile, options: ReadOptions, path: Path) -> tifffile.TiffPageSeries:

@@ -21,7 +21,7 @@ from sciworld.errors import RecordingError, StoreError
 from sciworld.files import write_file
 from sciworld.lazy import Key, lazy
 from sciworld.stored import SCHEMA, StoredArray, read_node
-from sciworld.writing import Frames, Joined, Watch, is_frames
+from sciworld.writing import Joined, Look, Watch, is_frames
 
 PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 # What a part has beside its recordings' own variables.
@@ -46,24 +46,23 @@ def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Se
     watches : one a recording, or none. ahead : see `Joined.write`. Raises OSError, RecordingError, and what a watch
     raises.
     """
-    frames = {}
-    watching: list[Watch | None] = [*watches] or [None] * len(recordings)
+    frames, looks = {}, {}
     for name in filter(is_frames, map(str, recordings[0].variables)):
-        variables = [recording.variables[name] for recording in recordings]
-        pieces = [Frames(name, variable, watch) for variable, watch in zip(variables, watching, strict=True)]
-        frames[name] = Joined(_names(variables[0].dims), dict(variables[0].attrs), pieces)
+        pieces = [recording.variables[name] for recording in recordings]
+        looks[name] = Look(name, [len(piece) for piece in pieces], watches)
+        frames[name] = Joined(_names(pieces[0].dims), dict(pieces[0].attrs), pieces, looks[name])
     sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
     if watches:
         recordings = [
-            watch.finish(ds, {name: array.pieces[index].finite for name, array in frames.items()})
+            watch.finish(ds, {name: look.finite[index] for name, look in looks.items()})
             for index, (watch, ds) in enumerate(zip(watches, recordings, strict=True))
         ]
         if len({kind(ds) for ds in recordings}) > 1:
             raise RecordingError(f"{recordings[0].attrs['source']}: its recordings differ in what was measured of them")
     arrays = _joined(recordings)
-    floats = [array.pieces for array in frames.values() if array.pieces[0].dtype.kind == "f"]
+    floats = [looks[name].finite for name, array in frames.items() if array.pieces[0].dtype.kind == "f"]
     if floats:
-        finite = [np.logical_and.reduce([piece.finite for piece in pieces]) for pieces in zip(*floats, strict=True)]
+        finite = [np.logical_and.reduce(cameras) for cameras in zip(*floats, strict=True)]
         arrays[FINITE] = Joined(("time",), {"long_name": "whether every pixel is finite"}, finite)
     sha256 |= {name: array.write(folder, name) for name, array in arrays.items()}
     _write_header(folder, sha256, [dict(recording.attrs) for recording in recordings], ())

@@ -1,8 +1,9 @@
 """Arrays on their way to the disk: joined from pieces, in compressed and checksummed shards, a block at a time.
 
-Frames are read in blocks, and looked at, while the blocks before are compressed by another thread, so recordings larger
-than the memory can be written. Every shard and chunk is written, even where it holds only the fill value, and every
-chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads survive.
+Frames are read in blocks while the blocks before are compressed by another thread, so recordings larger than the memory
+can be written; whichever of the two has time looks at them. Every shard and chunk is written, even where it holds only
+the fill value, and every chunk ends with a CRC32C: what is missing or damaged is noticed, and -0.0 and NaN payloads
+survive.
 """
 
 from __future__ import annotations
@@ -55,13 +56,59 @@ def shard_shape(shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int) -
     return tuple(shard)
 
 
+class Watch(Protocol):
+    """What looks at the frames of one recording while they are written."""
+
+    def see(self, name: str, block: np.ndarray) -> None:
+        """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
+
+    def finish(self, recording: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """The recording with what was measured, after the last frame; the frames stay as they are.
+
+        finite : (time,) bool of each camera, whether every pixel is finite.
+        """
+
+
+class Look:
+    """What the frames of one camera of several recordings are seen to be while they pass, first to last.
+
+    Parameters
+    ----------
+    name : of the camera. sizes : frames of each recording. watches : one a recording, or none.
+
+    `finite` : for each recording (time,) bool, whether every pixel of a frame is finite.
+    """
+
+    def __init__(self, name: str, sizes: Sequence[int], watches: Sequence[Watch]) -> None:
+        self._name, self._watches = name, watches
+        self._stops = np.cumsum(sizes)
+        self.finite = [np.ones(size, dtype=bool) for size in sizes]
+
+    def see(self, start: int, block: np.ndarray) -> None:
+        """The frames from `start` on, counted over all recordings; whatever a watch raises."""
+        while len(block):
+            index = int(np.searchsorted(self._stops, start, side="right"))
+            finite = self.finite[index]
+            left = int(self._stops[index]) - start
+            frames, block, start = block[:left], block[left:], start + left
+            if frames.dtype.kind == "f":
+                first = len(finite) - left
+                finite[first : first + len(frames)] = np.isfinite(frames).reshape(len(frames), -1).all(axis=1)
+            if self._watches:
+                self._watches[index].see(self._name, frames)
+
+
 @dataclass(frozen=True)
 class Joined:
-    """An array to be written: `pieces`, anything that slices to NumPy along its first axis, are joined along it."""
+    """An array to be written: `pieces`, anything that slices to NumPy along its first axis, are joined along it.
+
+    `look` sees its blocks.
+    """
 
     dims: tuple[str, ...]
     attributes: dict[str, Any]
     pieces: Sequence[Any]
+    look: Look | None = None
 
     def blocks(self, rows: int) -> Iterable[np.ndarray]:
         """The joined array in blocks of `rows` rows; the last may be shorter."""
@@ -109,50 +156,26 @@ class Joined:
             ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
         ):
             waiting: deque[Future[None]] = deque()
+            looking: Future[None] | None = None
             start = 0
             for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
+                if looking is not None:
+                    looking.result()  # blocks are seen in their order
+                    looking = None
+                if self.look is not None and all(one.done() for one in waiting):
+                    looking = pool.submit(self.look.see, start, block)
+                elif self.look is not None:
+                    self.look.see(start, block)
                 waiting.append(pool.submit(shards.put, start, block))
                 start += len(block)
                 while len(waiting) > (AHEAD if ahead else 0):
                     waiting.popleft().result()
-            while waiting:
-                waiting.popleft().result()
+            for one in (looking, *waiting):
+                if one is not None:
+                    one.result()
         content = files[f"{name}/zarr.json"].to_bytes()
         write_file(folder / name / "zarr.json", content)
         return hashlib.sha256(content).hexdigest()
-
-
-class Watch(Protocol):
-    """What looks at the frames of one recording while they are written."""
-
-    def see(self, name: str, block: np.ndarray) -> None:
-        """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
-
-    def finish(self, recording: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
-        """The recording with what was measured, after the last frame; the frames stay as they are.
-
-        finite : (time,) bool of each camera, whether every pixel is finite.
-        """
-
-
-class Frames:
-    """The frames of one camera of one recording, read and looked at as their rows are asked for, first to last.
-
-    `finite` : (time,) bool, whether every pixel of a frame is finite, of the rows that were asked for.
-    """
-
-    def __init__(self, name: str, variable: xr.Variable, watch: Watch | None) -> None:
-        self._name, self._variable, self._watch = name, variable, watch
-        self.shape, self.dtype = variable.shape, variable.dtype
-        self.finite = np.ones(self.shape[0], dtype=bool)
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        block = self._variable[rows].values
-        if self.dtype.kind == "f":
-            self.finite[rows] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
-        if self._watch is not None:
-            self._watch.see(self._name, block)
-        return block
 
 
 def is_frames(name: str) -> bool:

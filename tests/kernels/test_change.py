@@ -14,17 +14,19 @@ def smooth_image(dx=0.0, dy=0.0):
     return 10 + np.sin(0.35 * (cols - dx)) + np.cos(0.4 * (rows - dy)) + np.sin(0.2 * (cols - dx + rows - dy))
 
 
-def test_shrinking_is_the_mean_of_blocks():
-    frame = np.random.default_rng(0).integers(0, 4000, (11, 14, 2)).astype("uint16")
-    small = shrink(frame, 3, 3, np.array([False, True]))
-    blocks = frame[:9, :12].reshape(3, 3, 4, 3, 2).mean(axis=(1, 3)).transpose(2, 0, 1)
-    np.testing.assert_allclose(small, [blocks[0], np.sqrt(blocks[1])])
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_shrinking_is_the_mean_of_blocks(dtype):
+    frames = np.random.default_rng(0).integers(0, 4000, (5, 11, 14, 2)).astype("uint16")
+    small = np.empty((5, 2, 3, 4))
+    shrink(frames, 3, 3, np.array([False, True]), np.empty(28, dtype), small)
+    blocks = frames[:, :9, :12].reshape(5, 3, 3, 4, 3, 2).mean(axis=(2, 4)).transpose(3, 0, 1, 2)
+    np.testing.assert_allclose(small, np.stack([blocks[0], np.sqrt(blocks[1])], axis=1))
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.3, 0.0), (0.0, -0.4), (-0.5, 0.2)])
 def test_motion_of_the_whole_image_is_found(dx, dy):
-    moved = compare(smooth_image(), smooth_image(dx, dy))[3]
-    np.testing.assert_allclose(moved, [dx, dy], atol=0.05)
+    moved = compare(smooth_image()[None], smooth_image(dx, dy)[None], np.empty((1, Y, X)))[3]
+    np.testing.assert_allclose(moved, [[dx, dy]], atol=0.05)
 
 
 def test_where_brightness_left_and_arrived():
@@ -32,12 +34,13 @@ def test_where_brightness_left_and_arrived():
     before, after = rng.normal(0, 1, (2, Y, X))
     before[4:7, 5:8] += 40
     after[12:15, 25:28] += 40
-    energy, strength, ends, _ = compare(before, after)
-    np.testing.assert_allclose(ends, [[6, 5], [26, 13]], atol=0.3)
-    assert strength > 20 and energy > 5
+    energy, strength, ends, _ = compare(np.stack([before, after]), np.stack([after, before]), np.empty((2, Y, X)))
+    np.testing.assert_allclose(ends[0], [[6, 5], [26, 13]], atol=0.3)
+    np.testing.assert_allclose(ends[1], ends[0, ::-1], atol=1e-3)
+    assert (strength > 20).all() and (energy > 5).all()
 
 
 def test_nothing_that_moved_is_no_number():
-    flat = np.full((Y, X), 3.0)
-    energy, strength, ends, moved = compare(flat, flat)
+    flat = np.full((1, Y, X), 3.0)
+    energy, strength, ends, moved = compare(flat, flat, np.empty_like(flat))
     assert energy == 0 and strength == 0 and np.isnan(ends).all() and np.isnan(moved).all()

@@ -23,7 +23,6 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable, colours
 from sciworld.domains.driving.archive import archive_names, is_archive, unpack
-from sciworld.domains.driving.paths import stays
 from sciworld.domains.logs import log, ragged
 from sciworld.domains.media import open_images
 from sciworld.errors import FormatError
@@ -179,7 +178,7 @@ def _json(text: str, where: str) -> Any:
 
 def _plain(name: Any, where: Path) -> str:
     """A name of a file in the tub's own folder. Raises FormatError for a path that leads elsewhere."""
-    if not isinstance(name, str) or not stays(name) or Path(name).name != name or not name:
+    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
         raise FormatError(f"{where}: {name!r:.80} is no name of a file in the tub; mend it")
     return name
 

@@ -30,15 +30,13 @@ def shrink(frames, rows, columns, counts, line, out):
                     line[k] += flat[k]
             for c in range(channels):
                 means = out[t, c, i]
-                for j in range(x):
-                    first = j * columns * channels + c
-                    total = line[first]
-                    for column in range(1, columns):
-                        total += line[first + column * channels]
-                    means[j] = total / (rows * columns)
-                if counts[c]:
+                means[:] = 0.0
+                for column in range(columns):
                     for j in range(x):
-                        means[j] = math.sqrt(max(means[j], 0.0))
+                        means[j] += line[(j * columns + column) * channels + c]
+                for j in range(x):
+                    mean = means[j] / (rows * columns)
+                    means[j] = math.sqrt(max(mean, 0.0)) if counts[c] else mean
 
 
 def compare(before, after, change):

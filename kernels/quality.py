@@ -48,6 +48,34 @@ def measure(frames, last, channels, full):
 
 
 @njit(cache=True, nogil=True)
+def measure_bytes(frames, last, channels, full):
+    """`measure` of uint8, in half the time: all are finite, and sums of 33,000 rows are whole numbers in 32 bits."""
+    n, rows, width = frames.shape
+    change, spread, counts = np.zeros((n, channels)), np.zeros((n, channels)), np.zeros((n, 3), np.int64)
+    sums = np.empty((4, width), np.int32)
+    pixels = rows * (width // channels)
+    for t in range(n):
+        after, before = frames[t], frames[t - 1] if t > 0 else last
+        sums[:] = 0
+        known, total, square, top = sums
+        for i in range(rows):
+            new, old = after[i], before[i]
+            for j in range(width):
+                value = np.int32(new[j])
+                known[j] += abs(value - np.int32(old[j]))
+                total[j] += value
+                square[j] += value * value
+                top[j] += value == full
+        counts[t, 2] = top.sum()
+        for c in range(channels):
+            mean = total[c::channels].sum() / pixels
+            variance = square[c::channels].sum() / pixels - mean * mean
+            change[t, c] = known[c::channels].sum() / pixels
+            spread[t, c] = math.sqrt(variance) if variance > 0.0 else 0.0
+    return change, spread, counts
+
+
+@njit(cache=True, nogil=True)
 def climb(frames, channels, tops, counts, bottoms):
     """Follow the two largest values and the least of each channel of frames (n, row, column * channel), in place.
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ PART = re.compile(r"part-([0-9]{8})(?:-([0-9]+))?")
 SIZES = {"time": "row_size", "log": "log_size"}
 FINITE = "finite"
 RESERVED = (*SIZES.values(), FINITE)
+SMALL = 2  # arrays beside the frames that are written at once: most of their time is waiting for the disk
 HANDLES = 32  # arrays of lazy recordings that a process keeps open
 
 
@@ -43,7 +46,7 @@ def kind(recording: xr.Dataset) -> str:
 def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Sequence[Watch], ahead: bool) -> None:
     """Write recordings, all of one kind, into the empty `folder` as a part.
 
-    watches : one a recording, or none. ahead : see `Joined.write`. Raises OSError, RecordingError, and what a watch
+    watches : one a recording, or none. ahead : see `Joined.begin`. Raises OSError, RecordingError, and what a watch
     raises.
     """
     frames, looks = {}, {}
@@ -51,21 +54,33 @@ def write_recordings(folder: Path, recordings: Sequence[xr.Dataset], watches: Se
         pieces = [recording.variables[name] for recording in recordings]
         looks[name] = Look(name, [len(piece) for piece in pieces], watches)
         frames[name] = Joined(_names(pieces[0].dims), dict(pieces[0].attrs), pieces, looks[name])
-    sha256 = {name: array.write(folder, name, ahead) for name, array in frames.items()}
-    if watches:
-        recordings = [
-            watch.finish(ds, {name: look.finite[index] for name, look in looks.items()})
-            for index, (watch, ds) in enumerate(zip(watches, recordings, strict=True))
-        ]
-        if len({kind(ds) for ds in recordings}) > 1:
-            raise RecordingError(f"{recordings[0].attrs['source']}: its recordings differ in what was measured of them")
-    arrays = _joined(recordings)
-    floats = [looks[name].finite for name, array in frames.items() if array.pieces[0].dtype.kind == "f"]
-    if floats:
-        finite = [np.logical_and.reduce(cameras) for cameras in zip(*floats, strict=True)]
-        arrays[FINITE] = Joined(("time",), {"long_name": "whether every pixel is finite"}, finite)
-    sha256 |= {name: array.write(folder, name) for name, array in arrays.items()}
+    with ExitStack() as open_files:
+        ends = {name: array.begin(folder, name, open_files, ahead) for name, array in frames.items()}
+        recordings = _finished(recordings, watches, looks)
+        arrays = _joined(recordings)
+        floats = [looks[name].finite for name, array in frames.items() if array.pieces[0].dtype.kind == "f"]
+        if floats:
+            finite = [np.logical_and.reduce(cameras) for cameras in zip(*floats, strict=True)]
+            arrays[FINITE] = Joined(("time",), {"long_name": "whether every pixel is finite"}, finite)
+        with ThreadPoolExecutor(SMALL if ahead else 1, thread_name_prefix="write") as pool:
+            sha256 = dict(pool.map(lambda item: (item[0], item[1].write(folder, item[0])), arrays.items()))
+        sha256 |= {name: end() for name, end in ends.items()}
     _write_header(folder, sha256, [dict(recording.attrs) for recording in recordings], ())
+
+
+def _finished(
+    recordings: Sequence[xr.Dataset], watches: Sequence[Watch], looks: dict[str, Look]
+) -> Sequence[xr.Dataset]:
+    """The recordings with what their watches, if there are any, measured."""
+    if not watches:
+        return recordings
+    finished = [
+        watch.finish(ds, {name: look.finite[index] for name, look in looks.items()})
+        for index, (watch, ds) in enumerate(zip(watches, recordings, strict=True))
+    ]
+    if len({kind(ds) for ds in finished}) > 1:
+        raise RecordingError(f"{finished[0].attrs['source']}: its recordings differ in what was measured of them")
+    return finished
 
 
 def _joined(recordings: Sequence[xr.Dataset]) -> dict[str, Joined]:

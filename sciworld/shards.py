@@ -12,7 +12,6 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from types import TracebackType
 
 import google_crc32c
 import numpy as np
@@ -30,7 +29,7 @@ class Shards:
     folder : of the array. shape, chunk, shard : of the array, its chunks and its shards, which are whole chunks.
     dtype : of the array.
 
-    The files are on the disk once it is left as a context manager without an error; OSError.
+    What was put is on the disk after `finish`; leaving it as a context manager closes the rest. Raises OSError.
     """
 
     def __init__(
@@ -46,27 +45,28 @@ class Shards:
     def __enter__(self) -> Shards:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._finish()
-        for shard in self._open.values():
+    def __exit__(self, *error: object) -> None:
+        while self._open:
             with contextlib.suppress(OSError):  # what went wrong is said already
-                shard.close(whole=False)
+                self._open.popitem()[1].close(whole=False)
 
     def put(self, start: int, block: np.ndarray) -> None:
         """The rows from `start` on, the first of a chunk; to the last of a chunk or of the array. In their order."""
         for row in range(0, len(block), self._chunk[0]):
             first = (start + row) // self._chunk[0]
             if first % self._each[0] == 0:
-                self._finish()
+                self.finish()
             for tile in np.ndindex(self._chunks[1:]):
                 place = (first, *tile)
                 self._shard(place).add(
                     tuple(at % each for at, each in zip(place, self._each, strict=True)),
                     self._encoded(block[self._region(row, tile)]),
                 )
+
+    def finish(self) -> None:
+        """End the row of shards that was put last."""
+        while self._open:
+            self._open.popitem()[1].close(whole=True)
 
     def _region(self, row: int, tile: tuple[int, ...]) -> tuple[slice, ...]:
         begins = (row, *(at * step for at, step in zip(tile, self._chunk[1:], strict=True)))
@@ -85,10 +85,6 @@ class Shards:
         if number not in self._open:
             self._open[number] = _Shard(self._folder.joinpath("c", *map(str, number)), self._each)
         return self._open[number]
-
-    def _finish(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close(whole=True)
 
 
 class _Shard:

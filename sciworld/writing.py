@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,20 +127,61 @@ class Joined:
         if held:
             yield np.concatenate(held)
 
-    def write(self, folder: Path, name: str, ahead: bool = False) -> str:
-        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError.
+    def write(self, folder: Path, name: str) -> str:
+        """Write the array as folder/name; the sha256 of its zarr.json. Raises OSError."""
+        with ExitStack() as open_files:
+            return self.begin(folder, name, open_files, ahead=False)()
 
-        ahead : whether blocks are read while those before are compressed, by another thread.
+    def begin(self, folder: Path, name: str, open_files: ExitStack, ahead: bool) -> Callable[[], str]:
+        """Read and look at the array while it is written as folder/name; what it returns waits until that is done.
+
+        open_files : closed when that was done, or failed. ahead : whether blocks are read while those before are
+        compressed, by another thread. Returns a function that gives the sha256 of its zarr.json. Both raise OSError.
         """
         rows = sum(piece.shape[0] for piece in self.pieces)
         shape = (rows, *self.pieces[0].shape[1:])
         dtype = np.dtype(self.pieces[0].dtype.name)
         chunk = chunk_shape(shape, dtype.itemsize, frames=is_frames(name))
         shard = shard_shape(shape, chunk, dtype.itemsize)
+        metadata = self._metadata(shape, dtype, chunk, shard)
+        (folder / name).mkdir()
+        # Each shard is on the disk before the next begins, and none comes late after an error.
+        shards = open_files.enter_context(Shards(folder / name, shape, chunk, shard, dtype))
+        pool = open_files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
+        waiting: deque[Future[None]] = deque()
+        looking: Future[None] | None = None
+        start = 0
+        for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
+            if looking is not None:
+                looking.result()  # blocks are seen in their order
+                looking = None
+            if self.look is not None and all(one.done() for one in waiting):
+                looking = pool.submit(self.look.see, start, block)
+            elif self.look is not None:
+                self.look.see(start, block)
+            waiting.append(pool.submit(shards.put, start, block))
+            start += len(block)
+            while len(waiting) > (AHEAD if ahead else 0):
+                waiting.popleft().result()
+        if looking is not None:
+            looking.result()
+        waiting.append(pool.submit(shards.finish))
+
+        def end() -> str:
+            for one in waiting:
+                one.result()
+            write_file(folder / name / "zarr.json", metadata)
+            return hashlib.sha256(metadata).hexdigest()
+
+        return end
+
+    def _metadata(
+        self, shape: tuple[int, ...], dtype: np.dtype, chunk: tuple[int, ...], shard: tuple[int, ...]
+    ) -> bytes:
+        """The array's zarr.json."""
         files: dict[str, Any] = {}
         zarr.create_array(
             zarr.storage.MemoryStore(files),
-            name=name,
             shape=shape,
             dtype=dtype,
             chunks=chunk,
@@ -149,33 +191,8 @@ class Joined:
             attributes=self.attributes,
             dimension_names=self.dims,
         )
-        (folder / name).mkdir()
-        # Each shard is on the disk before the next begins, and none comes late after an error.
-        with (
-            Shards(folder / name, shape, chunk, shard, dtype) as shards,
-            ThreadPoolExecutor(1, thread_name_prefix="write") as pool,
-        ):
-            waiting: deque[Future[None]] = deque()
-            looking: Future[None] | None = None
-            start = 0
-            for block in self.blocks(_block_rows(chunk, dtype.itemsize, math.prod(shape[1:]))):
-                if looking is not None:
-                    looking.result()  # blocks are seen in their order
-                    looking = None
-                if self.look is not None and all(one.done() for one in waiting):
-                    looking = pool.submit(self.look.see, start, block)
-                elif self.look is not None:
-                    self.look.see(start, block)
-                waiting.append(pool.submit(shards.put, start, block))
-                start += len(block)
-                while len(waiting) > (AHEAD if ahead else 0):
-                    waiting.popleft().result()
-            for one in (looking, *waiting):
-                if one is not None:
-                    one.result()
-        content = files[f"{name}/zarr.json"].to_bytes()
-        write_file(folder / name / "zarr.json", content)
-        return hashlib.sha256(content).hexdigest()
+        content: bytes = files["zarr.json"].to_bytes()
+        return content
 
 
 def is_frames(name: str) -> bool:

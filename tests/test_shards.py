@@ -34,6 +34,7 @@ def test_zarr_and_tensorstore_read_what_was_put(tmp_path_factory, axes, dtype, r
     with Shards(folder, shape, chunk, shard, values.dtype) as shards:
         for start in range(0, shape[0], rows * chunk[0]):
             shards.put(start, values[start : start + rows * chunk[0]])
+        shards.finish()
     np.testing.assert_array_equal(array[...], values)
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder}/"}, "fill_missing_data_reads": False}
     np.testing.assert_array_equal(tensorstore.open(spec, read=True).result().read().result(), values)
@@ -58,5 +59,6 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     shape, values = (2,), np.ones(2, "u1")
     with Shards(tmp_path, shape, shape, shape, values.dtype) as shards:
         shards.put(0, values)
+        shards.finish()
     with pytest.raises(FileExistsError), Shards(tmp_path, shape, shape, shape, values.dtype) as shards:
         shards.put(0, values)

@@ -21,6 +21,7 @@ from sciworld.lazy import Key, lazy
 OPEN_VIDEOS = 4  # decoders that a process keeps, each where it last stood
 FEW = 4  # frames by which a file may state a longer time than its frames take
 MOST_PIXELS = 1 << 26  # of a picture; more are a bomb, as no camera here has them
+BOUNDS = {"max_pixels": str(MOST_PIXELS)}
 # Containers that only name other files, which are not followed, and streams that do not say where they end.
 LISTS = ("concat", "dash", "hls", "imf", "sdp")
 ENDLESS = ("h264", "hevc", "m4v", "mpegvideo", "obu")
@@ -39,19 +40,25 @@ def read_image(source: Path | bytes) -> np.ndarray:
         if content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
             raise EOFError("the JPEG ends before its end mark")
         return _jpeg(content)
-    with av.open(io.BytesIO(content), mode="r", options={"max_pixels": str(MOST_PIXELS)}) as container:
+    with av.open(io.BytesIO(content), mode="r", options=BOUNDS) as container:
         frame = next(container.decode(video=0))
         return _pixels(frame, _layout(frame.format.name))
 
 
 def _jpeg(content: bytes) -> np.ndarray:
     """A JPEG without the detour of a container, which takes as long as its pixels do."""
-    decoder = av.CodecContext.create("mjpeg", "r")
-    decoder.thread_count, decoder.options = 1, {"max_pixels": str(MOST_PIXELS)}
+    # A decoder of its own for each: one that is kept would lend its tables to a picture that lacks some.
+    decoder = av.CodecContext.create(_mjpeg())
+    decoder.thread_count, decoder.options = 1, BOUNDS
     frames = decoder.decode(av.Packet(content))
     if not frames:
         raise EOFError("the JPEG holds no picture")
     return _pixels(frames[0], _layout(frames[0].format.name))
+
+
+@lru_cache(1)
+def _mjpeg() -> Any:
+    return av.Codec("mjpeg", "r")
 
 
 def _picture(file: Path) -> np.ndarray:
@@ -81,16 +88,17 @@ def _read_images(
     read: Callable[[Path], np.ndarray], names: tuple[str, ...], shape: tuple[int, ...], dtype: np.dtype, key: Key
 ) -> np.ndarray:
     """A block of pictures that lie in files of their own."""
-    found = []
-    for name in names[key[0]]:
+    wanted = names[key[0]]
+    found = np.empty((len(wanted), *(len(range(size)[one]) for size, one in zip(shape, key[1:], strict=True))), dtype)
+    for place, name in zip(found, wanted, strict=True):
         pixels = read(Path(name))
         if pixels.shape != shape or pixels.dtype.newbyteorder("=") != dtype:
             raise FormatError(
                 f"{name}: {pixels.shape} {pixels.dtype} where {Path(names[0]).name} has {shape} {dtype}; read them "
                 "apart"
             )
-        found.append(pixels[key[1:]])
-    return np.stack(found, dtype=dtype)
+        place[:] = pixels[key[1:]]
+    return found
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ def open_video(path: Path, rate: float | None = None, at_most: int | None = None
 
 def _container(path: Path) -> Any:
     """The open file. Its absolute path: FFmpeg takes others for addresses if they look so."""
-    return av.open(str(path.absolute()), options={"max_pixels": str(MOST_PIXELS)})
+    return av.open(str(path.absolute()), options=BOUNDS)
 
 
 def _missing(container: Any, listed: int, stamps: Sequence[Any]) -> list[str]:

@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 import xarray as xr
 
 from sciworld import recording
@@ -104,6 +107,16 @@ class Lag:
 
     def figure(self) -> go.Figure:
         """The correlation of each control against lag; what lies in the grey band is chance."""
+        return go.Figure(self._drawing())  # in one go: plotly checks anew what is added later
+
+    def write(self, path: Path) -> None:
+        """Write the figure as a page, with plotly's script in plotly.min.js beside it. Raises OSError."""
+        drawing = self._drawing()
+        # Not by way of `figure`: to check the template takes plotly ten times as long as to write the page.
+        drawing["layout"]["template"] = pio.templates[drawing["layout"]["template"]].to_plotly_json()
+        pio.write_html(drawing, path, include_plotlyjs="directory", validate=False)
+
+    def _drawing(self) -> dict[str, Any]:
         lines = [
             {
                 "type": "scatter", "mode": "lines+markers", "name": f"{name} with {feature}",
@@ -126,7 +139,7 @@ class Lag:
             "yaxis": {"title": {"text": "correlation"}, "range": [-1, 1]},
             "shapes": [chance, zero],
         }
-        return go.Figure({"data": lines, "layout": layout})  # in one go: plotly checks anew what is added later
+        return {"data": lines, "layout": layout}
 
 
 def estimate_lag(recordings: xr.Dataset | Sequence[xr.Dataset], reach: int = 5) -> Lag:

@@ -312,7 +312,7 @@ def _picture(lag: Lag, store: Path, warnings: list[str]) -> Path | None:
     store = store.resolve()
     path = store.parent / f"{store.name}-lag.html"
     try:
-        lag.figure().write_html(path, include_plotlyjs="directory")
+        lag.write(path)
     except OSError as error:
         warnings.append(f"{path}: the picture of the lag cannot be written ({error}); the store is complete")
         return None

@@ -6,9 +6,10 @@ import numpy as np
 
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
-from sciworld.kernels.quality import climb, measure
+from sciworld.kernels.quality import climb, measure, measure_bytes
 
 STATIC = 0.02  # of a channel's spread: a mean change up to this is what the noise of a camera or a codec leaves
+ROWS = 33_000  # of which squares of uint8 have a sum in 32 bits
 STEP = 0.1  # of the range of values: a step at its end that only data of few levels take
 UNKNOWN = "quality_unknown_controls"
 VARIANCE = "quality_variance_"
@@ -54,7 +55,8 @@ class Quality:
             return
         frames = np.ascontiguousarray(block).reshape(len(block), -1, block.shape[-2] * block.shape[-1])
         last = frames[0] if self._last is None else self._last
-        change, spread, counts = measure(frames, last, self._channels, self._full)
+        kernel = measure_bytes if self._dtype == np.uint8 and frames.shape[1] <= ROWS else measure
+        change, spread, counts = kernel(frames, last, self._channels, self._full)
         absent, differ, full = counts.T
         same = ~differ.astype(bool)
         repeated = same & (change == 0).all(axis=1)

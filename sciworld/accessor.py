@@ -12,9 +12,9 @@ import numpy as np
 import xarray as xr
 
 from sciworld import plots, recording
+from sciworld.config import whole
 from sciworld.controls import COLOURS, Column
 from sciworld.errors import RecordingError
-from sciworld.selection import whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -150,10 +150,9 @@ class SciworldAccessor:
         return plots.film(films, time.values[numbers], time.values, lines, self._title, title, captions)
 
     def __repr__(self) -> str:
-        from sciworld.windows import columns_in_line  # what reads stores is loaded when it is asked for
 
         tables = ((name, recording.table(self._ds, name)) for name in ("controls", "covariates"))
-        columns = (f"{name} {columns_in_line(table)}" for name, table in tables)
+        columns = (f"{name} {table.in_line()}" for name, table in tables)
         return f"Recording {self._title!r}: {self._sizes}; {'; '.join(columns)}"
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""Settings: flat frozen dataclasses that go to JSON and come back, and the few paths that the environment sets."""
+"""Settings: dataclasses that go to JSON and come back, numbers among them, and the paths that the environment sets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 MIRROR_VARIABLE = "SCIWORLD_MIRROR"
 CACHE_VARIABLE = "SCIWORLD_CACHE"
+MOST, LARGEST = 2**31 - 1, 2**63 - 1  # of what is counted, of a seed or of bytes
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
@@ -57,10 +58,53 @@ def array(values: Any, kinds: tuple[type, ...], dtype: Any) -> np.ndarray:
     return found.astype(dtype)
 
 
+def whole(value: Any, name: str, least: int, most: int = MOST) -> int:
+    """The setting `name` as an int. Raises SettingsError unless it is an integer, no bool, of `least` to `most`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+        raise SettingsError(f"{name} is {value!r:.80}; use an integer, at least {least} and at most {most}")
+    return int(value)
+
+
+def numbers_of(values: Any, name: str, count: int | None = None) -> np.ndarray:
+    """The setting `name` as numbers : (n,) int64; one integer is a row of one.
+
+    Raises SettingsError for what is no row of integers, and unless each is of 0 to `count` - 1.
+    """
+    try:
+        found = np.atleast_1d(np.asarray(values))
+    except ValueError:  # rows of unequal lengths
+        found = np.empty((0, 0))
+    mixed = isinstance(values, list | tuple) and any(isinstance(value, bool | np.bool_) for value in values)
+    if found.ndim != 1 or mixed or (found.size and found.dtype.kind not in "iu"):
+        shown = " ".join(repr(values).split())
+        raise SettingsError(f"{name}: {shown:.80}; give integers in a row, of a mask its np.flatnonzero")
+    if count is not None and found.size and not (found.min() >= 0 and found.max() < count):
+        raise SettingsError(f"{name} {found.min()}..{found.max()} of {count}; use 0 to {count - 1}")
+    return found.astype(np.int64, copy=False)
+
+
+def shares_of(values: Any, name: str, cure: str) -> list[float]:
+    """The setting `name` as numbers above 0 (1e-100 to 1e100). Raises SettingsError with the `cure` for others."""
+    given = values.tolist() if isinstance(values, np.ndarray) else values
+    if isinstance(given, list | tuple):
+        given = [value.item() if isinstance(value, np.generic) else value for value in given]
+    if not isinstance(given, list) or not all(type(v) in (int, float) and 1e-100 <= v <= 1e100 for v in given):
+        raise SettingsError(f"{name} are {values!r:.200}; {cure}")
+    return [float(value) for value in given]
+
+
 def require(condition: bool, message: str) -> None:
     """Raise SettingsError(message) unless `condition` holds: the one-line check of a settings `__post_init__`."""
     if not condition:
         raise SettingsError(message)
+
+
+def require_positive(settings: Any, *names: str) -> None:
+    """Raise SettingsError unless each of these fields is None or a number above zero, and no bool."""
+    for name in names:
+        value = getattr(settings, name)
+        real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        require(value is None or (real and 0 < value < float("inf")), f"{name} is {value}; use a positive number")
 
 
 def mirror_dir() -> Path | None:

@@ -118,6 +118,11 @@ class ColumnTable:
     def __len__(self) -> int:
         return len(self.columns)
 
+    def in_line(self, most: int = 4) -> str:
+        """The first columns with their units, and how many more there are."""
+        names = [column.name if column.units == "1" else f"{column.name} ({column.units})" for column in self]
+        return (", ".join(names[:most]) or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
+
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
 

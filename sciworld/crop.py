@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from sciworld.config import numbers_of
 from sciworld.controls import ColumnTable
 from sciworld.errors import SettingsError
-from sciworld.selection import numbers_of
 
 PLACES = ("random", "centre")
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from sciworld.config import LARGEST, numbers_of, shares_of, whole
 from sciworld.crop import draws_of
 from sciworld.errors import CheckpointError, RecordingError, SettingsError
 from sciworld.measures.moments import Moments
-from sciworld.selection import LARGEST, numbers_of, shares_of, whole
 from sciworld.windows import Batch, Statistics, Windows
 
 AHEAD = 2  # batches a thread

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from sciworld.config import LARGEST, MOST, numbers_of, shares_of, whole
 from sciworld.controls import ColumnTable
 from sciworld.errors import SettingsError, StoreError
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 Query = str | Callable[[dict[str, Any]], bool]
 
 MAX_TEXT, MAX_DEPTH = 10_000, 40
-MOST, LARGEST = 2**31 - 1, 2**63 - 1  # of what is counted, of a seed or of bytes
 COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -107,40 +107,6 @@ class Selection:
 
     def __repr__(self) -> str:
         return f"Selection of {len(self)} recordings of {self.store!r}"
-
-
-def whole(value: Any, name: str, least: int, most: int = MOST) -> int:
-    """The setting `name` as an int. Raises SettingsError unless it is an integer, no bool, of `least` to `most`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
-        raise SettingsError(f"{name} is {value!r:.80}; use an integer, at least {least} and at most {most}")
-    return int(value)
-
-
-def numbers_of(values: Any, name: str, count: int | None = None) -> np.ndarray:
-    """The setting `name` as numbers : (n,) int64; one integer is a row of one.
-
-    Raises SettingsError for what is no row of integers, and unless each is of 0 to `count` - 1.
-    """
-    try:
-        found = np.atleast_1d(np.asarray(values))
-    except ValueError:  # rows of unequal lengths
-        found = np.empty((0, 0))
-    mixed = isinstance(values, list | tuple) and any(isinstance(value, bool | np.bool_) for value in values)
-    if found.ndim != 1 or mixed or (found.size and found.dtype.kind not in "iu"):
-        shown = " ".join(repr(values).split())
-        raise SettingsError(f"{name}: {shown:.80}; give integers in a row, of a mask its np.flatnonzero")
-    if count is not None and found.size and not (found.min() >= 0 and found.max() < count):
-        raise SettingsError(f"{name} {found.min()}..{found.max()} of {count}; use 0 to {count - 1}")
-    return found.astype(np.int64, copy=False)
-
-
-def shares_of(values: Any, name: str, cure: str) -> list[float]:
-    """The setting `name` as numbers above 0 (1e-100 to 1e100). Raises SettingsError with the `cure` for others."""
-    given = values.tolist() if isinstance(values, np.ndarray) else values
-    real = isinstance(given, list | tuple) and not any(isinstance(value, bool) for value in given)
-    if not real or not all(isinstance(v, int | float | np.floating) and 1e-100 <= v <= 1e100 for v in given):
-        raise SettingsError(f"{name} are {values!r:.200}; {cure}")
-    return [float(value) for value in given]
 
 
 def within(source: Store | Selection, recordings: Any = None) -> tuple[Store, Any]:

@@ -275,6 +275,8 @@ class Store:
 
     def _commit(self, stage: Path, name: Callable[[], str]) -> str:
         """Rename the finished stage to a free name; another writer may take it between the look and the move."""
+        for folder, _, _ in os.walk(stage):
+            sync_folder(Path(folder))
         while True:
             chosen = name()
             try:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from sciworld.config import LARGEST, numbers_of, whole
 from sciworld.controls import ColumnTable
 from sciworld.crop import Crop
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures.moments import Moments
 from sciworld.parts import FINITE, Part
-from sciworld.selection import LARGEST, Selection, numbers_of, whole, within
+from sciworld.selection import Selection, within
 from sciworld.store import Store
 from sciworld.stored import StoredArray, held_bytes
 
@@ -174,7 +175,7 @@ class Windows:
         return self._parts[0].folder
 
     def __repr__(self) -> str:
-        columns = (f"{name} {columns_in_line(getattr(self, name))}" for name in ("channels", "controls", "covariates"))
+        columns = (f"{name} {getattr(self, name).in_line()}" for name in ("channels", "controls", "covariates"))
         frames = f"{' x '.join(map(str, self.shape))} {self.dtype.name}"
         return f"{len(self)} windows of {self.context} + {self.horizon} frames of {frames}: {'; '.join(columns)}"
 
@@ -344,12 +345,6 @@ def _chosen(stores: Any, recordings: Any) -> list[tuple[Part, np.ndarray]]:
     if not pairs:
         raise RecordingError("windows: no recordings; append some, or choose others")
     return pairs
-
-
-def columns_in_line(table: ColumnTable, most: int = 4) -> str:
-    """The first columns of a table with their units, and how many more there are."""
-    names = [column.name if column.units == "1" else f"{column.name} ({column.units})" for column in table]
-    return (", ".join(names[:most]) or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _table(part: Part, name: str) -> ColumnTable:

@@ -340,6 +340,12 @@ def test_sources_that_cannot_stand_in_one_batch_are_refused(
     assert str(source.folder) in str(caught.value)
 
 
+def test_weights_may_be_numbers_of_numpy(store: Store) -> None:
+    windows = Windows(store, 1, 1)
+    for weights in ([np.int64(1), np.float32(3)], np.array([1, 3]), (1, np.uint8(3))):
+        assert Mixture([windows, windows], weights).weights == (0.25, 0.75)
+
+
 def test_wrong_weights_are_refused(store: Store) -> None:
     windows = Windows(store, 1, 1)
     wrong: tuple[Any, ...] = (
@@ -352,7 +358,7 @@ def test_wrong_weights_are_refused(store: Store) -> None:
         [1, 1e-300],
         [1, 10**400],
     )
-    for weights in (*wrong, "12", ["1", "2"], [True, True], [1, None], 5, {1: 2, 3: 4}, np.ones((2, 2))):
+    for weights in (*wrong, "12", ["1", "2"], [True, True], [1, np.True_], [1, None], 5, {1: 2, 3: 4}, np.ones((2, 2))):
         with pytest.raises(SettingsError, match="finite ones above 0"):
             Mixture([windows, windows], weights)
     with pytest.raises(SettingsError, match="3 weights for 2 sources"):

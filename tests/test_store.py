@@ -294,6 +294,14 @@ def test_a_writer_killed_at_any_step_loses_nothing(store: Store) -> None:
     assert [path.name for path in store.path.parent.iterdir()] == ["toy.zarr"]
 
 
+def test_every_folder_of_a_part_is_on_the_disk_before_it_is_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    monkeypatch.setattr(store_module, "sync_folder", lambda folder: synced.add(folder.name))
+    (name,) = store.append(toy.recordings(1))
+    folders = {folder.name for folder in (store.path / name).rglob("*") if folder.is_dir()}
+    assert {"frames", "time", "c"} <= folders <= synced and store.path.name in synced
+
+
 @pytest.mark.parametrize("fail_at", [0, 5, 10])
 def test_a_failed_write_leaves_nothing_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
     with monkeypatch.context() as patch:

@@ -11,8 +11,8 @@ from typing import Any
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
+from sciworld.config import whole
 from sciworld.errors import FormatError, SettingsError
-from sciworld.selection import whole
 
 
 class SciworldBackend(BackendEntrypoint):

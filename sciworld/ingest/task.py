@@ -134,8 +134,13 @@ def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcom
         else:
             wanted.append(ds.assign_attrs({MARK: own}))
     unchanged = functools.partial(_require_same, task, mark)
-    parts, arrived, refused = _append(_store(out), wanted, task, ahead, unchanged) if wanted else ([], [], [])
-    return Outcome(tuple(parts), tuple(arrived), already, (*rejected, *refused))
+    outcomes = [Outcome(already=already, rejected=tuple(rejected))]
+    groups: dict[str, list[xr.Dataset]] = {}
+    for ds in wanted:
+        groups.setdefault(kind(ds), []).append(ds)
+    for alike in groups.values():
+        outcomes.append(_append(_store(out), alike, task, ahead, unchanged))
+    return _joined(outcomes)
 
 
 def marks_of(store: Store) -> list[str]:
@@ -175,35 +180,31 @@ def _opened(task: Task) -> list[xr.Dataset]:
     return [attach_controls(opened[0], task.controls, task.mapping, task.times, task.shift)]
 
 
-def _append(
-    store: Store, wanted: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]
-) -> tuple[list[str], list[Arrived], list[Rejected]]:
-    """All recordings at once; where one of them is bad, one by one."""
+def _append(store: Store, alike: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]) -> Outcome:
+    """Recordings of one kind at once; where one of them is bad, or there already, one by one."""
     # Once for all that are committed together, by the last of them: it looks at every file of the source.
-    last = {kind(ds): index for index, ds in enumerate(wanted)}
-    checks = [unchanged if last[kind(ds)] == index else _nothing for index, ds in enumerate(wanted)]
-    watches = [IngestWatch(ds, task.allow_nan, check) for ds, check in zip(wanted, checks, strict=True)]
-    pairs = list(zip(wanted, watches, strict=True))
+    checks = [_nothing] * (len(alike) - 1) + [unchanged]
+    watches = [IngestWatch(ds, task.allow_nan, check) for ds, check in zip(alike, checks, strict=True)]
     try:
-        parts = store.append(wanted, watches, ahead, once=MARK)
+        parts = store.append(alike, watches, ahead, once=MARK)
     except StoreError:
         raise
     except Exception as error:
-        if len(wanted) == 1 and wanted[0].attrs[MARK] not in marks_of(Store.open(store.path)):
-            return [], [], [_rejection(task.name, error)]
-    else:
-        return parts, [_arrived(task.name, ds, watch) for ds, watch in pairs], []
-    # Parts of recordings of one kind are committed one by one, and another process may have been faster.
-    present = set(marks_of(Store.open(store.path)))
-    parts, rejected = list[str](), list[Rejected]()
-    arrived = [_arrived(task.name, ds, watch) for ds, watch in pairs if ds.attrs[MARK] in present]
-    for ds in wanted:
-        if ds.attrs[MARK] not in present:
-            for whole, piece in zip(
-                (parts, arrived, rejected), _append(store, [ds], task, ahead, unchanged), strict=True
-            ):
-                whole += piece  # type: ignore[operator]
-    return parts, arrived, rejected
+        if len(alike) > 1:
+            return _joined([_append(store, [ds], task, ahead, unchanged) for ds in alike])
+        if alike[0].attrs[MARK] in marks_of(Store.open(store.path)):  # another process was faster
+            return Outcome(already=1)
+        return Outcome(rejected=(_rejection(task.name, error),))
+    return Outcome(tuple(parts), tuple(_arrived(task.name, ds, w) for ds, w in zip(alike, watches, strict=True)))
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    return Outcome(
+        parts=tuple(part for one in outcomes for part in one.parts),
+        arrived=tuple(recording for one in outcomes for recording in one.arrived),
+        already=sum(one.already for one in outcomes),
+        rejected=tuple(rejection for one in outcomes for rejection in one.rejected),
+    )
 
 
 def _arrived(name: str, ds: xr.Dataset, watch: IngestWatch) -> Arrived:

@@ -283,7 +283,13 @@ def _check_arrays(rows: Rows, lengths: bool) -> None:
             raise StoreError(f"{file}: {error}; delete it and sweep again, which writes it anew") from error
         if not lengths:
             shape = (*rows.shape, *shape[len(rows.shape) :])
-        if (dtype, shape) != (field.dtype, wanted):
+        if dtype == field.dtype and shape[len(rows.shape) :] == field.shape and len(shape) == len(wanted):
+            if shape != wanted:
+                raise StoreError(
+                    f"{file}: has a shape of {list(shape)}, the table {list(wanted)}: a sweep is giving it more "
+                    "values, or was stopped while it did; load it again in a moment, or give the same sweep again"
+                )
+        elif (dtype, shape) != (field.dtype, wanted):
             raise StoreError(
                 f"{file}: has {dtype} of shape {list(shape)}, the table {field.dtype} of {list(wanted)}; if that file "
                 "is the wrong one, delete it and sweep again, which writes it anew; else restore "

@@ -1,6 +1,7 @@
 """From files and a CSV file of beams to a store and a picture of the lag."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -141,14 +142,19 @@ def test_where_nothing_is_good_the_error_says_where_all_are_listed(tmp_path):
         ingest([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "store")
 
 
+def flow(path, fields):
+    """A PDEBench file of several recordings : (recording, time, x, y)."""
+    with h5py.File(path, "w") as file:
+        for name in ("density", "pressure", "Vx", "Vy"):
+            file[name] = fields
+        file["t-coordinate"] = np.arange(T + 0.0)
+
+
 def test_only_the_bad_recordings_of_a_source_are_left_out(tmp_path):
     rng = np.random.default_rng(0)
     fields = rng.normal(size=(3, T, X, Y)).astype("float32")
     fields[1, 4, 2, 3] = np.nan
-    with h5py.File(tmp_path / "flow.hdf5", "w") as file:
-        for name in ("density", "pressure", "Vx", "Vy"):
-            file[name] = fields
-        file["t-coordinate"] = np.arange(T + 0.0)
+    flow(tmp_path / "flow.hdf5", fields)
     done = ingest(tmp_path / "flow.hdf5", tmp_path / "store")
     assert done.recordings == 2 and "not finite (4)" in done.rejected[0].reason
     kept = [ds["frames"].values[0, :, :, 0].T for ds in Store.open(tmp_path / "store")]
@@ -197,18 +203,46 @@ def test_a_source_that_changes_while_it_is_read_is_rejected(tmp_path, monkeypatc
     assert ingest(tmp_path / "a.tif", tmp_path / "store").recordings == 1
 
 
-def test_the_same_call_twice_at_once_brings_a_recording_once(tmp_path, monkeypatch):
-    session(tmp_path, "a")
-    source, out = tmp_path / "a.tif", tmp_path / "store"
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_same_call_twice_at_once_brings_recordings_once(tmp_path, monkeypatch, count):
+    source, out = tmp_path / "a.hdf5", tmp_path / "store"
+    flow(source, np.ones((count, T, X, Y), "float32"))
 
     def late(*arguments):
         monkeypatch.undo()
-        assert ingest(source, out).recordings == 1
+        assert ingest(source, out).recordings == count
         return open_recordings(*arguments)
 
     monkeypatch.setattr(task, "open_recordings", late)
-    assert ingest(source, out).rejected == ()
-    assert Store.open(out).sessions() == ["a"]
+    done = ingest(source, out)
+    assert (done.recordings, done.already, done.rejected, done.parts, done.lag) == (0, count, (), (), None)
+    assert len(Store.open(out)) == count
+
+
+def test_what_a_bad_recording_s_neighbours_became_is_told(tmp_path, monkeypatch):
+    fields = np.ones((3, T, X, Y), "float32")
+    fields[1, 2] = np.inf
+    flow(tmp_path / "a.hdf5", fields)
+    done = ingest(tmp_path / "a.hdf5", tmp_path / "store")
+    assert (done.recordings, len(done.rejected)) == (2, 1)
+    assert list(done.parts) == [part.name for part in Store.open(tmp_path / "store").parts]
+
+
+def test_sources_that_wait_arrive_also_when_the_only_worker_dies(tmp_path):
+    names = [f"s{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        session(tmp_path, name, number)
+    killed = []
+
+    def kill(done, count):
+        if done == 1:
+            for child in multiprocessing.active_children():
+                killed.append(child.pid)
+                child.kill()
+
+    done = ingest([tmp_path / f"{name}.tif" for name in names], tmp_path / "store", workers=1, progress=kill)
+    assert killed and done.recordings + done.already == 6 and not done.rejected
+    assert sorted(Store.open(tmp_path / "store").sessions()) == names
 
 
 def test_an_ingest_of_nothing_leaves_the_store_of_another_that_is_writing(tmp_path):

@@ -304,7 +304,8 @@ def test_a_column_of_another_kind_is_one_error(
     right = (out / file).read_bytes()
     edit(out / file, **changes)
     name = f"{changes.get('columns', [[Path(file).parts[0]]])[0][0]}/zarr.json"
-    with pytest.raises(StoreError, match=f"{name}: .*; .*delete it and sweep again") as error:
+    cure = "give the same sweep again" if changes.get("shape") == [3, 9] else "delete it and sweep again"
+    with pytest.raises(StoreError, match=f"{name}: .*; .*{cure}") as error:
         load(out)
     assert file in str(error.value)
     if changes.get("shape") not in ([3, 9], [2]):  # the first dimensions are the space's, which a sweep writes anew
@@ -328,7 +329,9 @@ def test_an_extension_that_was_stopped_goes_on(
         patch.setattr(Rows, "describe", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep(failing, {"x": [0, 3]}, out=out, client=threads)
-    with pytest.raises(StoreError, match="sweep again"):
+    with pytest.raises(
+        StoreError, match=r"a sweep is giving it more values, or was stopped .*give the same sweep again"
+    ):
         load(out)
     assert sweep(failing, {"x": [0, 3]}, out=out, client=threads).value.values.tolist() == [0, 3]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from sciworld import config
-from sciworld.config import require
+from sciworld.config import require_positive
 from sciworld.domains.base import reading
 from sciworld.domains.driving.comma import is_comma, read_comma
 from sciworld.domains.driving.donkeycar import is_donkeycar, read_donkeycar
@@ -38,8 +37,7 @@ class DrivingOptions:
     citation: str = ""
 
     def __post_init__(self) -> None:
-        step = self.frame_seconds
-        require(step is None or (math.isfinite(step) and step > 0), f"frame_seconds is {step}; use a positive number")
+        require_positive(self, "frame_seconds")
 
 
 # Whether a file or folder is of the format, by what it holds; and its reader. The first that says so reads it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import config, recording
-from sciworld.config import require
+from sciworld.config import require, require_positive
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.base import reading
 from sciworld.domains.fluid.images import is_folder_of_images, read_images
@@ -65,9 +64,7 @@ class FluidOptions:
     citation: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("frame_seconds", "pulse_seconds", "pixel_size"):
-            value = getattr(self, name)
-            require(value is None or (math.isfinite(value) and value > 0), f"{name} is {value}; use a positive number")
+        require_positive(self, "frame_seconds", "pulse_seconds", "pixel_size")
         frame, pulse = self.frame_seconds, self.pulse_seconds
         require(
             frame is None or pulse is None or pulse < frame,

@@ -86,8 +86,12 @@ def load_image(path: Path, group: zarr.Group, options: ReadOptions) -> Raw:
 
 def zarr_blocks(path: Path, name: str, node: zarr.Array[Any]) -> tuple[Blocks, tuple[str, ...]]:
     """An array of a Zarr folder that stays there, and a note of the chunks that are absent."""
-    absent = math.prod(node.cdata_shape) - node.nchunks_initialized if not node.shards else 0
-    notes = (f"{absent} chunks are absent and read as {node.fill_value}",) if absent else ()
+    files = node.shards or node.chunks
+    each = math.prod(file // chunk for file, chunk in zip(files, node.chunks, strict=True))
+    wanted = math.prod(-(-size // file) for size, file in zip(node.shape, files, strict=True))
+    absent = wanted - node.nchunks_initialized // each
+    named = "shards" if node.shards else "chunks"
+    notes = (f"{absent} {named} are absent and read as {node.fill_value}",) if absent else ()
     dtype = node.dtype.newbyteorder("=")
     return Blocks(path, node.shape, dtype, partial(_read_zarr, path, name, node.shape, dtype)), notes
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.config import require
+from sciworld.config import require_positive
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.stem.blocks import Blocks, joined
 from sciworld.errors import FormatError
@@ -41,9 +41,7 @@ class ReadOptions:
     citation: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("pixel_size", "frame_seconds", "frames"):
-            value = getattr(self, name)
-            require(value is None or (math.isfinite(value) and value > 0), f"{name} is {value}; use a positive number")
+        require_positive(self, "pixel_size", "frame_seconds", "frames")
 
 
 @dataclass(frozen=True)

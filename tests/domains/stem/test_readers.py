@@ -204,6 +204,15 @@ def test_a_zarr_group_and_its_absent_chunks(tmp_path):
     assert ds.sizes["time"] == T and "1 chunks are absent and read as 0" in ds.attrs["history"]
 
 
+def test_absent_shards_are_noted(tmp_path):
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    group.create_array("frames", data=counts() + 1, chunks=(1, Y, X), shards=(3, Y, X))
+    assert "absent" not in read(tmp_path / "g.zarr").attrs["history"]
+    (tmp_path / "g.zarr/frames/c/1/0/0").unlink()
+    ds = read(tmp_path / "g.zarr")
+    assert "1 shards are absent and read as 0" in ds.attrs["history"] and (ds["frames"][3:6] == 0).all()
+
+
 def test_imagej_calibration_is_read(tmp_path):
     write_imagej(tmp_path / "a.tif", counts(), tunit="ms")
     ds = read(tmp_path / "a.tif")

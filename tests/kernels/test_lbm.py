@@ -14,6 +14,34 @@ def rates(viscosity, dtype=np.float64):
     return dtype(1 / (half + 0.5)), dtype(1 / (3 / 16 / half + 0.5))
 
 
+def advance(f, steps, pair, force=None, kinds=(lbm.PERIODIC,) * 4, walls=None, body=None):
+    """`lbm.run` from a copy of f; with a body (links, fractions, pushes) also the force on it at each step."""
+    ny, nx = f.shape[1] - 2, f.shape[2] - 2
+    force = np.zeros((ny, 2)) if force is None else force
+    walls = np.zeros((4, max(ny, nx), 2)) if walls is None else walls
+    links = body or (np.zeros((0, 3), np.int64), np.zeros(0), np.zeros(0))
+    drag = np.zeros((steps, 2))
+    found = lbm.run(f.copy(), np.zeros_like(f), steps, *pair, force, np.array(kinds), walls, *links, drag)
+    return (found, drag) if body else found
+
+
+def circle(ny, nx, middle, radius, turn=0.0):
+    """Links of a circle that turns by `turn` radians a step; cell (0, 0) has its centre at (0.5, 0.5)."""
+    y, x = np.mgrid[:ny, :nx] + 0.5 - np.array(middle)[:, None, None]
+    solid = np.hypot(x, y) < radius
+    found = []
+    for k in range(1, 9):
+        dx, dy = lbm.CX[k], lbm.CY[k]
+        for row, column in zip(*np.nonzero(~solid & np.roll(solid, (-dy, -dx), axis=(0, 1))), strict=True):
+            px, py = x[row, column], y[row, column]
+            a, b, c = dx * dx + dy * dy, px * dx + py * dy, px * px + py * py - radius**2
+            fraction = (-b - np.sqrt(b * b - a * c)) / a
+            speed = turn * (dy * (px + fraction * dx) - dx * (py + fraction * dy))  # c . (turn x r)
+            found.append((row + 1, column + 1, k, fraction, 6 * lbm.WEIGHTS[k] * speed))
+    rows = np.array(found)
+    return rows[:, :3].astype(np.int64), rows[:, 3].copy(), rows[:, 4].copy()
+
+
 def equilibrium(density, u, v):
     """Populations (9, ny + 2, nx + 2) of a flow, but for the gradients' own part."""
     f = np.zeros((9, u.shape[0] + 2, u.shape[1] + 2))
@@ -45,8 +73,7 @@ def test_steps_are_those_of_the_plain_definition(steps):
     expected = f.copy()
     for _ in range(steps):
         expected[:, 1:-1, 1:-1] = twin(expected, even, odd, force)
-    kinds, walls = np.full(4, lbm.PERIODIC), np.zeros((4, X, 2))
-    found = lbm.run(f, np.zeros_like(f), steps, even, odd, force, kinds, walls)
+    found = advance(f, steps, (even, odd), force)
     np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=0, atol=1e-15)
 
 
@@ -60,11 +87,10 @@ def test_vortices_decay_as_taylor_and_green_say_to_second_order():
         u = -speed * np.cos(kx * x) * np.sin(ky * y)
         v = speed * kx / ky * np.sin(kx * x) * np.cos(ky * y)
         pressure = -(speed**2) / 4 * (np.cos(2 * kx * x) + (kx / ky) ** 2 * np.cos(2 * ky * y))
-        f, steps, still = equilibrium(3 * pressure, u, v), n * n // 4, np.zeros((ny, 2))
-        kinds, walls = np.full(4, lbm.PERIODIC), np.zeros((4, nx, 2))
-        f = lbm.run(f, np.zeros_like(f), steps, *rates(viscosity), still, kinds, walls)
+        steps = n * n // 4
+        f = advance(equilibrium(3 * pressure, u, v), steps, rates(viscosity))
         left = np.exp(-viscosity * (kx**2 + ky**2) * steps)
-        _, found_u, found_v = lbm.moments(f, still)
+        _, found_u, found_v = lbm.moments(f, np.zeros((ny, 2)))
         errors.append(np.hypot(found_u - left * u, found_v - left * v).max() / speed)
     assert np.log2(errors[0] / errors[1]) > 1.9 and errors[1] < 0.01
 
@@ -75,9 +101,8 @@ def test_a_driven_channel_is_exact_with_walls_half_a_cell_out(across):
     shape, axis = ((n, 5), 0) if across == "y" else ((5, n), 1)
     force = np.zeros((shape[0], 2))
     force[:, axis] = push
-    kinds = np.array([lbm.PERIODIC] * 2 + [lbm.WALL] * 2)[:: 1 if across == "y" else -1].copy()
-    f = np.zeros((9, shape[0] + 2, shape[1] + 2))
-    f = lbm.run(f, np.zeros_like(f), 6000, *rates(viscosity), force, kinds, np.zeros((4, n, 2)))
+    kinds = ([lbm.PERIODIC] * 2 + [lbm.WALL] * 2)[:: 1 if across == "y" else -1]
+    f = advance(np.zeros((9, shape[0] + 2, shape[1] + 2)), 6000, rates(viscosity), force, kinds)
     along = np.arange(n) + 0.5
     expected = push / (2 * viscosity) * along * (n - along)
     found = lbm.moments(f, force)[1 + axis]
@@ -88,11 +113,10 @@ def test_a_moving_wall_drags_the_fluid_linearly():
     n, speed = 9, 0.05
     walls = np.zeros((4, n, 2))
     walls[lbm.TOP, :, 0] = speed
-    f, still = np.zeros((9, n + 2, 7)), np.zeros((n, 2))
-    kinds = np.array([lbm.PERIODIC, lbm.PERIODIC, lbm.WALL, lbm.WALL])
-    f = lbm.run(f, np.zeros_like(f), 6000, *rates(0.1), still, kinds, walls)
+    kinds = (lbm.PERIODIC, lbm.PERIODIC, lbm.WALL, lbm.WALL)
+    f = advance(np.zeros((9, n + 2, 7)), 6000, rates(0.1), kinds=kinds, walls=walls)
     expected = speed * (np.arange(n) + 0.5) / n
-    np.testing.assert_allclose(lbm.moments(f, still)[1], np.tile(expected[:, None], 5), rtol=1e-9)
+    np.testing.assert_allclose(lbm.moments(f, np.zeros((n, 2)))[1], np.tile(expected[:, None], 5), rtol=1e-9)
 
 
 @pytest.mark.parametrize("side", [lbm.PERIODIC, lbm.WALL])
@@ -102,7 +126,7 @@ def test_no_mass_is_lost_in_a_closed_box(side):
     before = f[:, 1:-1, 1:-1].sum()
     walls = np.zeros((4, X, 2))
     walls[lbm.TOP, :, 0] = 0.05
-    f = lbm.run(f, np.zeros_like(f), 400, *rates(0.05), np.zeros((Y, 2)), np.full(4, side), walls)
+    f = advance(f, 400, rates(0.05), kinds=(side,) * 4, walls=walls)
     assert f[:, 1:-1, 1:-1].sum() == pytest.approx(before, abs=1e-12)
 
 
@@ -110,9 +134,52 @@ def test_single_precision_is_as_good_for_small_flows():
     """Deviations from rest are kept: a velocity of 1e-5 has six digits too."""
     rng = np.random.default_rng(2)
     f = equilibrium(*(1e-5 * rng.normal(size=(3, Y, X))))
-    still, kinds, walls = np.zeros((Y, 2)), np.full(4, lbm.PERIODIC), np.zeros((4, X, 2))
-    single = f.astype(np.float32)
-    one = lbm.run(single, np.zeros_like(single), 50, *rates(0.05, np.float32), still, kinds, walls)
-    two = lbm.run(f, np.zeros_like(f), 50, *rates(0.05), still, kinds, walls)
+    one, two = advance(f.astype(np.float32), 50, rates(0.05, np.float32)), advance(f, 50, rates(0.05))
+    still = np.zeros((Y, 2))
     assert one.dtype == np.float32
     np.testing.assert_allclose(lbm.moments(one, still), lbm.moments(two, still), atol=1e-10)
+
+
+def test_between_a_turning_cylinder_and_one_at_rest_the_flow_is_couette_s_to_second_order():
+    """u = a r + b / r: the outer circle is a body as well, whose inside is the fluid."""
+    errors = []
+    for scale in (0.5, 1.0):
+        n, inner, outer, turn = int(60 * scale), 10.3 * scale, 25.7 * scale, 0.004 / scale**2
+        middle = (n / 2 + 0.2, n / 2 - 0.3)
+        links = [circle(n, n, middle, inner, turn), _hollow(n, middle, outer)]
+        body = tuple(np.concatenate(pair) for pair in zip(*links, strict=True))
+        f, drag = advance(np.zeros((9, n + 2, n + 2)), int(12000 * scale**2), rates(0.15), body=body)
+        y, x = np.mgrid[:n, :n] + 0.5 - np.array(middle)[:, None, None]
+        r = np.hypot(x, y)
+        a = -turn * inner**2 / (outer**2 - inner**2)
+        expected = a * r - a * outer**2 / r
+        _, u, v = lbm.moments(f, np.zeros((n, 2)))
+        error = np.hypot(u + expected * y / r, v - expected * x / r)[(r > inner) & (r < outer)]
+        errors.append(np.sqrt(np.mean(error**2)) / (turn * inner))
+        assert np.abs(drag[-1]).max() < 1e-12  # a torque, no force
+    assert errors[1] < 0.002 and errors[0] / errors[1] > 4
+
+
+def _hollow(n, middle, radius):
+    """Links from inside a circle to beyond it, at rest."""
+    y, x = np.mgrid[:n, :n] + 0.5 - np.array(middle)[:, None, None]
+    fluid = np.hypot(x, y) < radius
+    found = []
+    for k in range(1, 9):
+        dx, dy = lbm.CX[k], lbm.CY[k]
+        for row, column in zip(*np.nonzero(fluid & ~np.roll(fluid, (-dy, -dx), axis=(0, 1))), strict=True):
+            px, py = x[row, column], y[row, column]
+            a, b, c = dx * dx + dy * dy, px * dx + py * dy, px * px + py * py - radius**2
+            found.append((row + 1, column + 1, k, (-b + np.sqrt(b * b - a * c)) / a, 0.0))
+    rows = np.array(found)
+    return rows[:, :3].astype(np.int64), rows[:, 3].copy(), rows[:, 4].copy()
+
+
+def test_the_force_on_a_body_balances_what_drives_the_fluid():
+    """In a periodic box at its final speed all that a uniform push gives the fluid ends on the cylinder."""
+    n, push = 24, 1e-6
+    body = circle(n, n, (12.3, 11.8), 4.2)
+    force = np.tile([push, 0.0], (n, 1))
+    _, drag = advance(np.zeros((9, n + 2, n + 2)), 8000, rates(0.1), force, body=body)
+    given = push * n * n
+    assert 0.85 < drag[-1, 0] / given <= 1.0 and abs(drag[-1, 1]) < 0.01 * given

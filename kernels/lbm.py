@@ -11,6 +11,8 @@ OPPOSITE[k]. Arrays of populations f (9, 1 + ny + 1, 1 + nx + 1) have one layer 
 takes from beyond a wall is put there before each step, so that the cells themselves know of no walls.
 """
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -18,7 +20,8 @@ CX = np.array([0, 1, 0, -1, 0, 1, -1, -1, 1])
 CY = np.array([0, 0, 1, 0, -1, 1, 1, -1, -1])
 WEIGHTS = np.array([4 / 9] + [1 / 9] * 4 + [1 / 36] * 4)
 OPPOSITE = np.array([0, 3, 4, 1, 2, 7, 8, 5, 6])
-PERIODIC, WALL = 0, 1  # of a side
+PERIODIC, WALL, OPEN = 0, 1, 2  # of a side; only the right one may be open
+SOUND = 1.0 / math.sqrt(3.0)
 LEFT, RIGHT, BOTTOM, TOP = 0, 1, 2, 3
 # Which directions come in through each side.
 INCOMING = np.array([[1, 5, 8], [3, 6, 7], [2, 5, 6], [4, 7, 8]])
@@ -27,15 +30,17 @@ MATHS = {"contract", "reassoc", "nsz"}  # sums may be taken in any order; what i
 
 
 @njit(cache=True, nogil=True)
-def run(f, other, steps, even, odd, force, kinds, walls, links, fractions, pushes, drag):
+def run(f, other, steps, even, odd, force, kinds, walls, outflow, relax, links, fractions, pushes, drag):
     """Advance a flow by `steps` steps; returns the array that holds it then, f or other.
 
     f, other : (9, ny + 2, nx + 2); other is scratch. even, odd : relaxation rates, in f's dtype. force : (ny, 2) x
-    and y, acceleration of the fluid in each row. kinds : (4,) PERIODIC or WALL of each side. walls : (4, longest side,
-    2) velocity of the wall at each cell along it. links, fractions, pushes : of a body, see `throw_from_body`; of none,
-    empty. drag : (steps, 2), set to the force on the body at each step.
+    and y, acceleration of the fluid in each row. kinds : (4,) PERIODIC, WALL or OPEN of each side. walls : (4, longest
+    side, 2) velocity of the wall at each cell along it. outflow, relax : see `let_out`. links, fractions, pushes : of a
+    body, see `throw_from_body`; of none, empty. drag : (steps, 2), set to the force on the body at each step.
     """
     for step in range(steps):
+        if kinds[RIGHT] == OPEN:
+            let_out(f, outflow, relax)
         fill(f, kinds, walls)
         drag[step] = throw_from_body(f, links, fractions, pushes)
         sweep(f, other, even, odd, force)
@@ -56,7 +61,8 @@ def fill(f, kinds, walls):
         f[:, 1 : ny + 1, nx + 1] = f[:, 1 : ny + 1, 1]
     else:
         _throw_back(f, LEFT, walls)
-        _throw_back(f, RIGHT, walls)
+        if kinds[RIGHT] == WALL:
+            _throw_back(f, RIGHT, walls)
     if kinds[BOTTOM] == PERIODIC:
         # Corners belong to the sides at left and right, if those are walls.
         first, last = (0, nx + 2) if kinds[LEFT] == PERIODIC else (1, nx + 1)
@@ -71,12 +77,17 @@ def fill(f, kinds, walls):
 def _throw_back(f, side, walls):
     ny, nx = f.shape[1] - 2, f.shape[2] - 2
     upright = side in (LEFT, RIGHT)
+    length = ny if upright else nx
     for k in INCOMING[side]:
         back = OPPOSITE[k]
-        for place in range(ny if upright else nx):
+        for place in range(length):
             y = place + 1 if upright else (1 if side == BOTTOM else ny)
             x = place + 1 if not upright else (1 if side == LEFT else nx)
-            push = 6.0 * WEIGHTS[k] * (CX[k] * walls[side, place, 0] + CY[k] * walls[side, place, 1])
+            # A slanting link meets the wall between two cells.
+            beside = min(max(place - (CY[k] if upright else CX[k]), 0), length - 1)
+            u = 0.5 * (walls[side, place, 0] + walls[side, beside, 0])
+            v = 0.5 * (walls[side, place, 1] + walls[side, beside, 1])
+            push = 6.0 * WEIGHTS[k] * (CX[k] * u + CY[k] * v)
             f[k, y - CY[k], x - CX[k]] = f[back, y, x] + push
 
 
@@ -172,3 +183,46 @@ def throw_from_body(f, links, fractions, pushes):
         force_x += CX[k] * (out + value)
         force_y += CY[k] * (out + value)
     return force_x, force_y
+
+
+@njit(cache=True, nogil=True)
+def let_out(f, outflow, relax):
+    """Fill the ghost cells beyond an open right side, so that sound leaves through it.
+
+    outflow : (3, ny) deviation of the density from 1, and velocity, in the ghost cells; brought to the next step. Waves
+    that leave are told from those that would come in by the one-dimensional equations along x (Poinsot and Lele, J.
+    Comput. Phys. 101, 104 (1992), section 3; for lattices Heubes, Bartel and Ehrhardt, J. Comput. Appl. Math. 262, 51
+    (2014)); of the latter only `relax` times what the pressure is off comes in, a step, so that it does not drift.
+    """
+    ny, nx = f.shape[1] - 2, f.shape[2] - 2
+    for y in range(1, ny + 1):
+        density, u, v = outflow[0, y - 1], outflow[1, y - 1], outflow[2, y - 1]
+        beside, further = _state(f, y, nx), _state(f, y, nx - 1)
+        # One-sided differences of second order.
+        slope = (1.5 * density - 2.0 * beside[0] + 0.5 * further[0], 1.5 * u - 2.0 * beside[1] + 0.5 * further[1])
+        leaving = (u + SOUND) * SOUND * (SOUND * slope[0] + slope[1])
+        coming = relax * SOUND * SOUND * density
+        outflow[0, y - 1] -= (leaving + coming) / (2.0 * SOUND * SOUND)
+        outflow[1, y - 1] -= (leaving - coming) / (2.0 * SOUND)
+        outflow[2, y - 1] -= u * (1.5 * v - 2.0 * beside[2] + 0.5 * further[2])
+        for k in INCOMING[RIGHT]:
+            gradient = f[k, y, nx] - _equilibrium(k, beside[0], beside[1], beside[2])
+            f[k, y, nx + 1] = _equilibrium(k, outflow[0, y - 1], outflow[1, y - 1], outflow[2, y - 1]) + gradient
+    for k in INCOMING[RIGHT]:
+        f[k, 0, nx + 1], f[k, ny + 1, nx + 1] = f[k, 1, nx + 1], f[k, ny, nx + 1]
+
+
+@njit(cache=True, nogil=True)
+def _state(f, y, x):
+    density, u, v = 0.0, 0.0, 0.0
+    for k in range(9):
+        density += f[k, y, x]
+        u += CX[k] * f[k, y, x]
+        v += CY[k] * f[k, y, x]
+    return density, u, v
+
+
+@njit(cache=True, nogil=True)
+def _equilibrium(k, density, u, v):
+    along = CX[k] * u + CY[k] * v
+    return WEIGHTS[k] * (density + 3.0 * along + 4.5 * along * along - 1.5 * (u * u + v * v))

@@ -14,14 +14,17 @@ def rates(viscosity, dtype=np.float64):
     return dtype(1 / (half + 0.5)), dtype(1 / (3 / 16 / half + 0.5))
 
 
-def advance(f, steps, pair, force=None, kinds=(lbm.PERIODIC,) * 4, walls=None, body=None):
+def advance(f, steps, pair, force=None, kinds=(lbm.PERIODIC,) * 4, walls=None, body=None, outflow=None):
     """`lbm.run` from a copy of f; with a body (links, fractions, pushes) also the force on it at each step."""
     ny, nx = f.shape[1] - 2, f.shape[2] - 2
     force = np.zeros((ny, 2)) if force is None else force
     walls = np.zeros((4, max(ny, nx), 2)) if walls is None else walls
     links = body or (np.zeros((0, 3), np.int64), np.zeros(0), np.zeros(0))
     drag = np.zeros((steps, 2))
-    found = lbm.run(f.copy(), np.zeros_like(f), steps, *pair, force, np.array(kinds), walls, *links, drag)
+    outflow = np.zeros((3, ny)) if outflow is None else outflow
+    found = lbm.run(
+        f.copy(), np.zeros_like(f), steps, *pair, force, np.array(kinds), walls, outflow, 0.001, *links, drag
+    )
     return (found, drag) if body else found
 
 
@@ -183,3 +186,35 @@ def test_the_force_on_a_body_balances_what_drives_the_fluid():
     _, drag = advance(np.zeros((9, n + 2, n + 2)), 8000, rates(0.1), force, body=body)
     given = push * n * n
     assert 0.85 < drag[-1, 0] / given <= 1.0 and abs(drag[-1, 1]) < 0.01 * given
+
+
+def test_sound_leaves_through_an_open_side():
+    """A pulse that runs along with the flow; a side of given pressure would throw back nine tenths of it."""
+    ny, nx, speed, height = 6, 400, 0.05, 1e-3
+    walls, outflow = np.zeros((4, nx, 2)), np.zeros((3, ny))
+    walls[lbm.LEFT, :ny, 0] = outflow[1] = speed
+    density = np.tile(height * np.exp(-(((np.arange(nx) - 250) / 12) ** 2)), (ny, 1))
+    u = speed + density / np.sqrt(3)
+    kinds = (lbm.WALL, lbm.OPEN, lbm.PERIODIC, lbm.PERIODIC)
+    f = equilibrium(density, u, np.zeros((ny, nx)))
+    f = advance(f, 400, rates(0.01), kinds=kinds, walls=walls, outflow=outflow)
+    left, found, across = lbm.moments(f, np.zeros((ny, 2)))
+    assert np.abs(left[:, 100:]).max() < 0.06 * height
+    np.testing.assert_allclose(found[:, 100:], speed, atol=0.06 * height)
+    assert np.abs(across).max() < 1e-12
+
+
+def test_a_channel_keeps_its_profile_to_its_open_end():
+    ny, nx, speed, viscosity = 12, 60, 0.05, 0.05
+    along = np.arange(ny) + 0.5
+    profile = 6 * speed * along * (ny - along) / ny**2
+    walls, outflow = np.zeros((4, nx, 2)), np.zeros((3, ny))
+    walls[lbm.LEFT, :ny, 0] = outflow[1] = profile
+    f = equilibrium(*np.stack([np.zeros((ny, nx)), np.tile(profile[:, None], nx), np.zeros((ny, nx))]))
+    kinds = (lbm.WALL, lbm.OPEN, lbm.WALL, lbm.WALL)
+    f = advance(f, 8000, rates(viscosity), kinds=kinds, walls=walls, outflow=outflow)
+    density, u, _ = lbm.moments(f, np.zeros((ny, 2)))
+    np.testing.assert_allclose(u, np.tile(profile[:, None], nx), atol=0.02 * speed)
+    # Poiseuille: the pressure falls by 12 nu U / H^2 a cell, and is the surroundings' at the end.
+    fall = -np.polyfit(np.arange(5, nx - 5), density[:, 5:-5].mean(axis=0) / 3, 1)[0]
+    assert fall == pytest.approx(12 * viscosity * speed / ny**2, rel=0.02) and np.abs(density[:, -1]).max() < 0.002

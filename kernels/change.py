@@ -87,13 +87,13 @@ def _medians(rows):
 
 @njit(cache=True, nogil=True)
 def _describe(before, after, change, noise):
+    """What `compare` returns, of images whose smoothed differences and their noise are known."""
     n = len(change)
     energy, strength = np.empty(n), np.empty(n)
     ends, moved = np.full((n, 2, 2), np.nan), np.full((n, 2), np.nan)
     for t in range(n):
-        square, low, high = _extremes(change[t])
-        low, high = low / noise[t], high / noise[t]
-        energy[t], strength[t] = square / (noise[t] * noise[t]), min(-low, high)
+        energy[t], low, high = _extremes(change[t], noise[t])
+        strength[t] = min(-low, high)
         if max(-low, high) > EDGE:
             _ends(change[t], noise[t], ends[t])
         _motion(before[t], after[t], moved[t])
@@ -102,10 +102,11 @@ def _describe(before, after, change, noise):
 
 # Sums may be taken in any order: several numbers are added at once. What is not finite stays so.
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _extremes(change):
-    """Mean square, least value but at most 0, largest but at least 0."""
+def _extremes(change, noise):
+    """In units of noise: mean square, least value but at most 0, largest but at least 0."""
     square, low, high = 0.0, 0.0, 0.0
-    for value in change.flat:
+    for raw in change.flat:
+        value = raw / noise  # before it is squared: what is tiny would vanish
         square += value * value
         low, high = min(low, value), max(high, value)
     return square / change.size, low, high

@@ -97,7 +97,7 @@ def staged(out: Path) -> Iterator[Path]:
     try:
         with lock(folder, wait=True, shared=True):
             yield folder / out.name
-            _move(folder / out.name, out)
+            move(folder / out.name, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -111,8 +111,8 @@ def _clear(folder: Path) -> None:
                 shutil.rmtree(stage, ignore_errors=True)
 
 
-def _move(made: Path, out: Path) -> None:
-    """Rename what was made, but never onto anything."""
+def move(made: Path, out: Path) -> None:
+    """Put what was made at `out`, but never onto anything: FileExistsError. A file may stay where it was as well."""
     if made.is_file():
         try:
             os.link(made, out)  # unlike a rename, this never replaces a file

@@ -115,13 +115,17 @@ class Store:
         return part, int(index - (ends[place] - len(part)))
 
     def append(
-        self, recordings: Iterable[xr.Dataset], watches: Sequence[Watch] = (), ahead: bool = True, once: str = ""
+        self,
+        recordings: Iterable[xr.Dataset],
+        watches: Sequence[Watch] = (),
+        ahead: bool = True,
+        admit: Callable[[Store], None] | None = None,
     ) -> list[str]:
         """Check and write recordings; the names of the new parts.
 
         watches : one a recording, each shown its frames as they are read; or none. ahead : whether frames are read
-        while those before are compressed, by another thread. once : an attribute of which no two recordings of the
-        store have the same value; a part with one that another writer brought meanwhile is a RecordingError.
+        while those before are compressed, by another thread. admit : given the store as it is just before a part is
+        committed, while nobody else commits; it raises RecordingError if the part is not to be.
 
         Recordings of one kind (shapes, dtypes, column tables) make one part, so a mixed list is regrouped. Each part
         is committed whole. Raises RecordingError before anything is written, StoreError if it cannot be written; what
@@ -144,8 +148,9 @@ class Store:
             with _as_store_error(self.path), _stage(self.path) as stage:
                 mine = [watches[index] for index in group] if watches else ()
                 parts_.write_recordings(stage, new, mine, ahead)
+                _sync(stage)
                 with lock(stage.parent, wait=True):  # from the look at what is there to the move
-                    names.append(self._commit(stage, partial(self._next_name, new, once)))
+                    names.append(self._commit(stage, partial(self._next_name, admit)))
         self._load()
         return names
 
@@ -166,6 +171,7 @@ class Store:
                 target = f"part-{number:08d}-{generation + 1}"
                 with _as_store_error(self.path), _stage(self.path) as stage:
                     parts_.write(stage, arrays, attributes, replaces)
+                    _sync(stage)
                     names.append(self._commit(stage, lambda name=target: name))  # type: ignore[misc]
                 for name in replaces:
                     shutil.rmtree(self.path / name, ignore_errors=True)
@@ -262,21 +268,16 @@ class Store:
             names = [entry.name for entry in entries if PART.fullmatch(entry.name) and entry.is_dir()]
         return sorted(names, key=parts_.number)
 
-    def _next_name(self, new: Sequence[xr.Dataset], once: str) -> str:
-        """A name after all that are or were there. Raises RecordingError if a recording is there; `once`: see append"""
+    def _next_name(self, admit: Callable[[Store], None] | None) -> str:
+        """A name after all that are or were there; `admit` : see append."""
         self._load()
-        if once:
-            held = {attributes.get(once) for part in self.parts for attributes in part.attributes}
-            there = [ds.attrs["source"] for ds in new if ds.attrs[once] in held]
-            if there:
-                raise RecordingError(f"{there[0]}: another process has put it into {self.path} meanwhile")
+        if admit is not None:
+            admit(self)
         known = [*self._on_disk(), *(name for part in self.parts for name in part.replaces)]
         return f"part-{max((parts_.number(name)[0] for name in known), default=-1) + 1:08d}"
 
     def _commit(self, stage: Path, name: Callable[[], str]) -> str:
         """Rename the finished stage to a free name; another writer may take it between the look and the move."""
-        for folder, _, _ in os.walk(stage):
-            sync_folder(Path(folder))
         while True:
             chosen = name()
             try:
@@ -287,6 +288,12 @@ class Store:
             else:
                 sync_folder(self.path)
                 return chosen
+
+
+def _sync(stage: Path) -> None:
+    """Wait until the names of all that is in it are on the disk."""
+    for folder, _, _ in os.walk(stage):
+        sync_folder(Path(folder))
 
 
 def _runs(parts: Sequence[Part], max_bytes: int) -> list[list[Part]]:

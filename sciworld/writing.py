@@ -58,7 +58,7 @@ def shard_shape(shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int) -
 
 
 class Watch(Protocol):
-    """What looks at the frames of one recording while they are written."""
+    """What looks at the frames of one recording while they are written: in either of two threads, never in both."""
 
     def see(self, name: str, block: np.ndarray) -> None:
         """The next frames of the camera `name`, in order; whatever it raises ends the writing."""
@@ -147,7 +147,8 @@ class Joined:
         (folder / name).mkdir()
         # Each shard is on the disk before the next begins, and none comes late after an error.
         shards = open_files.enter_context(Shards(folder / name, shape, chunk, shard, dtype))
-        pool = open_files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write"))
+        pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        open_files.callback(pool.shutdown, cancel_futures=True)
         waiting: deque[Future[None]] = deque()
         looking: Future[None] | None = None
         start = 0

@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,50 @@ def test_a_writer_killed_at_any_step_loses_nothing(store: Store) -> None:
     assert [path.name for path in store.path.parent.iterdir()] == ["toy.zarr"]
 
 
+class Counting:
+    """A watch that sums what it sees, slowly, and raises at a number of frames."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.seen: list[np.ndarray] = []
+        self.fail_at = fail_at
+
+    def see(self, name: str, block: np.ndarray) -> None:
+        time.sleep(0.002)
+        self.seen.extend(block.copy())
+        if self.fail_at is not None and len(self.seen) > self.fail_at:
+            raise RecordingError("enough")
+
+    def finish(self, ds: xr.Dataset, finite: Any) -> xr.Dataset:
+        return ds
+
+
+@pytest.mark.parametrize("slow", ["put", "read"])
+def test_watches_see_every_frame_in_order_whichever_thread_has_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 1)
+    put = shards.Shards.put
+    if slow == "put":
+        monkeypatch.setattr(shards.Shards, "put", lambda *given: (time.sleep(0.004), put(*given))[1])
+    given = [toy.make(frames=count, seed=count) for count in (70, 33, 1, 50)]
+    watches = [Counting() for _ in given]
+    store.append(given, watches)
+    for ds, watch in zip(given, watches, strict=True):
+        np.testing.assert_array_equal(np.stack(watch.seen), ds["frames"].values)
+    for found, ds in zip(list(store)[-4:], given, strict=True):
+        same(found, ds)
+
+
+@pytest.mark.parametrize("fail_at", [0, 40, 69])
+def test_a_watch_that_raises_ends_the_writing(store: Store, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
+    monkeypatch.setattr(writing, "BLOCK_BYTES", 1)
+    before, threads = len(store), threading.active_count()
+    with pytest.raises(RecordingError, match="enough"):
+        store.append([toy.make(frames=70)], [Counting(fail_at)])
+    assert len(Store.open(store.path)) == before and threading.active_count() <= threads
+    assert [path.name for path in store.path.parent.iterdir()] == ["toy.zarr"]
+
+
 def test_every_folder_of_a_part_is_on_the_disk_before_it_is_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: set[str] = set()
     monkeypatch.setattr(store_module, "sync_folder", lambda folder: synced.add(folder.name))
@@ -509,12 +554,16 @@ def test_what_goes_under_an_open_store_never_reads_as_zeros(store: Store, engine
         array.read([(slice(0, 1),)])
 
 
-def test_recordings_that_are_to_be_there_once_are(tmp_path: Path) -> None:
+def test_whoever_admits_a_part_sees_the_store_as_it_is(tmp_path: Path) -> None:
+    def admit(store: Store) -> None:
+        if len(store):
+            raise RecordingError("there already")
+
     one, other = Store.create(tmp_path / "store"), Store.create(tmp_path / "store")
     ds = toy.recordings(1)[0]
-    one.append([ds], once="source")
-    with pytest.raises(RecordingError, match="another process has put it"):
-        other.append([ds], once="source")
+    one.append([ds], admit=admit)
+    with pytest.raises(RecordingError, match="there already"):
+        other.append([ds], admit=admit)
     assert len(Store.open(tmp_path / "store")) == 1
     other.append([ds])
     assert len(Store.open(tmp_path / "store")) == 2 and not (tmp_path / ".store.staging").exists()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +109,7 @@ def _walk_png(content: bytes) -> int | None:
     return None
 
 
+_thread = threading.local()
 _WALKS: dict[str, Callable[[bytes], int | None]] = {"BMP": _walk_bmp, "JPEG": _walk_jpeg, "PNG": _walk_png}
 
 
@@ -134,9 +137,15 @@ def _read_tiff(path: Path, content: bytes) -> np.ndarray:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """What tifffile logs of a damaged file is said by the error that follows."""
-    log = tifffile.logger()
-    before, log.disabled = log.disabled, True
+    tifffile.logger().addFilter(_unless_quiet)  # once: the same filter again is none more
+    before = getattr(_thread, "quiet", False)
+    _thread.quiet = True
     try:
         yield
     finally:
-        log.disabled = before
+        _thread.quiet = before
+
+
+def _unless_quiet(record: logging.LogRecord) -> bool:
+    """Not by the logger's own switch, which other threads that read pictures would turn as well."""
+    return not getattr(_thread, "quiet", False)

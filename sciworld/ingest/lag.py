@@ -200,10 +200,10 @@ def _position(
 ) -> tuple[np.ndarray, str, int]:
     """Mean cosine between the way brightness moved, and the way from where it left to the position, at each lag."""
     values, counts = np.zeros(len(lags)), np.zeros(len(lags), dtype=np.int64)
+    ends = [(change.left[frame], change.arrived[frame]) for change in changes]
     for k, lag in enumerate(lags):
         cosines = []
-        for rows, change in zip(controls, changes, strict=True):
-            left, arrived = change.left[frame], change.arrived[frame]
+        for rows, (left, arrived) in zip(controls, ends, strict=True):
             toward, way = _shifted(rows[:, columns], lag) - left, arrived - left
             norm = np.linalg.norm(toward, axis=1) * np.linalg.norm(way, axis=1)
             cosine = (toward * way).sum(axis=1) / np.where(norm > 0, norm, np.nan)

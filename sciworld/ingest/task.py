@@ -105,7 +105,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source: names of its parts, its recordings, how many were in the store already."""
+    """What became of a source: names of its parts, its recordings, how many the store had already, what was refused."""
 
     parts: tuple[str, ...] = ()
     arrived: tuple[Arrived, ...] = ()
@@ -181,21 +181,30 @@ def _opened(task: Task) -> list[xr.Dataset]:
 
 
 def _append(store: Store, alike: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]) -> Outcome:
-    """Recordings of one kind at once; where one of them is bad, or there already, one by one."""
+    """Recordings of one kind at once; where one of them is bad, or there already, each half by itself."""
     # Once for all that are committed together, by the last of them: it looks at every file of the source.
     checks = [_nothing] * (len(alike) - 1) + [unchanged]
     watches = [IngestWatch(ds, task.allow_nan, check) for ds, check in zip(alike, checks, strict=True)]
     try:
-        parts = store.append(alike, watches, ahead, once=MARK)
+        parts = store.append(alike, watches, ahead, functools.partial(_admit, alike))
     except StoreError:
         raise
     except Exception as error:
         if len(alike) > 1:
-            return _joined([_append(store, [ds], task, ahead, unchanged) for ds in alike])
+            half = len(alike) // 2
+            return _joined([_append(store, some, task, ahead, unchanged) for some in (alike[:half], alike[half:])])
         if alike[0].attrs[MARK] in marks_of(Store.open(store.path)):  # another process was faster
             return Outcome(already=1)
         return Outcome(rejected=(_rejection(task.name, error),))
     return Outcome(tuple(parts), tuple(_arrived(task.name, ds, w) for ds, w in zip(alike, watches, strict=True)))
+
+
+def _admit(alike: list[xr.Dataset], store: Store) -> None:
+    """Raise RecordingError if another process brought one of the recordings since the ingest began."""
+    held = set(marks_of(store))
+    there = [ds.attrs["source"] for ds in alike if ds.attrs[MARK] in held]
+    if there:
+        raise RecordingError(f"{there[0]}: another process has put it into {store.path} meanwhile")
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:

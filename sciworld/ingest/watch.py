@@ -33,7 +33,7 @@ class IngestWatch:
         frames = ds.variables["frames"]
         self._unchanged = unchanged
         self._allow_nan, self.history = allow_nan, str(ds.attrs["history"])
-        self._quality = Quality(frames.shape[-1], frames.dtype)
+        self._quality, self._left = Quality(frames.shape[-1], frames.dtype), frames.shape[0]
         controlled = len(recording.control_table(ds)) > 0 and frames.shape[0] > 1
         self.changes = Changes(ds) if controlled else None
         self.lag: Lag | None = None
@@ -42,6 +42,9 @@ class IngestWatch:
         """The next frames of a camera."""
         if name == "frames":
             self._quality.add(block)
+            self._left -= len(block)
+            if not self._left:
+                self._quality.end()
             if self.changes is not None:
                 self.changes.add(block)
 

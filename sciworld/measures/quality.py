@@ -74,6 +74,10 @@ class Quality:
             climb(frames, self._channels, self._tops, self._counts, self._bottoms)
         self._last = frames[-1].copy()
 
+    def end(self) -> None:
+        """No frame follows: the last one, to which the next would be compared, need not be kept."""
+        self._last = None
+
     def result(self) -> dict[str, float]:
         """The measures by name."""
         gaps = self._frames - 1

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.files import write_file
+from sciworld.files import move, write_file
 from sciworld.sweep.space import Cell
 
 MISSING, DONE, FAILED = 0, 1, 2
@@ -191,7 +191,8 @@ class Rows:
             if not once:
                 os.replace(partial, path)
             elif not path.exists():
-                _link(partial, path)
+                with contextlib.suppress(FileExistsError):  # another worker was first
+                    move(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -263,11 +264,6 @@ def empty(dtype: str) -> Any:
         return False
     limits = np.iinfo(dtype)
     return int(limits.min if kind == "i" else limits.max)
-
-
-def _link(partial: Path, path: Path) -> None:
-    with contextlib.suppress(FileExistsError):  # another worker was first
-        os.link(partial, path)
 
 
 def _little(value: np.ndarray) -> np.ndarray:

@@ -44,3 +44,13 @@ def test_nothing_that_moved_is_no_number():
     flat = np.full((1, Y, X), 3.0)
     energy, strength, ends, moved = compare(flat, flat, np.empty_like(flat))
     assert energy == 0 and strength == 0 and np.isnan(ends).all() and np.isnan(moved).all()
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-310, 1e200])
+def test_tiny_and_huge_changes_are_measured(size):
+    rng = np.random.default_rng(3)
+    before, after = rng.normal(0, 1, (2, 1, Y, X))
+    one = compare(before, after, np.empty((1, Y, X)))
+    other = compare(size * before, size * after, np.empty((1, Y, X)))
+    np.testing.assert_allclose(other[0], one[0], rtol=0.01)
+    np.testing.assert_allclose(other[1], one[1], rtol=0.01)

@@ -287,14 +287,15 @@ def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
-_decoders: OrderedDict[tuple[str, int, int], _Decoder] = OrderedDict()
+_decoders: OrderedDict[tuple[str, int, int, int], _Decoder] = OrderedDict()
 _lock = threading.Lock()
 
 
 def _read_video(path: Path, ticks: tuple[int, ...] | None, key: Key) -> np.ndarray:
     """A block of the frames. Blocks that follow each other are decoded once, from beginning to end."""
     facts = path.stat()
-    name = (str(path), facts.st_mtime_ns, facts.st_size)
+    # Of a video that was opened in part only the first ticks are known.
+    name = (str(path), facts.st_mtime_ns, facts.st_size, 0 if ticks is None else len(ticks))
     with _lock:
         decoder = _decoders.pop(name, None) or _Decoder(path, ticks)
         _decoders[name] = decoder

@@ -218,7 +218,9 @@ def _scalar(
     column: int, controls: list[np.ndarray], changes: list[Changes], lags: np.ndarray
 ) -> tuple[np.ndarray, str, int]:
     """Correlation of a control with what in the change it correlates most, at each lag."""
-    series = [rows[:, column] for rows in controls]
+    largest = max(float(np.abs(rows[:, column][np.isfinite(rows[:, column])]).max(initial=0.0)) for rows in controls)
+    # Correlations know no scale; squares of the largest numbers would be infinite.
+    series = [rows[:, column] / (largest or 1.0) for rows in controls]
     steps = [np.abs(np.diff(rows, prepend=np.nan)) for rows in series]
     energy = [change.energy for change in changes]
     ways = [change.arrived["pixel"] - change.left["pixel"] for change in changes]

@@ -24,6 +24,8 @@ from sciworld.units import TIMES
 PARQUET = b"PAR1"
 MOST_ROWS = 20_000_000  # five hours at 1 kHz
 MOST_BYTES = 2 << 30  # of a CSV file
+EXACT = 2**53  # whole numbers up to this are exact as float64, the dtype of controls
+NO_FLOAT = "is no float64, and would be rounded; subtract an offset, or split it into two columns"
 SHOWN = 400  # characters of a header or a cell in a message
 EPOCH = np.datetime64(0, "ns")
 FLAGS = {"true": 1.0, "false": 0.0, "": math.nan, "nan": math.nan}
@@ -114,6 +116,8 @@ def _parse_parquet(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> 
     for name in names:
         try:
             found[name] = _parquet_series(table[name])
+        except OverflowError as error:
+            raise FormatError(f"{path}, {error} in column '{name}' {NO_FLOAT}") from error
         except pa.ArrowInvalid as error:
             raise FormatError(
                 f"{path}: column '{name}' has time stamps that no 64 bits of nanoseconds hold ({error}); leave "
@@ -147,7 +151,13 @@ def _parquet_series(column: pa.ChunkedArray) -> Series:
         kind, scale, column = "duration", TIMES[column.type.unit], column.cast(pa.int64())
     known = column.is_valid().to_numpy()
     zero = pa.scalar(False if kind == "flag" else 0, column.type)
-    values = column.fill_null(zero).to_numpy().astype(np.float64) * scale
+    stored = column.fill_null(zero).to_numpy()
+    values = stored.astype(np.float64) * scale
+    if kind == "number" and stored.dtype.kind in "iu":
+        large = np.flatnonzero(np.abs(values) >= EXACT)
+        inexact = [row for row in large if int(stored[row]) != int(values[row])]
+        if inexact:
+            raise OverflowError(f"row {inexact[0] + 1}: {stored[inexact[0]]}")
     values[~known] = np.nan
     return Series(values, kind)
 
@@ -250,7 +260,7 @@ def _csv_series(cells: list[str], name: str, path: Path, lines: Sequence[int]) -
     """The cells of a column as what they all are. Raises FormatError."""
     cells = [cell.strip() for cell in cells]
     try:
-        values = np.array([float(cell or "nan") for cell in cells], dtype=np.float64)
+        values = np.array([_number(cell) for cell in cells], dtype=np.float64)
     except ValueError:
         flags = [FLAGS.get(cell.lower()) for cell in cells]
         if None not in flags:
@@ -258,10 +268,20 @@ def _csv_series(cells: list[str], name: str, path: Path, lines: Sequence[int]) -
         if any(map(STAMP.fullmatch, cells)):
             return _stamps(cells, name, path, lines)
         raise _no_number(cells, name, path, lines) from None
+    for row in np.flatnonzero(np.abs(values) >= EXACT):
+        if re.fullmatch(r"[-+]?\d+", cells[row]) and np.isfinite(values[row]) and int(cells[row]) != int(values[row]):
+            raise FormatError(f"{_where(cells, int(row), name, path, lines)} {NO_FLOAT}")
     wrong = np.flatnonzero(np.isinf(values))
     if len(wrong):
         raise FormatError(f"{_where(cells, wrong[0], name, path, lines)} is infinite; leave it empty if it is unknown")
     return Series(values)
+
+
+def _number(cell: str) -> float:
+    """An empty cell is NaN. Raises ValueError, also for the underscores that Python would skip."""
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell or "nan")
 
 
 def _where(cells: list[str], row: int, name: str, path: Path, lines: Sequence[int]) -> str:
@@ -270,7 +290,7 @@ def _where(cells: list[str], row: int, name: str, path: Path, lines: Sequence[in
 
 def _no_number(cells: list[str], name: str, path: Path, lines: Sequence[int]) -> FormatError:
     """The error about the first cell that is no number."""
-    row = _refused(lambda cell: float(cell or "nan"), cells)
+    row = _refused(_number, cells)
     where = _where(cells, row, name, path, lines)
     if re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", cells[row]):
         return FormatError(f"{where} has a decimal comma; save the file with decimal points")

@@ -156,14 +156,12 @@ class Table:
         `traceback`. Where a cell is not done floats are NaN, integers their extreme, bools False.
         """
         record, shape = self.record, self.record.space.shape
-        fields = _fields(self.rows) or ()
+        found = [(cell, row) for cell in self.cells() if (row := self._row(cell)) is not None]
+        fields = _fields(self.rows) or ()  # after the rows: the first that is done brings them
         columns = {field.name: _blank(field, shape) for field in (*fields, Field("seconds", "float64", ()))}
         status = np.zeros(shape, np.int8)
         traceback = np.full(shape, "", dtype=object)
-        for cell in self.cells():
-            row = self._row(cell)
-            if row is None:
-                continue
+        for cell, row in found:
             status[cell.index], traceback[cell.index] = row.status, row.traceback
             for name, value in {**row.values, "seconds": np.float64(row.seconds)}.items():
                 columns[name][cell.index] = value

@@ -284,3 +284,11 @@ def test_a_picture_that_was_cut_off_is_never_painted_over():
     for end in range(0, len(png) - 1, 997):
         with pytest.raises((OSError, ValueError, StopIteration)):
             read_image(png[:end])
+
+
+def test_a_video_opened_in_part_is_none_that_was_cut(coded):
+    path, whole = coded
+    part = open_video(path, at_most=3)
+    assert np.array_equal(frames_of(part).values, whole[:3])
+    assert np.array_equal(frames_of(open_video(path)).values, whole)
+    assert np.array_equal(frames_of(part)[1:].values, whole[1:3])

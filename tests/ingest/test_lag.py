@@ -124,3 +124,12 @@ def test_what_cannot_be_measured_is_refused():
     )
     with pytest.raises(RecordingError, match="different controls"):
         estimate_lag([ds, other])
+
+
+def test_the_largest_numbers_are_survived():
+    ds = pushed(0)
+    controls = ds["controls"].values.copy()
+    controls[:, 1] = 1.797e308
+    controls[3, 1] = -1e308
+    lag = estimate_lag(ds.assign(controls=(ds["controls"].dims, controls, ds["controls"].attrs)))
+    assert np.isfinite(lag.correlation).all()

@@ -206,3 +206,21 @@ def test_a_million_rows_take_seconds(tmp_path):
     (found,) = read(tmp_path, "t,a\n" + "\n".join(map("{0},{0}.5".format, rows.tolist())))
     assert np.array_equal(found.values, rows + 0.5)
     assert time.process_time() - start < 20  # it takes 2
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_whole_numbers_that_no_float_holds_are_refused(tmp_path, dtype):
+    exact, inexact = np.array([2**53, 2**60, 7], dtype), np.array([1, 2**53 + 1], dtype)
+    path = write(tmp_path / "a.parquet", {"a": exact, "b": exact})
+    assert numbers(path, ["a"])[:, 0].tolist() == [2**53, 2**60, 7]
+    write(path, {"a": inexact})
+    with pytest.raises(FormatError, match=r"row 2: 9007199254740993 in column 'a' is no float64"):
+        numbers(path, ["a"])
+    assert read(tmp_path, "a\n9007199254740992\n1e300\n")[0].seconds().tolist() == [2**53, 1e300]
+    with pytest.raises(FormatError, match=r"line 3: '9007199254740993' in column 'a' is no float64"):
+        read(tmp_path, "a\n1\n9007199254740993\n")
+
+
+def test_underscores_are_no_part_of_a_number(tmp_path):
+    with pytest.raises(FormatError, match="'1_000' in column 'a' is no number"):
+        read(tmp_path, "a\n1\n1_000\n")

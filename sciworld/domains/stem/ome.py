@@ -91,6 +91,9 @@ def zarr_blocks(path: Path, name: str, node: zarr.Array[Any]) -> tuple[Blocks, t
     wanted = math.prod(-(-size // file) for size, file in zip(node.shape, files, strict=True))
     absent = wanted - node.nchunks_initialized // each
     named = "shards" if node.shards else "chunks"
+    empty = [file for file in (path / name).rglob("*") if file.is_file() and not file.stat().st_size]
+    if empty:  # which zarr takes for absent
+        raise FormatError(f"{empty[0]}: empty, it was cut off; copy it anew")
     notes = (f"{absent} {named} are absent and read as {node.fill_value}",) if absent else ()
     dtype = node.dtype.newbyteorder("=")
     return Blocks(path, node.shape, dtype, partial(_read_zarr, path, name, node.shape, dtype)), notes
@@ -188,11 +191,7 @@ def _channels(ome: dict[str, Any], n: int, notes: list[str]) -> tuple[str, ...]:
 
 def is_own(path: Path) -> bool:
     """Whether a folder is a recording that sciworld exported, all that is no image beside the image."""
-    try:
-        beside = json.loads((path / "sciworld" / "zarr.json").read_bytes())["attributes"]
-        return "schema_version" in beside and is_zarr(path)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return is_zarr(path) and (path / "sciworld").is_dir()
 
 
 def restored(path: Path, options: ReadOptions) -> xr.Dataset:

@@ -108,7 +108,7 @@ def test_an_export_states_what_it_is(tmp_path, options):
     assert open_recording(path, options={"session": "x"}).attrs["session"] == "x"
 
 
-@pytest.mark.parametrize("damage", ["chunk", "frames", "attributes", "huge", "short"])
+@pytest.mark.parametrize("damage", ["chunk", "frames", "attributes", "huge", "short", "header", "no header", "empty"])
 def test_a_damaged_export_is_named(tmp_path, damage):
     path = export(scan(), tmp_path / "a.zarr", "ome-zarr").path
     file = path / "sciworld" / "controls" / "zarr.json"
@@ -119,6 +119,12 @@ def test_a_damaged_export_is_named(tmp_path, damage):
         next(path.glob("0/c/0/1/*/*")).unlink()
     elif damage == "attributes":
         node["attributes"] = {}
+    elif damage == "header":
+        (path / "sciworld/zarr.json").write_bytes((path / "sciworld/zarr.json").read_bytes()[:-1])
+    elif damage == "no header":
+        (path / "sciworld/zarr.json").unlink()
+    elif damage == "empty":
+        next(path.glob("0/c/0/1/*/*")).write_bytes(b"")
     else:
         node["shape"] = [10**12, 1] if damage == "huge" else [T - 1, 1]
     file.write_text(json.dumps(node))

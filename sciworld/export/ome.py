@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from sciworld import recording
@@ -21,6 +22,7 @@ from sciworld.errors import RecordingError
 from sciworld.export.export import ExportSettings, Tell, camera_of, file_names, still_view, view_of
 from sciworld.lazy import block_rows, blocks
 from sciworld.parts import is_name
+from sciworld.shards import LEVEL
 from sciworld.units import canonical
 
 VERSION = "0.5"
@@ -118,6 +120,7 @@ def _array(
     return group.create_array(
         name, shape=like.shape, dtype=like.dtype, chunks=chunks, dimension_names=dims, attributes=attributes,
         fill_value=0, config={"write_empty_chunks": True},  # chunks that equal the fill value may hold -0.0
+        compressors=[ZstdCodec(level=LEVEL), Crc32cCodec()],
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from sciworld.domains.base import reading
 from sciworld.domains.hdf5 import MOST
 from sciworld.domains.stem.blocks import mapped
+from sciworld.domains.stem.chunks import zarr_blocks
 from sciworld.domains.stem.npy import npy, zipped
-from sciworld.domains.stem.ome import load_image, metadata, zarr_blocks
+from sciworld.domains.stem.ome import load_image, metadata
 from sciworld.domains.stem.raw import Raw, ReadOptions, stack
 from sciworld.errors import FormatError
 

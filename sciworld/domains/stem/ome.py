@@ -6,8 +6,6 @@ Specification: ngff.openmicroscopy.org/0.4 and /0.5, `multiscales`. The level of
 from __future__ import annotations
 
 import json
-import math
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,9 @@ from sciworld import recording
 from sciworld.domains.base import reading
 from sciworld.domains.hdf5 import MOST
 from sciworld.domains.stem.blocks import Blocks
+from sciworld.domains.stem.chunks import zarr_blocks
 from sciworld.domains.stem.raw import Raw, ReadOptions
 from sciworld.errors import FormatError, SettingsError
-from sciworld.lazy import Key
 from sciworld.units import TIMES
 
 if TYPE_CHECKING:
@@ -82,30 +80,6 @@ def load_image(path: Path, group: zarr.Group, options: ReadOptions) -> Raw:
         frames.arranged(places), f"an OME-Zarr image, version {version}", step=step, origin=origin,
         time=time, channels=channels, notes=(*notes, *absent),
     )  # fmt: skip
-
-
-def zarr_blocks(path: Path, name: str, node: zarr.Array[Any]) -> tuple[Blocks, tuple[str, ...]]:
-    """An array of a Zarr folder that stays there, and a note of the chunks that are absent."""
-    files = node.shards or node.chunks
-    each = math.prod(file // chunk for file, chunk in zip(files, node.chunks, strict=True))
-    wanted = math.prod(-(-size // file) for size, file in zip(node.shape, files, strict=True))
-    absent = wanted - node.nchunks_initialized // each
-    named = "shards" if node.shards else "chunks"
-    empty = [file for file in (path / name).rglob("*") if file.is_file() and not file.stat().st_size]
-    if empty:  # which zarr takes for absent
-        raise FormatError(f"{empty[0]}: empty, it was cut off; copy it anew")
-    notes = (f"{absent} {named} are absent and read as {node.fill_value}",) if absent else ()
-    dtype = node.dtype.newbyteorder("=")
-    return Blocks(path, node.shape, dtype, partial(_read_zarr, path, name, node.shape, dtype)), notes
-
-
-def _read_zarr(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, key: Key) -> np.ndarray:
-    import zarr
-
-    node = zarr.open_array(path / name, mode="r")
-    if node.shape != shape:
-        raise FormatError(f"{path}: is {node.shape} and was {shape} when it was opened; open it anew")
-    return np.asarray(node[key]).astype(dtype, copy=False)
 
 
 def _axes(image: dict[str, Any], shape: tuple[int, ...], path: Path) -> dict[str, int]:
@@ -236,7 +210,7 @@ def _values(path: Path, name: str, node: zarr.Array[Any]) -> Any:
         raise FormatError(
             f"{path}: 'sciworld/{name}' states {node.shape} values where at most {MOST} are expected; it is damaged"
         )
-    return np.asarray(node[...])
+    return held.read(tuple(slice(0, size, 1) for size in node.shape))
 
 
 def _present(path: Path, name: str, node: zarr.Array[Any]) -> Blocks:

@@ -2,6 +2,7 @@
 
 import json
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
@@ -108,7 +109,9 @@ def test_an_export_states_what_it_is(tmp_path, options):
     assert open_recording(path, options={"session": "x"}).attrs["session"] == "x"
 
 
-@pytest.mark.parametrize("damage", ["chunk", "frames", "attributes", "huge", "short", "header", "no header", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["chunk", "frames", "attributes", "huge", "short", "header", "no header", "empty", "flip"]
+)
 def test_a_damaged_export_is_named(tmp_path, damage):
     path = export(scan(), tmp_path / "a.zarr", "ome-zarr").path
     file = path / "sciworld" / "controls" / "zarr.json"
@@ -125,11 +128,46 @@ def test_a_damaged_export_is_named(tmp_path, damage):
         (path / "sciworld/zarr.json").unlink()
     elif damage == "empty":
         next(path.glob("0/c/0/1/*/*")).write_bytes(b"")
+    elif damage == "empty column":
+        (path / "sciworld/time/c/0").write_bytes(b"")
+    elif damage == "flip":
+        chunk = next(path.glob("0/c/0/1/*/*"))
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 4
+        chunk.write_bytes(content)
     else:
         node["shape"] = [10**12, 1] if damage == "huge" else [T - 1, 1]
     file.write_text(json.dumps(node))
     with pytest.raises(SciworldError, match=r"a\.zarr"):
-        open_recording(path)
+        open_recording(path).load()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("damage", ["cut", "gone", "empty"])
+def test_chunks_that_change_after_opening_are_no_numbers(tmp_path, version, damage):
+    """Blosc reads on beyond the end of what was cut off, and Zarr takes what is gone for zeros."""
+    codec = numcodecs.Blosc() if version == 2 else zarr.codecs.BloscCodec()
+    pixels = np.random.default_rng(2).integers(0, 999, (T, Y, X)).astype("uint16")
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        shape=pixels.shape,
+        dtype="uint16",
+        chunks=(3, Y, 4),
+        zarr_format=version,
+        compressors=codec,
+    )
+    array[:6], array[9:] = pixels[:6], pixels[9:]  # others were never written
+    ds = open_recording(tmp_path / "a.zarr")
+    assert (ds["frames"][:6, ..., 0] == pixels[:6]).all() and not ds["frames"][6:9].any()
+    chunk = tmp_path / "a.zarr" / ("1.0.0" if version == 2 else "c/1/0/0")
+    if damage == "gone":
+        chunk.unlink()
+    else:
+        chunk.write_bytes(b"" if damage == "empty" else chunk.read_bytes()[:-9])
+    ds = open_recording(tmp_path / "a.zarr") if damage == "cut" else ds
+    with pytest.raises(FormatError, match=r"1.0.0: .*copy it anew"):
+        ds["frames"].load()
+    assert (ds["frames"][:3, ..., 0] == pixels[:3]).all()
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -213,7 +213,7 @@ def test_absent_shards_are_noted(tmp_path):
     assert "1 shards are absent and read as 0" in ds.attrs["history"] and (ds["frames"][3:6] == 0).all()
     (tmp_path / "g.zarr/frames/c/0/0/0").write_bytes(b"")  # which zarr reads as zeros too
     with pytest.raises(FormatError, match="c/0/0/0: empty, it was cut off"):
-        read(tmp_path / "g.zarr")
+        read(tmp_path / "g.zarr").load()
 
 
 def test_imagej_calibration_is_read(tmp_path):

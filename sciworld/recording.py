@@ -43,7 +43,7 @@ _COLUMNED = {
     "states": ("time", "state"),
     "covariates": ("covariate",),
 }
-_PIXELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+PIXELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 COUNTED = "not stated by the file: frames are counted"
 
 
@@ -111,7 +111,7 @@ def make(
     if time_bounds is not None:
         variables["time"][2]["bounds"] = "time_bounds"
         variables["time_bounds"] = (("time", "bound"), _float(time_bounds), {"units": "s"})
-    for name, affine in (("view", _PIXELS if view is None else view), ("view_standard_error", view_standard_error)):
+    for name, affine in (("view", PIXELS if view is None else view), ("view_standard_error", view_standard_error)):
         if affine is not None:
             rows = _float(affine)
             rows = np.tile(rows, (len(frames), 1)) if rows.ndim == 1 else rows

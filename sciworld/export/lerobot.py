@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ def write_lerobot(recordings: Sequence[xr.Dataset], out: Path, settings: ExportS
         raise SettingsError(f"no codec '{settings.codec}'; there are {', '.join(CODECS)}")
     pixels = Pixels(settings.scale, settings.lossless)
     try:
-        with contextlib.closing(_Export(out, settings.task, pixels, settings.codec)) as export:
+        moved = {name for ds in recordings for name in _moved(ds)}
+        with contextlib.closing(_Export(out, settings.task, pixels, settings.codec, moved)) as export:
             for number, ds in enumerate(recordings):
                 export.add(ds, f"recording {number}")
                 tell(ds.sizes["time"])
@@ -72,15 +73,16 @@ def write_lerobot(recordings: Sequence[xr.Dataset], out: Path, settings: ExportS
 
 
 class _Export:
-    """A data set that grows by one episode a recording; the first says what all are."""
+    """A data set that grows by one episode a recording; the first says what all are. moved : views to be stated."""
 
-    def __init__(self, root: Path, task: str, pixels: Pixels, codec: str) -> None:
-        self._root, self._task, self._pixels, self._codec = root, task, pixels, codec
+    def __init__(self, root: Path, task: str, pixels: Pixels, codec: str, moved: Collection[str]) -> None:
+        self._root, self._task, self._pixels, self._codec, self._moved = root, task, pixels, codec, moved
         (root / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
         self._rows = Rows(root)
         self._videos: dict[str, VideoFiles] = {}
         self._cameras: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         self._tables: dict[str, ColumnTable] = {}
+        self._views: dict[str, dict[str, str]] = {}
         self._fps = 0.0
         self._tasks: list[str] = []
         self._episodes: list[dict[str, Any]] = []
@@ -166,17 +168,20 @@ class _Export:
         """Raise SettingsError unless a recording can be an episode, and is of the kind of those before it."""
         cameras = {_key(name): (ds[name].shape[1:], ds[name].dtype) for name in recording.cameras(ds)}
         tables = {name: recording.table(ds, name) for name in FEATURES if name in ds.variables}
+        views = {name: dict(ds[name].attrs) for name in sorted(self._moved) if name in ds.variables}
         time = ds["time"].values
         if not self._episodes:
             for key, (shape, dtype) in cameras.items():
                 self._pixels.require_fit(shape, dtype, f"{where}: {key}")
-            self._cameras, self._tables, self._fps = cameras, tables, _rate(time, where)
+            self._cameras, self._tables, self._views, self._fps = cameras, tables, views, _rate(time, where)
             rate = Fraction(self._fps).limit_denominator(100_000)
             self._videos = (
                 {} if self._pixels.lossless else {k: VideoFiles(self._root, k, rate, self._codec) for k in cameras}
             )
-        if cameras != self._cameras or set(tables) != set(self._tables):
-            raise SettingsError(f"{where}: has other cameras, shapes or variables than the first; export it apart")
+        if cameras != self._cameras or views != self._views or set(tables) != set(self._tables):
+            raise SettingsError(
+                f"{where}: has other cameras, shapes, units of views or variables than the first; export it apart"
+            )
         try:
             self._tables = {name: self._tables[name].widened(table) for name, table in tables.items()}
         except ControlError as error:
@@ -200,8 +205,9 @@ class _Export:
                 self._note(f"{FEATURES[name]} holds unknown values, as NaN")
             found[FEATURES[name]] = values
         kept = {*recording.cameras(ds), "time", *FEATURES}
-        views = [name.replace("frames", "view") for name in recording.cameras(ds)]
-        kept |= {view for view in views if ds[view].attrs["units"] == "pixel"}
+        for name in self._views:
+            found[f"recording.{name}"] = ds[name].values
+        kept |= {name.replace("frames", "view") for name in recording.cameras(ds)}
         left = sorted(str(name) for name in ds.variables if name not in kept)
         if left:
             self._note(f"left out: {', '.join(left)}")
@@ -297,6 +303,8 @@ class _Export:
                 "names": list(table.names),
                 "columns": json.loads(table.to_json()),
             }
+        for name, attributes in self._views.items():
+            features[f"recording.{name}"] = {"dtype": "float64", "shape": [6], "names": None, **attributes}
         features[TIME] = {"dtype": "float64", "shape": [1], "names": None}
         features |= {key: {"dtype": dtype, "shape": [1], "names": None} for key, dtype in INDEX_DTYPES.items()}
         return {
@@ -329,6 +337,13 @@ class _Export:
 def _key(name: str) -> str:
     """The feature of a camera."""
     return f"observation.images.{name.removeprefix('frames_')}"
+
+
+def _moved(ds: xr.Dataset) -> list[str]:
+    """The views that are not the pixel grid itself, which every reader takes them for."""
+    names = [name.replace("frames", "view", 1) for name in recording.cameras(ds)]
+    pixels = {"units": "pixel", "row_direction": "down"}
+    return [name for name in names if dict(ds[name].attrs) != pixels or (ds[name].values != recording.PIXELS).any()]
 
 
 def _rate(time: np.ndarray, where: str) -> float:

@@ -24,6 +24,7 @@ from sciworld.domains.driving.lerobot_features import (
     Words,
     codes,
     features_of,
+    is_view,
     numbers,
     words,
 )
@@ -81,6 +82,7 @@ class _DataSet:
             notes.append(f"timestamps are up to {off:.3g} s away from frames at {self.fps:g} a second: they are used")
         cameras = self._frames(episode, first, stamps, notes)
         time, parts, wide = self._parts(table, stamps, where)
+        views = self._views(table, where)
         parts |= self._said(table, parts, where, notes)
         texts = episode.texts
         name, frames = next(iter(cameras.items()))
@@ -94,11 +96,25 @@ class _DataSet:
             licence=texts.get("licence") or self.licence,
             citation=texts.get("citation", ""),
             history="; ".join(history),
+            view=views["view"][0] if "view" in views else None,
+            view_units=views["view"][1]["units"] if "view" in views else "",
             **parts,
         )
         for name, frames in list(cameras.items())[1:]:
             ds = ds.assign(_camera(_called(name), frames, len(time)))
+        for name in set(views) & set(ds.variables):
+            ds[name] = (("time", "affine"), *views[name])
         return recording.check(ds.assign(wide), where)
+
+    def _views(self, table: pa.Table, where: str) -> dict[str, tuple[np.ndarray, dict[str, str]]]:
+        """The views that an export of ours states, by the names of their variables : (row, 6), and their attributes."""
+        found = {}
+        for key, spec in self.meta.features.items():
+            if is_view(key, spec):
+                attributes = {name: str(spec.get(name, "")) for name in ("units", "row_direction")}
+                values = numbers(_column(table, key, where), (6,), f"{where}: '{key}'")
+                found[key.removeprefix("recording.")] = values, attributes
+        return found
 
     def _levels(self, keys: list[str]) -> list[Words]:
         """The words of the whole data set, and of its tasks if there are several."""
@@ -249,7 +265,7 @@ def _called(key: str) -> str:
 def _camera(name: str, frames: Any, rows: int) -> dict[str, Any]:
     """The variables of a further camera, whose laboratory is its pixel grid."""
     dims = ("time", *(f"{axis}_{name}" for axis in ("y", "x", "channel")))
-    view = np.tile([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], (rows, 1))
+    view = np.tile(recording.PIXELS, (rows, 1))
     return {
         f"frames_{name}": (dims, frames, {"columns": colours(frames.shape[-1]).to_json()}),
         f"view_{name}": (("time", "affine"), view, {"units": "pixel", "row_direction": "down"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +115,21 @@ def _read(root: Path, path: Path, name: str, first: int, key: Key) -> np.ndarray
             stop = start + file.metadata.row_group(group).num_rows
             here = [row for row in wanted if start <= row < stop]
             if here:
-                cells = file.read_row_group(group, columns=[name]).column(name)
+                facts = path.stat()
+                cells = _cells(path, facts.st_mtime_ns, facts.st_size, group, name)
                 found |= {wanted[row]: _picture(root, path, cells[row - start], row) for row in here}
             start = stop
     if len(found) < len(wanted):
         raise FormatError(f"{path}: ends at row {start}, where pictures were promised; copy it anew")
     frames = np.stack([found[place] for place in range(len(found))])
     return frames[(slice(None), *key[1:])]
+
+
+@lru_cache(1)  # blocks of one episode follow each other, and lie in one group
+def _cells(path: Path, changed: int, size: int, group: int, name: str) -> Any:
+    """A column of a row group, as Arrow has it; changed, size : of the file when it is read."""
+    with pq.ParquetFile(path) as file:
+        return file.read_row_group(group, columns=[name]).column(name)
 
 
 def _picture(root: Path, path: Path, cell: Any, row: int) -> np.ndarray:

@@ -22,8 +22,8 @@ CAMERAS = ("video", "image")
 # Rows are found by these; they are no features of what was recorded.
 INDEX = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 REWARDS = ("next.reward", "reward")
-# Features that only our own exports have: time on the recording's clock, and facts of the whole run.
-TIME, COVARIATES = "recording.time", "covariates"
+# Features that only our own exports have: time on the recording's clock, the views of its cameras, facts of the run.
+TIME, VIEW, COVARIATES = "recording.time", "recording.view", "covariates"
 UNITS = {"_rad": "rad", "_deg": "deg", "_mps": "m/s", "_kmh": "km/h"}
 UNKNOWN = ("", "NA", "N/A", "nan", "unknown")
 MOST_LEVELS = 64  # more words than that are free text
@@ -73,7 +73,7 @@ def features_of(stated: dict[str, dict[str, Any]], where: Path) -> tuple[list[Fe
     found, odd = [], []
     for key, spec in stated.items():
         kind = spec["dtype"]
-        if key in INDEX or kind in (*CAMERAS, "string"):
+        if key in INDEX or kind in (*CAMERAS, "string") or is_view(key, spec):
             continue
         if kind not in NUMBERS:
             odd.append(f"{key} ({kind})")
@@ -91,6 +91,11 @@ def features_of(stated: dict[str, dict[str, Any]], where: Path) -> tuple[list[Fe
         )
         for feature in found
     ], odd
+
+
+def is_view(key: str, spec: dict[str, Any]) -> bool:
+    """Whether a feature is the view of a camera, as an export of ours states it."""
+    return key.startswith(VIEW) and "row_direction" in spec
 
 
 def _part(key: str) -> str:

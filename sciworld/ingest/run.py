@@ -16,7 +16,7 @@ from sciworld import catalog, recording
 from sciworld.errors import CatalogError, ClusterError, SciworldError, SettingsError, StoreError
 from sciworld.files import lock, replace_file
 from sciworld.ingest.lag import Lag, lag_of
-from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, marks_of, run_task
+from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, held_by, run_task
 from sciworld.store import Store
 
 Progress = Callable[[int, int], None]
@@ -254,18 +254,7 @@ def _same(held: Held) -> Held:
 
 
 def _held(out: Path, mine: set[str]) -> Held:
-    """What the store holds; what the tasks marked `mine` brought is no obstacle to go on with them."""
-    if not Store.exists(out):
-        return Held(frozenset(), frozenset())
-    store = Store.open(out)
-    facts = zip(marks_of(store), store.sessions(), store.sources(), strict=True)
-    marks, pairs = set(), set()
-    for mark, session, source in facts:
-        if mark:
-            marks.add(mark)
-        if mark.rpartition(":")[0] not in mine:
-            pairs.add((session, source))
-    return Held(frozenset(marks), frozenset(pairs))
+    return held_by(Store.open(out), frozenset(mine)) if Store.exists(out) else Held(mine=frozenset(mine))
 
 
 def _drop_if_empty(out: Path) -> None:

@@ -24,6 +24,7 @@ from sciworld.parts import kind
 from sciworld.store import Store
 
 Source = str | Path | Sequence[str | Path]
+ATTEMPTS = 4  # to append to a store that others remove
 MARK = "ingested"  # the attribute that says which file, read how, a recording is
 
 
@@ -63,15 +64,35 @@ class Task:
 
 @dataclass(frozen=True)
 class Held:
-    """What a store holds before an ingest.
+    """What a store holds, as an ingest sees it.
 
     Parameters
     ----------
-    marks : of its recordings. pairs : (session, source) that no new recording may have.
+    marks : of its recordings. pairs : (session, source) that no new recording may have. mine : marks of the ingest's
+        tasks: what they brought is no obstacle to go on with them.
     """
 
-    marks: frozenset[str]
-    pairs: frozenset[tuple[str, str]]
+    marks: frozenset[str] = frozenset()
+    pairs: frozenset[tuple[str, str]] = frozenset()
+    mine: frozenset[str] = frozenset()
+
+    def obstacle(self, ds: xr.Dataset) -> str:
+        """Why a recording may not go into the store; "" if it may."""
+        session, source = ds.attrs["session"], ds.attrs["source"]
+        if (session, source) not in self.pairs:
+            return ""
+        return (
+            f"{source}: session '{session}' is in the store already; choose a new --out, or give --session if it is "
+            "another one"
+        )
+
+
+def held_by(store: Store, mine: frozenset[str]) -> Held:
+    """What a store holds, for an ingest of the tasks marked `mine`."""
+    marks = [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
+    facts = zip(marks, store.sessions(), store.sources(), strict=True)
+    pairs = {(session, source) for mark, session, source in facts if mark.rpartition(":")[0] not in mine}
+    return Held(frozenset(mark for mark in marks if mark), frozenset(pairs), mine)
 
 
 @dataclass(frozen=True)
@@ -125,12 +146,10 @@ def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcom
     wanted, rejected, already = [], [], 0
     for index, ds in enumerate(opened):
         own = f"{mark}:{index}/{len(opened)}"
-        session, source = ds.attrs["session"], ds.attrs["source"]
         if own in held.marks:
             already += 1
-        elif (session, source) in held.pairs:
-            why = f"{source}: session '{session}' is in the store {out} already; choose a new --out, or give --session "
-            rejected.append(Rejected(task.name, why + "if it is another one", "RecordingError"))
+        elif why := held.obstacle(ds):
+            rejected.append(Rejected(task.name, why, "RecordingError"))
         else:
             wanted.append(ds.assign_attrs({MARK: own}))
     unchanged = functools.partial(_require_same, task, mark)
@@ -139,13 +158,15 @@ def run_task(task: Task, mark: str, out: str, held: Held, ahead: bool) -> Outcom
     for ds in wanted:
         groups.setdefault(kind(ds), []).append(ds)
     for alike in groups.values():
-        outcomes.append(_append(_store(out), alike, task, ahead, unchanged))
+        for attempt in range(ATTEMPTS):
+            try:
+                outcomes.append(_append(_store(out), alike, task, ahead, unchanged, held.mine))
+                break
+            except (StoreError, FileNotFoundError):
+                # Another ingest, of nothing but bad sources, has removed the store that it made.
+                if Store.exists(out) or attempt + 1 == ATTEMPTS:
+                    raise
     return _joined(outcomes)
-
-
-def marks_of(store: Store) -> list[str]:
-    """The mark of each recording, "" where it was not ingested from a file."""
-    return [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
 
 
 def _store(out: str) -> Store:
@@ -180,31 +201,41 @@ def _opened(task: Task) -> list[xr.Dataset]:
     return [attach_controls(opened[0], task.controls, task.mapping, task.times, task.shift)]
 
 
-def _append(store: Store, alike: list[xr.Dataset], task: Task, ahead: bool, unchanged: Callable[[], None]) -> Outcome:
+def _append(
+    store: Store,
+    alike: list[xr.Dataset],
+    task: Task,
+    ahead: bool,
+    unchanged: Callable[[], None],
+    mine: frozenset[str],
+) -> Outcome:
     """Recordings of one kind at once; where one of them is bad, or there already, each half by itself."""
     # Once for all that are committed together, by the last of them: it looks at every file of the source.
     checks = [_nothing] * (len(alike) - 1) + [unchanged]
     watches = [IngestWatch(ds, task.allow_nan, check) for ds, check in zip(alike, checks, strict=True)]
     try:
-        parts = store.append(alike, watches, ahead, functools.partial(_admit, alike))
+        parts = store.append(alike, watches, ahead, functools.partial(_admit, alike, mine))
     except StoreError:
         raise
     except Exception as error:
         if len(alike) > 1:
             half = len(alike) // 2
-            return _joined([_append(store, some, task, ahead, unchanged) for some in (alike[:half], alike[half:])])
-        if alike[0].attrs[MARK] in marks_of(Store.open(store.path)):  # another process was faster
+            halves = (alike[:half], alike[half:])
+            return _joined([_append(store, some, task, ahead, unchanged, mine) for some in halves])
+        if alike[0].attrs[MARK] in held_by(Store.open(store.path), mine).marks:  # another process was faster
             return Outcome(already=1)
         return Outcome(rejected=(_rejection(task.name, error),))
     return Outcome(tuple(parts), tuple(_arrived(task.name, ds, w) for ds, w in zip(alike, watches, strict=True)))
 
 
-def _admit(alike: list[xr.Dataset], store: Store) -> None:
-    """Raise RecordingError if another process brought one of the recordings since the ingest began."""
-    held = set(marks_of(store))
-    there = [ds.attrs["source"] for ds in alike if ds.attrs[MARK] in held]
-    if there:
-        raise RecordingError(f"{there[0]}: another process has put it into {store.path} meanwhile")
+def _admit(alike: list[xr.Dataset], mine: frozenset[str], store: Store) -> None:
+    """Raise RecordingError if another process brought one of the recordings, or its like, since the ingest began."""
+    held = held_by(store, mine)
+    for ds in alike:
+        if ds.attrs[MARK] in held.marks:
+            raise RecordingError(f"{ds.attrs['source']}: another process has put it into {store.path} meanwhile")
+        if why := held.obstacle(ds):
+            raise RecordingError(why)
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:

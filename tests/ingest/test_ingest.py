@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,38 @@ def test_the_same_call_twice_at_once_brings_recordings_once(tmp_path, monkeypatc
     done = ingest(source, out)
     assert (done.recordings, done.already, done.rejected, done.parts, done.lag) == (0, count, (), (), None)
     assert len(Store.open(out)) == count
+
+
+def test_two_files_of_one_session_at_once_do_not_both_arrive(tmp_path, monkeypatch):
+    one, two = (tmp_path / folder / "a.hdf5" for folder in ("one", "two"))
+    for number, path in enumerate((one, two)):
+        path.parent.mkdir()
+        flow(path, np.full((2, T, X, Y), number, "float32"))
+
+    def late(*arguments):
+        monkeypatch.undo()
+        assert ingest(two, tmp_path / "store").recordings == 2
+        return open_recordings(*arguments)
+
+    monkeypatch.setattr(task, "open_recordings", late)
+    with pytest.raises(RecordingError, match="is in the store already"):
+        ingest(one, tmp_path / "store")
+    assert all((ds["frames"] == 1).all() for ds in Store.open(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("moment", ["_open", "IngestWatch"])
+def test_a_store_that_another_ingest_made_and_removed_is_made_again(tmp_path, monkeypatch, moment):
+    session(tmp_path, "a")
+    real, out = getattr(task, moment), tmp_path / "store"
+
+    def late(*arguments, **more):
+        monkeypatch.undo()
+        shutil.rmtree(out)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(task, moment, late)
+    assert ingest(tmp_path / "a.tif", out).recordings == 1
+    assert Store.open(out).sessions() == ["a"]
 
 
 def test_what_a_bad_recording_s_neighbours_became_is_told(tmp_path, monkeypatch):

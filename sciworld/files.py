@@ -87,7 +87,7 @@ def lock(path: Path, wait: bool = False, shared: bool = False) -> Iterator[bool]
 
 @contextlib.contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A path beside `out`, of its name, at which to make a file or folder; it is moved to `out` at the end.
+    """A path beside `out`, of its name, at which to make a file or folder; once on the disk it is moved to `out`.
 
     The folder that holds `out` must exist; what killed processes left in it is removed. Nothing is left of what was
     made if anything fails. Raises FileExistsError if something came to be at `out` meanwhile, which stays; OSError.
@@ -97,9 +97,21 @@ def staged(out: Path) -> Iterator[Path]:
     try:
         with lock(folder, wait=True, shared=True):
             yield folder / out.name
+            _sync(folder / out.name)
             move(folder / out.name, out)
+            sync_folder(out.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(made: Path) -> None:
+    """Wait until a file, or all that is in a folder, is on the disk: a name must not come there before its content."""
+    names = [made] if made.is_file() else [Path(where, name) for where, _, files in os.walk(made) for name in files]
+    for name in names:
+        with name.open("rb") as handle:
+            os.fsync(handle.fileno())
+    for where, _, _ in os.walk(made):
+        sync_folder(Path(where))
 
 
 def _clear(folder: Path) -> None:

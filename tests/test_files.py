@@ -115,3 +115,20 @@ def test_stages_of_the_killed_are_removed_and_those_of_others_are_not(tmp_path: 
             two.write_text("2")
             assert one.exists() and new.exists() and not left.exists()
     assert names(tmp_path) == [f"{files.STAGE}new", "one", "two"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_content_is_on_the_disk_before_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    synced, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), real(handle)))
+    out, moved = tmp_path / "out", []
+    monkeypatch.setattr(files, "move", lambda made, to: (moved.extend(synced), os.rename(made, to)))
+    with files.staged(out) as stage:
+        content = stage / "in" / "file" if folder else stage
+        content.parent.mkdir(parents=True, exist_ok=True)
+        content.write_bytes(b"content")
+    content = out / "in" / "file" if folder else out
+    assert {path.stat().st_ino for path in (content, out)} <= set(moved)
+    assert tmp_path.stat().st_ino in synced and content.read_bytes() == b"content"

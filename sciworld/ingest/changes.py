@@ -47,6 +47,7 @@ class Changes:
         self._wanted = np.append(still & (np.arange(t - 1) // RUN % max(1, runs) == 0), False)
         self.energy, self._ends = np.full(t - 1, np.nan), np.full((t - 1, 2, 2), np.nan)
         self.moved = np.full((t - 1, 2), np.nan)
+        self._images = self._scratch = np.empty(0)
 
     def add(self, block: np.ndarray) -> None:
         """The next frames : (n, y, x, channel) or (n, z, y, x, channel)."""
@@ -58,8 +59,8 @@ class Changes:
         if first == 0:
             # The last image of the frames before and those of the next; their differences. Made once: memory that is
             # new takes the system as long as the images take.
-            self._images: np.ndarray = np.empty((1 + FRAMES, *self._size))
-            self._scratch: np.ndarray = np.empty((FRAMES * self._size[0], *self._size[1:]))
+            self._images = np.empty((1 + FRAMES, *self._size))
+            self._scratch = np.empty((FRAMES * self._size[0], *self._size[1:]))
         gaps = self._wanted[first : self._next]  # that begin with each frame
         before = bool(first and self._wanted[first - 1])
         looked = gaps | np.append(before, gaps[:-1])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from sciworld.kernels.change import compare, shrink
 
@@ -54,3 +55,30 @@ def test_tiny_and_huge_changes_are_measured(size):
     other = compare(size * before, size * after, np.empty((1, Y, X)))
     np.testing.assert_allclose(other[0], one[0], rtol=0.01)
     np.testing.assert_allclose(other[1], one[1], rtol=0.01)
+
+
+def twin(before, after):
+    """`compare` of one pair by its definitions, in NumPy."""
+    change = sliding_window_view(np.pad(after - before, 1, mode="edge"), (3, 3)).mean(axis=(2, 3))
+    noise = 1.4826 * np.median(np.abs(change - np.median(change)))
+    excess = np.clip(np.abs(change) - 3 * noise, 0, None) ** 2
+    places = np.stack(np.mgrid[:Y, : change.shape[1]][::-1], axis=-1)
+    ends = np.array([np.average(places.reshape(-1, 2), axis=0, weights=(excess * side).ravel())
+                     for side in (change < 0, change > 0)])  # fmt: skip
+    mean, inner = (before + after) / 2, (slice(1, -1), slice(1, -1))
+    gy, gx = (gradient[inner].ravel() for gradient in np.gradient(mean))
+    moved = np.linalg.lstsq(np.stack([gx, gy], axis=1), -(after - before)[inner].ravel(), rcond=None)[0]
+    scaled = change / noise
+    return np.mean(scaled**2), min(-scaled.min(), scaled.max()), ends, moved
+
+
+def test_compare_is_its_definition():
+    """Of an odd number of pixels, all of which are samples, the median is the one in the middle."""
+    rng = np.random.default_rng(4)
+    before, after = rng.normal(0, 1, (2, 3, Y, X - 1))
+    after[:, 3:6, 20:24] += 30
+    after[:, 12:15, 2:7] -= 30
+    found = compare(before, after, np.empty_like(before))
+    for t in range(3):
+        for one, other in zip(found, twin(before[t], after[t]), strict=True):
+            np.testing.assert_allclose(one[t], other, rtol=1e-10)

@@ -1,0 +1,224 @@
+"""Flows on a lattice: what there is to simulate, many flows that advance together, and their fields in SI units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sciworld.config import require
+from sciworld.errors import SimulatorError
+from sciworld.kernels import lbm
+
+MAGIC = 3 / 16  # puts straight walls half a cell beyond the last fluid cell, see `sciworld.kernels.lbm`
+LEAST_VISCOSITY = 1e-3  # cells^2 a step; a relaxation time of 0.503
+MOST_MACH = 0.3  # beyond, the method's own error of Mach^2 is a tenth
+RELAX = 1e-3  # a step, of what the pressure at an open side is off
+DENSITY = 1.0  # kg/m^3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of flow, in lattice units: cells and steps.
+
+    Parameters
+    ----------
+    shape : rows and columns of cells.
+    cell, step : m and s, the units of length and time.
+    viscosity : cells^2 a step.
+    length, speed : of reference, in cells and cells a step; they and the viscosity make the Reynolds number.
+    kinds : PERIODIC, WALL or OPEN of the left, right, bottom and top side; only the right one may be open.
+    walls : (4, longest side, 2) velocity x, y of the wall at each cell along it.
+    force : (rows, 2) acceleration of the fluid in each row.
+    start : (3, rows, columns) deviation of the density from 1, and velocity x and y, at the beginning.
+    body : what its surface cuts, with velocities for amplitudes in SI units; None if there is none.
+    solid : (rows, columns) bool, the cells inside it.
+    collision : "trt", two relaxation times, or "bgk", one.
+    """
+
+    shape: tuple[int, int]
+    cell: float
+    step: float
+    viscosity: float
+    length: float
+    speed: float
+    start: np.ndarray
+    kinds: tuple[int, int, int, int] = (lbm.PERIODIC,) * 4
+    walls: np.ndarray | None = None
+    force: np.ndarray | None = None
+    body: lbm.Body | None = None
+    solid: np.ndarray | None = None
+    collision: str = "trt"
+
+    def __post_init__(self) -> None:
+        ny, nx = self.shape
+        require(ny >= 4 and nx >= 4, f"a flow of {ny} x {nx} cells; use at least 4 x 4, by more cells")
+        require(self.collision in ("trt", "bgk"), f"collision is {self.collision!r}; use trt or bgk")
+        require(
+            self.viscosity >= LEAST_VISCOSITY,
+            f"a relaxation time of {3 * self.viscosity + 0.5:.5f} is too near 0.5: the flow would not be stable; use "
+            "more cells, a lower reynolds or a higher lattice_speed",
+        )
+        fastest = max(self.speed, float(np.hypot(*self.start[1:]).max(initial=0.0)))
+        fastest = max(fastest, 0.0 if self.walls is None else float(np.hypot(*np.moveaxis(self.walls, -1, 0)).max()))
+        mach = fastest / lbm.SOUND
+        require(
+            mach <= MOST_MACH,
+            f"a Mach number of {mach:.3g}, {MOST_MACH} is the most: errors grow with its square; use a lower "
+            "lattice_speed",
+        )
+
+    @property
+    def reynolds(self) -> float:
+        """Of the speed and length of reference."""
+        return self.speed * self.length / self.viscosity
+
+    @property
+    def velocity(self) -> float:
+        """m/s in one cell a step."""
+        return self.cell / self.step
+
+    @property
+    def actuators(self) -> int:
+        """How many numbers say how the body moves."""
+        return 0 if self.body is None else self.body.velocities.shape[0]
+
+    def rates(self) -> tuple[float, float]:
+        """Relaxation rates of even and odd sums."""
+        half = 3 * self.viscosity
+        even = 1 / (half + 0.5)
+        return even, even if self.collision == "bgk" else 1 / (MAGIC / half + 0.5)
+
+
+@dataclass(frozen=True)
+class Populations:
+    """The state of n flows, a value that `Lattice.advance` leaves as it is.
+
+    f : (flow, 9, rows + 2, columns + 2). outflow : (flow, 3, rows) beyond an open side. steps : (flow,) done.
+    """
+
+    f: np.ndarray
+    outflow: np.ndarray
+    steps: np.ndarray
+
+    def take(self, index: np.ndarray) -> Populations:
+        """Those of the flows in `index`, repeats allowed."""
+        return Populations(self.f[index], self.outflow[index], self.steps[index])
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Advances flows of one case, each on a thread of its own.
+
+    Parameters
+    ----------
+    case : what is simulated. dtype : float32 or float64 of the populations.
+    """
+
+    case: Case
+    dtype: Any = np.float32
+    _box: lbm.Box = field(init=False, repr=False, compare=False)
+    _body: lbm.Body = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        case, kind = self.case, np.dtype(self.dtype)
+        require(kind in (np.float32, np.float64), f"dtype is {kind}; use float32 or float64")
+        even, odd = (kind.type(rate) for rate in case.rates())
+        force = np.zeros((case.shape[0], 2)) if case.force is None else np.ascontiguousarray(case.force, np.float64)
+        box = lbm.Box(even, odd, force, np.array(case.kinds), _pushes(case), RELAX)
+        nobody = lbm.Body(np.zeros((0, 3), np.int64), np.zeros(0), np.zeros((0, 0, 2)))
+        object.__setattr__(self, "_box", box)
+        object.__setattr__(self, "_body", nobody if case.body is None else case.body)
+
+    def start(self, n: int) -> Populations:
+        """n flows as the case begins."""
+        require(n >= 1, f"start: {n} flows; use at least 1")
+        (ny, nx), start = self.case.shape, np.ascontiguousarray(self.case.start, np.float64)
+        f = np.zeros((1, 9, ny + 2, nx + 2), self.dtype)
+        lbm.equilibrium(start, f[0])
+        outflow = start[:, :, -1].copy()
+        return Populations(np.repeat(f, n, 0), np.repeat(outflow[None], n, 0), np.zeros(n, np.int64))
+
+    def advance(self, state: Populations, amplitudes: np.ndarray | int) -> tuple[Populations, np.ndarray]:
+        """The flows after an even number of steps, and the force on the body : (flow, step, 2) N for 1 m of depth.
+
+        amplitudes : (flow, step, actuator) in SI units; without actuators the number of steps. Raises SimulatorError,
+        naming the step and the place, where a flow diverged.
+        """
+        n = len(state.f)
+        if isinstance(amplitudes, int):
+            amplitudes = np.zeros((n, amplitudes, self.case.actuators))
+        amplitudes = np.ascontiguousarray(amplitudes, np.float64)
+        steps = amplitudes.shape[1]
+        if amplitudes.shape != (n, steps, self.case.actuators) or steps % 2:
+            raise SimulatorError(
+                f"amplitudes are {amplitudes.shape}; expected ({n}, an even number of steps, {self.case.actuators})"
+            )
+        f, outflow, forces = state.f.copy(), state.outflow.copy(), np.zeros((n, steps, 2))
+        lbm.run(f, outflow, self._box, self._body, amplitudes, forces)
+        after = Populations(f, outflow, state.steps + steps)
+        self._require_finite(after, steps)
+        return after, forces * (DENSITY * self.case.cell**3 / self.case.step**2)
+
+    def moments(self, state: Populations) -> np.ndarray:
+        """Deviation of the density from 1, and velocity x, y in cells a step : (flow, 3, rows, columns)."""
+        out = np.empty((len(state.f), 3, *self.case.shape), self.dtype)
+        for f, one in zip(state.f, out, strict=True):
+            lbm.moments(f, self._box.force, one)
+        return out
+
+    def fields(self, state: Populations) -> dict[str, np.ndarray]:
+        """velocity_x, velocity_y in m/s, pressure in Pa and vorticity in 1/s, each (flow, rows, columns).
+
+        The pressure is that above the one at rest. Inside a body all are 0.
+        """
+        case = self.case
+        density, u, v = np.moveaxis(self.moments(state), 1, 0)
+        pressure = density * (lbm.SOUND**2 * DENSITY * case.velocity**2)
+        found = {"velocity_x": u * case.velocity, "velocity_y": v * case.velocity, "pressure": pressure}
+        found["vorticity"] = self._slope(found["velocity_y"], 2) - self._slope(found["velocity_x"], 1)
+        if case.solid is not None:
+            for values in found.values():
+                values[:, case.solid] = 0
+        return found
+
+    def _slope(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """Central differences along y (1) or x (2), a m; one-sided at walls."""
+        if self.case.kinds[lbm.LEFT if axis == 2 else lbm.BOTTOM] == lbm.PERIODIC:
+            around: np.ndarray = np.roll(values, -1, axis) - np.roll(values, 1, axis)
+            return around / (2 * self.case.cell)
+        slope: np.ndarray = np.gradient(values, self.case.cell, axis=axis)
+        return slope
+
+    def _require_finite(self, state: Populations, steps: int) -> None:
+        total = state.f.sum(axis=(1, 2, 3), dtype=np.float64)
+        if np.isfinite(total).all():
+            return
+        flow = int(np.argmin(np.isfinite(total)))
+        broken = ~np.isfinite(state.f[flow, :, 1:-1, 1:-1].sum(axis=0))
+        row, column = np.argwhere(broken)[0] if broken.any() else (0, 0)
+        last, case = int(state.steps[flow]), self.case
+        raise SimulatorError(
+            f"flow {flow} diverged between steps {last - steps} and {last} ({last * case.step:.4g} s), at x = "
+            f"{(column + 0.5) * case.cell:.4g} m, y = {(row + 0.5) * case.cell:.4g} m; use more cells, a lower "
+            "reynolds or weaker controls"
+        )
+
+
+def _pushes(case: Case) -> np.ndarray:
+    """What moving walls add to the populations that they throw back : (4, 3, longest side), see `lbm.Box`."""
+    ny, nx = case.shape
+    pushes = np.zeros((4, 3, max(ny, nx)))
+    if case.walls is None:
+        return pushes
+    for side in range(4):
+        upright = side in (lbm.LEFT, lbm.RIGHT)
+        length = ny if upright else nx
+        place = np.arange(length)
+        for i, k in enumerate(lbm.INCOMING[side]):
+            # A slanting link meets the wall between two cells.
+            beside = np.clip(place - (lbm.CY[k] if upright else lbm.CX[k]), 0, length - 1)
+            u, v = (case.walls[side, place] + case.walls[side, beside]).T / 2
+            pushes[side, i, :length] = 6 * lbm.WEIGHTS[k] * (lbm.CX[k] * u + lbm.CY[k] * v)
+    return pushes

@@ -27,7 +27,7 @@ CX = np.array([0, 1, 0, -1, 0, 1, -1, -1, 1])
 CY = np.array([0, 0, 1, 0, -1, 1, 1, -1, -1])
 WEIGHTS = np.array([4 / 9] + [1 / 9] * 4 + [1 / 36] * 4)
 OPPOSITE = np.array([0, 3, 4, 1, 2, 7, 8, 5, 6])
-PERIODIC, WALL, OPEN = 0, 1, 2  # of a side; only the right one may be open
+PERIODIC, WALL, OPEN, INLET = 0, 1, 2, 3  # of a side; only the right one may be open, only the left one an inlet
 SOUND = 1.0 / math.sqrt(3.0)
 LEFT, RIGHT, BOTTOM, TOP = 0, 1, 2, 3
 # Which directions come in through each side.
@@ -40,8 +40,8 @@ class Box(NamedTuple):
     """The fluid and its sides.
 
     even, odd : relaxation rates, in the dtype of the populations. force : (ny, 2) x and y, acceleration of the fluid in
-    each row. kinds : (4,) PERIODIC, WALL or OPEN of each side. pushes : (4, 3, longest side) of moving walls, by the
-    directions in INCOMING: 6 weight (c . velocity). relax : see `_let_out`.
+    each row. kinds : (4,) PERIODIC, WALL, OPEN or INLET of each side. pushes : (4, 3, longest side) of moving walls, by
+    the directions in INCOMING: 6 weight (c . velocity). inflow : (ny, 2) velocity in an inlet. relax : see `_let_out`.
     """
 
     even: np.floating
@@ -49,6 +49,7 @@ class Box(NamedTuple):
     force: np.ndarray
     kinds: np.ndarray
     pushes: np.ndarray
+    inflow: np.ndarray
     relax: float
 
 
@@ -81,6 +82,8 @@ def run(f, outflow, box, body, amplitudes, forces):
                     _turn(f[n], box)
                 if box.kinds[RIGHT] == OPEN:
                     _let_out(f[n], outflow[n], box.relax, flown)
+                if box.kinds[LEFT] == INLET:
+                    _let_in(f[n], box.inflow, flown)
                 _fill(f[n], box, flown)
                 _throw_from_body(f[n], body, amplitudes[n, step], forces[n, step], flown)
 
@@ -167,10 +170,10 @@ def _fill(f, box, flown):
                 k, other = INCOMING[LEFT, i], INCOMING[RIGHT, i]
                 f[_at(k, y, 0, flown)] = f[_at(k, y, nx, flown)]
                 f[_at(other, y, nx + 1, flown)] = f[_at(other, y, 1, flown)]
-    else:
+    if kinds[LEFT] == WALL:
         _throw_back(f, LEFT, box.pushes[LEFT], flown)
-        if kinds[RIGHT] == WALL:
-            _throw_back(f, RIGHT, box.pushes[RIGHT], flown)
+    if kinds[RIGHT] == WALL:
+        _throw_back(f, RIGHT, box.pushes[RIGHT], flown)
     if kinds[BOTTOM] == PERIODIC:
         # Corners belong to the sides at left and right, if those are walls.
         first, last = int(kinds[LEFT] == WALL), nx + int(kinds[RIGHT] != WALL)
@@ -230,6 +233,20 @@ def _throw_from_body(f, body, amplitudes, force, flown):
 
 
 @njit(cache=True, nogil=True)
+def _let_in(f, inflow, flown):
+    """What cells are to take from an inlet, one cell beyond them on the left, of given velocity.
+
+    The pressure and the stress are those of the cell beside it (Guo, Zheng and Shi, Chin. Phys. 11, 366 (2002)). Where
+    viscosity is low this stays stable, unlike a wall that moves into the fluid.
+    """
+    for y in range(1, f.shape[1] - 1):
+        density, u, v = _state(f, y, 1, flown)
+        for k in INCOMING[LEFT]:
+            stress = _stress(f, k, y, 1, flown, density, u, v)
+            f[_at(k, y, 0, flown)] = _equilibrium(k, density, inflow[y - 1, 0], inflow[y - 1, 1]) + stress
+
+
+@njit(cache=True, nogil=True)
 def _let_out(f, outflow, relax, flown):
     """What cells are to take from beyond an open right side, so that sound leaves through it.
 
@@ -250,8 +267,8 @@ def _let_out(f, outflow, relax, flown):
         outflow[1, y - 1] -= (leaving - coming) / (2.0 * SOUND)
         outflow[2, y - 1] -= u * (1.5 * v - 2.0 * beside[2] + 0.5 * further[2])
         for k in INCOMING[RIGHT]:
-            gradient = f[_at(k, y, nx, flown)] - _equilibrium(k, beside[0], beside[1], beside[2])
-            value = _equilibrium(k, outflow[0, y - 1], outflow[1, y - 1], outflow[2, y - 1]) + gradient
+            stress = _stress(f, k, y, nx, flown, beside[0], beside[1], beside[2])
+            value = _equilibrium(k, outflow[0, y - 1], outflow[1, y - 1], outflow[2, y - 1]) + stress
             f[_at(k, y, nx + 1, flown)] = value
 
 
@@ -264,6 +281,17 @@ def _state(f, y, x, flown):
         u += CX[k] * value
         v += CY[k] * value
     return density, u, v
+
+
+@njit(cache=True, nogil=True)
+def _stress(f, k, y, x, flown, density, u, v):
+    """What direction k and its opposite share beyond equilibrium in the cell (y, x): the stress.
+
+    What they differ by relaxes slowly where viscosity is low, and would grow if a side kept it up.
+    """
+    back = OPPOSITE[k]
+    both = f[_at(k, y, x, flown)] + f[_at(back, y, x, flown)]
+    return 0.5 * (both - _equilibrium(k, density, u, v) - _equilibrium(back, density, u, v))
 
 
 @njit(cache=True, nogil=True)

@@ -31,7 +31,8 @@ def advance(f, steps, pair, force=None, kinds=(lbm.PERIODIC,) * 4, walls=None, b
                 beside = min(max(place - (lbm.CY[k] if upright else lbm.CX[k]), 0), length - 1)
                 wall = (walls[side, place] + walls[side, beside]) / 2
                 pushes[side, i, place] = 6 * lbm.WEIGHTS[k] * (lbm.CX[k] * wall[0] + lbm.CY[k] * wall[1])
-    box = lbm.Box(*pair, force, np.array(kinds), pushes, 0.001)
+    inflow = np.zeros((ny, 2)) if walls is None else walls[lbm.LEFT, :ny].copy()
+    box = lbm.Box(*pair, force, np.array(kinds), pushes, inflow, 0.001)
     one = lbm.Body(*(body or (np.zeros((0, 3), np.int64), np.zeros(0), np.zeros((1, 0, 2)))))
     forces = np.zeros((1, steps, 2))
     outflow = np.zeros((1, 3, ny)) if outflow is None else outflow[None].copy()

@@ -11,7 +11,7 @@ from sciworld.config import require
 from sciworld.errors import SimulatorError
 from sciworld.kernels import lbm
 
-MAGIC = 3 / 16  # puts straight walls half a cell beyond the last fluid cell, see `sciworld.kernels.lbm`
+STRAIGHT = 3 / 16  # the magic product that puts straight walls half a cell beyond the last fluid cell
 LEAST_VISCOSITY = 1e-3  # cells^2 a step; a relaxation time of 0.503
 MOST_MACH = 0.3  # beyond, the method's own error of Mach^2 is a tenth
 RELAX = 1e-3  # a step, of what the pressure at an open side is off
@@ -28,13 +28,13 @@ class Case:
     cell, step : m and s, the units of length and time.
     viscosity : cells^2 a step.
     length, speed : of reference, in cells and cells a step; they and the viscosity make the Reynolds number.
-    kinds : PERIODIC, WALL or OPEN of the left, right, bottom and top side; only the right one may be open.
-    walls : (4, longest side, 2) velocity x, y of the wall at each cell along it.
+    kinds : PERIODIC, WALL, OPEN or INLET of the left, right, bottom and top side, as `sciworld.kernels.lbm` has them.
+    walls : (4, longest side, 2) velocity x, y of the wall, or in the inlet, at each cell along it.
     force : (rows, 2) acceleration of the fluid in each row.
     start : (3, rows, columns) deviation of the density from 1, and velocity x and y, at the beginning.
     body : what its surface cuts, with velocities for amplitudes in SI units; None if there is none.
     solid : (rows, columns) bool, the cells inside it.
-    collision : "trt", two relaxation times, or "bgk", one.
+    collision : "trt", two relaxation times, or "bgk", one. magic : product of what the two exceed a half by.
     """
 
     shape: tuple[int, int]
@@ -50,6 +50,7 @@ class Case:
     body: lbm.Body | None = None
     solid: np.ndarray | None = None
     collision: str = "trt"
+    magic: float = STRAIGHT
 
     def __post_init__(self) -> None:
         ny, nx = self.shape
@@ -88,7 +89,7 @@ class Case:
         """Relaxation rates of even and odd sums."""
         half = 3 * self.viscosity
         even = 1 / (half + 0.5)
-        return even, even if self.collision == "bgk" else 1 / (MAGIC / half + 0.5)
+        return even, even if self.collision == "bgk" else 1 / (self.magic / half + 0.5)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ class Lattice:
         require(kind in (np.float32, np.float64), f"dtype is {kind}; use float32 or float64")
         even, odd = (kind.type(rate) for rate in case.rates())
         force = np.zeros((case.shape[0], 2)) if case.force is None else np.ascontiguousarray(case.force, np.float64)
-        box = lbm.Box(even, odd, force, np.array(case.kinds), _pushes(case), RELAX)
+        inflow = np.zeros((case.shape[0], 2)) if case.walls is None else case.walls[lbm.LEFT, : case.shape[0]].copy()
+        box = lbm.Box(even, odd, force, np.array(case.kinds), _pushes(case), inflow, RELAX)
         nobody = lbm.Body(np.zeros((0, 3), np.int64), np.zeros(0), np.zeros((0, 0, 2)))
         object.__setattr__(self, "_box", box)
         object.__setattr__(self, "_body", nobody if case.body is None else case.body)

@@ -393,7 +393,11 @@ def test_a_damaged_header_is_one_error(threads: Client, tmp_path: Path, file: st
     [
         (failing, {"workers": 2}, "leave them out"),
         (failing, {"seed": -1}, "seed is -1"),
+        (failing, {"seed": True}, "seed is True; use an integer"),
+        (failing, {"seed": 2**63}, "at most 9223372036854775807"),
         (failing, {"threads": 0}, "threads is 0"),
+        (failing, {"threads": 2**31}, "at most 2147483647"),
+        (cells.draw, {"seed": np.int64(3), "threads": np.uint8(1)}, None),
         (cells.draw, {}, None),
         (cells.product, {}, "cannot be called with x"),
         (threading.Lock(), {}, "no function"),

@@ -150,7 +150,6 @@ class SciworldAccessor:
         return plots.film(films, time.values[numbers], time.values, lines, self._title, title, captions)
 
     def __repr__(self) -> str:
-
         tables = ((name, recording.table(self._ds, name)) for name in ("controls", "covariates"))
         columns = (f"{name} {table.in_line()}" for name, table in tables)
         return f"Recording {self._title!r}: {self._sizes}; {'; '.join(columns)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +92,25 @@ def shares_of(values: Any, name: str, cure: str) -> list[float]:
     if not isinstance(given, list) or not all(type(v) in (int, float) and 1e-100 <= v <= 1e100 for v in given):
         raise SettingsError(f"{name} are {values!r:.200}; {cure}")
     return [float(value) for value in given]
+
+
+def path_of(value: Any, name: str) -> Path:
+    """The setting `name` as a path. Raises SettingsError."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise SettingsError(f"{name}: {value!r:.80} is no path; use text, or a pathlib.Path")
+    return Path(value)
+
+
+def paths_of(values: Any, name: str) -> list[Path]:
+    """The setting `name` as paths; one is a list of one. Raises SettingsError."""
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | os.PathLike)
+    return [path_of(value, name) for value in (values if several else [values])]
+
+
+def flag(value: Any, name: str) -> bool:
+    """The setting `name`, which is True or False. Raises SettingsError for anything else, however true."""
+    require(isinstance(value, bool), f"{name} is {value!r:.80}; use True or False")
+    return bool(value)
 
 
 def require(condition: bool, message: str) -> None:

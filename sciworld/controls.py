@@ -21,6 +21,7 @@ ACTS = ("between", "during", "both")
 AXES = ("", "x", "y", "z")
 FRAMES = ("", "lab", "pixel")
 COLOURS = ("red", "green", "blue")
+EXACT = 2**53  # whole numbers up to this are exact as float64, the dtype of columns
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from sciworld.config import LARGEST, numbers_of, shares_of, whole
+from sciworld.controls import EXACT
 from sciworld.crop import draws_of
-from sciworld.errors import CheckpointError, RecordingError, SettingsError
+from sciworld.errors import CheckpointError, SettingsError
 from sciworld.measures.moments import Moments
-from sciworld.windows import Batch, Statistics, Windows
+from sciworld.windows import Batch, Statistics, Windows, kind_of, require_same
 
 AHEAD = 2  # batches a thread
 MOST_THREADS = 1024
-LARGEST_PLACE = 2**53  # of a window among all that are drawn: what float64 counts
 SHOWN = 6  # shares of a mixture, in a line
 
 
@@ -55,7 +55,7 @@ class Mixture:
         self.shape, self.dtype, self.view_units = first.shape, first.dtype, first.view_units
         self.channels, self.controls, self.covariates = first.channels, first.controls, first.covariates
         for source in self.sources[1:]:
-            _require_same(first, source)
+            require_same(_kind(first), _kind(source), "mixture", "mix windows of one kind, or crop them to one shape")
             self.channels = self.channels.widened(source.channels)
             self.controls = self.controls.widened(source.controls)
             self.covariates = self.covariates.widened(source.covariates)
@@ -203,7 +203,7 @@ class Loader:
                     f"loader: {name} is {value!r:.200}, the state was saved with {state.get(name)!r:.200}; {cure}"
                 )
         position, step = state.get("batch"), self.batch_size * self.ranks
-        if type(position) is not int or not 0 <= position * step < LARGEST_PLACE:
+        if type(position) is not int or not 0 <= position * step < EXACT:
             raise CheckpointError(f"loader: the state's batch is {position!r}; take a state that was saved whole")
         self._forget()
         self._position = position
@@ -292,18 +292,8 @@ def _mixed(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     return mixed
 
 
-def _require_same(first: Windows, other: Windows) -> None:
-    """Raise RecordingError unless windows can stand in one batch."""
-    facts = []
-    for windows in (first, other):
-        fact: dict[str, Any] = {"context": windows.context, "horizon": windows.horizon}
-        fact |= {"frame shape": windows.shape, "dtype": windows.dtype.name, "units of view": windows.view_units}
-        for name in ("channels", "controls", "covariates"):
-            fact[f"table of {name}"] = getattr(windows, name).unbounded().to_json()
-        facts.append(fact)
-    for name, value in facts[0].items():
-        if facts[1][name] != value:
-            raise RecordingError(
-                f"mixture: the windows of {other.folder} have the {name} {facts[1][name]}, those of {first.folder} "
-                f"have {value}; mix windows of one kind, or crop them to one shape"
-            )
+def _kind(windows: Windows) -> dict[str, str]:
+    """What stands in one batch has in common."""
+    tables = (windows.channels, windows.controls, windows.covariates)
+    kind = kind_of(windows.folder, windows.shape, windows.dtype.name, windows.view_units, *tables)
+    return {"context": str(windows.context), "horizon": str(windows.horizon), **kind}

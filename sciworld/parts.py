@@ -22,6 +22,7 @@ import xarray as xr
 from sciworld.errors import RecordingError, StoreError
 from sciworld.files import write_file
 from sciworld.lazy import Key, lazy
+from sciworld.nodes import group_json
 from sciworld.stored import SCHEMA, StoredArray, read_node
 from sciworld.writing import Joined, Look, Watch, is_frames
 
@@ -130,8 +131,7 @@ def _write_header(
 
 def write_group(folder: Path, attributes: dict[str, Any]) -> None:
     """Write the zarr.json of a group."""
-    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    write_file(folder / "zarr.json", json.dumps(group).encode())
+    write_file(folder / "zarr.json", group_json(attributes))
 
 
 class Part:

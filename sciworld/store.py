@@ -22,6 +22,7 @@ import xarray as xr
 
 from sciworld import parts as parts_
 from sciworld import recording as recording_
+from sciworld.config import path_of
 from sciworld.errors import RecordingError, SettingsError, StoreError
 from sciworld.files import lock, sync_folder
 from sciworld.parts import PART, Part
@@ -46,9 +47,9 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], engine: str = "tensorstore") -> None:
-        if engine not in ENGINES:
+        if not (isinstance(engine, str) and engine in ENGINES):
             raise SettingsError(f"engine is {engine!r}; use one of {', '.join(ENGINES)}")
-        self.path, self._engine = Path(path), engine
+        self.path, self._engine = path_of(path, "path"), engine
         if not self.exists(path):
             raise StoreError(f"{self.path}: not a store; create one with Store.create, or mend the path")
         if "sciworld_schema" not in read_node(self.path)["attributes"]:

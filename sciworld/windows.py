@@ -140,7 +140,7 @@ class Windows:
         first = self._parts[0]
         self.channels, self.controls, self.covariates = (_table(first, n) for n in ("frames", "controls", "covariates"))
         for part in self._parts[1:]:
-            _require_same(first, part)
+            require_same(_kind(first), _kind(part), "windows", "choose recordings of one kind")
             # Bounds that were read off each file's data differ: what was recorded reaches as far as all of them.
             self.channels = self.channels.widened(_table(part, "frames"))
             self.controls = self.controls.widened(_table(part, "controls"))
@@ -366,21 +366,25 @@ def _covariates(part: Part) -> np.ndarray:
     return part.array("covariates")[:][:, [column.role != QUALITY for column in columns]]
 
 
-def _require_same(first: Part, other: Part) -> None:
-    """Raise RecordingError unless the parts have the same frames, columns and units of view."""
-    facts = []
-    for part in (first, other):
-        frames = part.array("frames")
-        tables = {name: _table(part, name).unbounded() for name in ("frames", "controls", "covariates")}
-        fact = {f"table of {name}": table.to_json() for name, table in tables.items()}
-        fact |= {"frame shape": str(frames.shape[1:]), "dtype": frames.dtype.name}
-        facts.append(fact | {"units of view": part.array("view").attributes["units"]})
-    for name, value in facts[0].items():
-        if facts[1][name] != value:
-            raise RecordingError(
-                f"windows: {other.folder} has the {name} {facts[1][name]}, {first.folder} has {value}; "
-                "choose recordings of one kind"
-            )
+def kind_of(folder: Path, shape: tuple[int, ...], dtype: str, units: str, *tables: ColumnTable) -> dict[str, str]:
+    """What is read together has in common, but for its folder; tables : of channels, controls and covariates."""
+    kind = {"folder": str(folder), "frame shape": str(shape), "dtype": dtype, "units of view": units}
+    names = [f"table of {name}" for name in ("channels", "controls", "covariates")]
+    return kind | {name: table.unbounded().to_json() for name, table in zip(names, tables, strict=True)}
+
+
+def require_same(first: dict[str, str], other: dict[str, str], where: str, cure: str) -> None:
+    """Raise RecordingError naming the first thing that two kinds have not in common."""
+    for name, value in first.items():
+        if name != "folder" and other[name] != value:
+            found = f"{other['folder']} has the {name} {other[name]}, {first['folder']} has {value}"
+            raise RecordingError(f"{where}: {found}; {cure}")
+
+
+def _kind(part: Part) -> dict[str, str]:
+    frames, units = part.array("frames"), part.array("view").attributes["units"]
+    tables = (_table(part, name) for name in ("frames", "controls", "covariates"))
+    return kind_of(part.folder, frames.shape[1:], frames.dtype.name, units, *tables)
 
 
 def _any_within(flags: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:

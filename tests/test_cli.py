@@ -382,6 +382,11 @@ def test_ingest_takes_several_files_as_one_movie_or_as_several(files: Path, tmp_
     good("ingest", *both, "--out", tmp_path / "one", "--together", "--frame-seconds", 2)
     assert len(Store.open(tmp_path / "two")) == 2
     assert [ds.sizes["time"] for ds in Store.open(tmp_path / "one")] == [18]
+    for _ in range(2):
+        result = call("ingest", *both, both[0], "--out", tmp_path / "again")
+        assert result.exit_code == 0 and "rejected" not in result.output, result.output
+        assert result.stderr == f"warning: {both[0]}: is named twice, and counts once\n"
+    assert len(Store.open(tmp_path / "again")) == 2 and not (tmp_path / "again-quarantine.json").exists()
 
 
 def test_ingest_fails_only_if_nothing_could_be_used(files: Path, tmp_path: Path) -> None:
@@ -389,7 +394,10 @@ def test_ingest_fails_only_if_nothing_could_be_used(files: Path, tmp_path: Path)
     for _ in range(2):  # the second time the store holds the good one already
         result = call("ingest", *sources, "--out", tmp_path / "s")
         assert result.exit_code == 0 and re.search(r"^rejected +1$", result.stdout, re.MULTILINE), result.output
-        assert result.stderr.splitlines()[-1] == f"warning: 1 rejected, which are not in the store; all are in {listed}"
+        assert (
+            result.stderr.splitlines()[-1]
+            == f"warning: 1 rejected, which did not go into the store; all are in {listed}"
+        )
     assert "foreign.tif" in bad("ingest", files / "foreign.tif", "--out", tmp_path / "none")
 
 

@@ -109,8 +109,8 @@ def ingest(
     stated |= {"pixel_size": None if pixel_size is None else parse_length(pixel_size)}
     with bar("ingesting") as progress:
         found = run.ingest(
-            [list(sources)] if together else list(sources), out, controls=controls or (), mapping=mapping, times=times,
-            shift=shift, reader=reader, allow_nan=allow_nan, workers=workers, scheduler=scheduler, progress=progress,
+            sources, out, controls=controls or (), mapping=mapping, times=times, shift=shift, together=together,
+            reader=reader, allow_nan=allow_nan, workers=workers, scheduler=scheduler, progress=progress,
             options={name: value for name, value in stated.items() if value is not None},
         )  # fmt: skip
     report(found)
@@ -163,4 +163,4 @@ def report(found: Any) -> None:
         warn([f"{counts}; the first {LISTED} of each are shown"])
     if found.rejected:
         where = "their list could not be written" if found.quarantine is None else f"all are in {found.quarantine}"
-        warn([f"{len(found.rejected)} rejected, which are not in the store; {where}"])
+        warn([f"{len(found.rejected)} rejected, which did not go into the store; {where}"])

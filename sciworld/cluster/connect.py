@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dask
@@ -82,7 +83,8 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None, de
             folder = stack.enter_context(scratch)
             stack.enter_context(dask.config.set(config))
             try:
-                cluster = stack.enter_context(_cluster(workers, resources, folder))
+                cluster = _begun(workers, resources, folder)
+                stack.callback(cluster.close)
                 client = stack.enter_context(Client(cluster, set_as_default=False))
             except (RuntimeError, OSError) as error:  # also TimeoutError
                 raise ClusterError(
@@ -93,6 +95,18 @@ def _local(workers: int, threads: int, resources: Mapping[str, float] | None, de
             _settle(cluster)
     finally:
         _restore(before)
+
+
+def _begun(workers: int, resources: Mapping[str, float] | None, folder: str) -> LocalCluster:
+    """A cluster, begun by another thread, which no interrupt reaches: half begun it could not be ended."""
+    with ThreadPoolExecutor(1, thread_name_prefix="cluster") as pool:
+        beginning = pool.submit(_cluster, workers, resources, folder)
+        try:
+            return beginning.result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(Exception):  # the interrupt reached its processes, too
+                beginning.result().close()
+            raise
 
 
 def _cluster(workers: int, resources: Mapping[str, float] | None, folder: str) -> LocalCluster:

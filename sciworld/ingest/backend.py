@@ -97,18 +97,14 @@ class _Stored:
 
 
 def _recordings(path: Any, reader: str | None, options: Mapping[str, object] | None) -> _Stored | list[xr.Dataset]:
-    from sciworld.ingest.open import open_recordings
+    from sciworld.ingest.open import open_recordings, require_reading
 
     several = isinstance(path, list | tuple) and all(isinstance(one, str | os.PathLike) for one in path)
     if not (several or isinstance(path, str | os.PathLike)):
         raise SettingsError(
             f"engine 'sciworld': {type(path).__name__} cannot be opened; give a path, or a list of paths"
         )
-    if not (reader is None or isinstance(reader, str)):
-        raise SettingsError(f"engine 'sciworld': reader is {reader!r:.80}; use a name, such as 'stem:.tif'")
-    named = options is None or (isinstance(options, Mapping) and all(isinstance(name, str) for name in options))
-    if not named or {"path", "reader"} & {*(options or ())}:
-        raise SettingsError(f"engine 'sciworld': options are {options!r:.80}; use a dict of the reader's options")
+    require_reading(reader, options)
     if several or not _is_store(Path(path)):
         return open_recordings([Path(one) for one in path] if several else Path(path), reader, options)
     if reader or options:

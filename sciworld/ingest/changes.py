@@ -87,7 +87,8 @@ class Changes:
 
     def _shrink(self, frames: np.ndarray, images: np.ndarray) -> None:
         if frames.ndim == 5:
-            frames = frames.mean(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite, or not a number, where its planes are
+                frames = frames.mean(axis=1)
         frames, counts = np.ascontiguousarray(frames), self._counts
         columns, rows = self._factor
         if self._colour:  # brightness is enough: colours lie beside each other, and are averaged as pixels are

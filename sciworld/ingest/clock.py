@@ -16,6 +16,8 @@ def parse_times(text: str) -> tuple[str, str]:
 
     Raises ControlError for what is no unit of time.
     """
+    if not isinstance(text, str):
+        raise ControlError(f"times: {text!r:.80} is no text; write a column, such as 't', or 't:ms'")
     column, colon, units = (part.strip() for part in text.rpartition(":"))
     if not colon:
         return units, ""

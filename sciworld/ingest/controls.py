@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
+from sciworld.config import MOST, path_of, whole
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.logs import READINGS, log
 from sciworld.errors import ControlError, FormatError
@@ -41,6 +42,8 @@ class Mapped:
 
 def parse_map(text: str) -> tuple[Mapped, ...]:
     """Read a map such as "x=beam_x:A,dwell=t:s:0:10,steer=wheel:deg~linear". Raises ControlError with the syntax."""
+    if not isinstance(text, str):
+        raise ControlError(f"map: {text!r:.80} is no text; write {SYNTAX}")
     found = []
     for item in text.split(","):
         name, equals, rest = (part.strip() for part in item.partition("="))
@@ -85,12 +88,15 @@ def attach_controls(
     (the last acts after the last frame, and is left out), or one fewer.
     shift : moves the rows to frames so many later, to mend a lag that was measured.
     Flags (true, false) are 1 and 0. Raises FormatError about the file, also if it brings no control to any frame;
-    ControlError about the map or times; RecordingError if the result breaks the schema.
+    ControlError about the map or times; SettingsError about the path or shift; RecordingError if the result breaks the
+    schema.
     """
-    mapped = parse_map(mapping) if isinstance(mapping, str) else tuple(mapping)
+    listed = tuple(one for one in mapping if isinstance(one, Mapped)) if isinstance(mapping, list | tuple) else ()
+    mapped = listed if listed and len(listed) == len(mapping) else parse_map(mapping)  # type: ignore[arg-type]
+    shift = whole(shift, "shift", -MOST)
     if "controls" in ds.variables:
         raise ControlError(f"{ds.attrs['source']}: has controls already; drop them first with ds.drop_vars('controls')")
-    path, n = Path(table_path), ds.sizes["time"]
+    path, n = path_of(table_path, "table_path"), ds.sizes["time"]
     columns = [control.column for control in mapped]
     when, units = parse_times(times)
     logged = [control.name for control in mapped if control.reading]
@@ -143,8 +149,9 @@ def _numbers(mapped: Sequence[Mapped], found: Sequence[Series], path: Path, note
 def shifted(ds: xr.Dataset, shift: int) -> xr.Dataset:
     """The recording with its controls moved to frames so many later, to mend a lag; what moved in is unknown.
 
-    Raises ControlError if it has no controls.
+    Raises ControlError if it has no controls, SettingsError for what is no number of frames.
     """
+    shift = whole(shift, "shift", -MOST)
     if not shift:
         return ds
     if "controls" not in ds.variables:

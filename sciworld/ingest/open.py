@@ -13,6 +13,7 @@ from typing import Any
 import xarray as xr
 
 from sciworld import recording
+from sciworld.config import paths_of, require
 from sciworld.errors import FormatError, SettingsError
 
 # The module of each domain's readers: read(path or paths, reader="", **options) -> recording or list of recordings.
@@ -36,10 +37,13 @@ def open_recordings(
     path : a file, a folder or list of files that are one movie. reader : a domain's name ("stem", "fluid"), or one
     with the format to read as ("stem:.tif", "fluid:openpiv"); by default what the file shows itself to be. options :
     those of the domain's reader, by name. Frames may stay in the file until they are used.
-    Raises FormatError naming the file, SettingsError for an unknown reader or option.
+    Raises FormatError naming the file, SettingsError for an unknown reader or option, or what is no path.
     """
-    for one in [path] if isinstance(path, str | Path) else path:
-        _require_no_pipes(Path(one))
+    require_reading(reader, options)
+    paths = paths_of(path, "path")
+    path = path if isinstance(path, str | Path) else paths[0] if isinstance(path, os.PathLike) else paths
+    for one in paths:
+        _require_no_pipes(one)
     domain, _, kind = (reader or _domain_of(path)).partition(":")
     if not reader and domain == "stem":
         _require_known(Path(path if isinstance(path, str | Path) else next(iter(path), "")))
@@ -60,6 +64,15 @@ def open_recording(
     if len(found) != 1:
         raise FormatError(f"{_where(path)}: holds {len(found)} recordings; use open_recordings and choose one")
     return found[0]
+
+
+def require_reading(reader: str | None, options: Mapping[str, object] | None) -> None:
+    """Raise SettingsError unless these can be a reader and its options."""
+    known = reader is None or isinstance(reader, str)
+    require(known, f"reader is {reader!r:.80}; use a name, such as 'stem:.tif'")
+    named = options is None or (isinstance(options, Mapping) and all(isinstance(name, str) for name in options))
+    free = named and not {"path", "reader"} & {*(options or ())}
+    require(free, f"options are {options!r:.80}; use a dict of the reader's options")
 
 
 def _module(domain: str) -> Any:

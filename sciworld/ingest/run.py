@@ -7,20 +7,22 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sciworld import catalog, recording
+from sciworld.config import MOST, flag, path_of, paths_of, require, whole
 from sciworld.errors import CatalogError, ClusterError, SciworldError, SettingsError, StoreError
 from sciworld.files import lock, replace_file
 from sciworld.ingest.lag import Lag, lag_of
+from sciworld.ingest.open import require_reading
+from sciworld.ingest.outcomes import Job, explained, looked_up
 from sciworld.ingest.task import Arrived, Held, Outcome, Rejected, Source, Task, held_by, run_task
 from sciworld.store import Store
 
 Progress = Callable[[int, int], None]
-Job = tuple[Task, str, str]
 AHEAD = 3  # sources that a worker has waiting
 SECONDS_TO_CONNECT = 30  # to the first worker
 
@@ -64,6 +66,7 @@ def ingest(
     mapping: str = "",
     times: str = "",
     shift: int = 0,
+    together: bool = False,
     reader: str | None = None,
     allow_nan: bool = False,
     options: Mapping[str, object] | None = None,
@@ -73,9 +76,9 @@ def ingest(
 ) -> Summary:
     """Read files, attach their controls, measure quality and lag, and append each source to the store at `out`.
 
-    sources : a file, or several; a folder, or a list within the list, is one movie. controls : one CSV or Parquet file
-    for each source. mapping, times, shift : see `attach_controls`. reader, options : see `open_recordings`.
-    `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
+    sources : a file, or several; a folder, or a list within the list, is one movie, and `together` all are one.
+    controls : one CSV or Parquet file for each source. mapping, times, shift : see `attach_controls`. reader, options :
+    see `open_recordings`. `allow_nan` keeps frames with pixels that are not finite, which are refused otherwise.
     workers : processes on this machine; without them this process reads while a thread of it compresses. scheduler :
     address of a Dask cluster, whose workers see the same paths. progress : called with sources done, and all.
 
@@ -89,23 +92,27 @@ def ingest(
     NAME-quarantine.json, and never stop the others. Raises FormatError, ControlError or RecordingError if no source
     could be used, SettingsError or StoreError.
     """
-    several = [sources] if isinstance(sources, str | Path) else list(sources)
-    tables = [Path(controls)] if isinstance(controls, str | Path) else [Path(path) for path in controls]
+    several, tables = _sources(sources, flag(together, "together")), paths_of(controls, "controls")
+    shift, workers = whole(shift, "shift", -MOST), None if workers is None else whole(workers, "workers", 1)
+    require_reading(reader, options)
+    _require_texts(mapping=mapping, times=times, scheduler="" if scheduler is None else scheduler)
+    require(progress is None or callable(progress), f"progress is {progress!r:.80}; give a function of two numbers")
     _require_pairs(several, tables, mapping or times)
+    allow = flag(allow_nan, "allow_nan")
     tasks = [
-        Task(source, tables[index] if tables else None, mapping, times, shift, reader, allow_nan, options)
+        Task(source, tables[index] if tables else None, mapping, times, shift, reader, allow, options)
         for index, source in enumerate(several)
     ]
-    store = Path(out)
+    store = path_of(out, "out")
     _require_apart(store, tasks)
     outcomes, repeated = _run_all(tasks, store, workers, scheduler, progress)
-    rejected = (*repeated, *(one for outcome in outcomes for one in outcome.rejected))
+    rejected = tuple(one for outcome in outcomes for one in outcome.rejected)
     arrived = [one for outcome in outcomes for one in outcome.arrived]
     already = sum(outcome.already for outcome in outcomes)
     quarantine = _quarantine(store, rejected, {one.name for one in tasks})
     if rejected and not arrived and not already:
         raise _none_used(rejected, quarantine)
-    warnings = [doubt for one in arrived for doubt in one.doubts]
+    warnings = [*repeated, *(doubt for one in arrived for doubt in one.doubts)]
     lag = _lag(arrived, warnings)
     return Summary(
         store=store,
@@ -128,7 +135,7 @@ def ingest_entry(name: str, out: str | Path, allow_nan: bool = False) -> Summary
 
     Raises CatalogError, also for a generated data set, which is a store already; and what `ingest` raises.
     """
-    entry = catalog.get(name)
+    allow_nan, entry = flag(allow_nan, "allow_nan"), catalog.get(name)
     paths = catalog.fetch(name)
     if isinstance(paths, Path):
         raise CatalogError(f"'{name}' is a store already, at {paths}; use it as it is")
@@ -147,6 +154,25 @@ def _none_used(rejected: Sequence[Rejected], quarantine: Path | None) -> Sciworl
         return first.exception()
     listed = f", all listed in {quarantine}" if quarantine else ""
     return replace(first, reason=f"{first.reason} (and {len(rejected) - 1} more{listed})").exception()
+
+
+def _sources(given: Any, together: bool) -> list[Any]:
+    """The sources, each a path or the paths of a movie. Raises SettingsError."""
+    if together:
+        paths = paths_of(given, "sources, which are together,")
+        return [paths] if paths else []
+    listed = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping | os.PathLike)
+    several = []
+    for one in given if listed else [given]:
+        paths = paths_of(one, "sources")
+        require(bool(paths), "sources: an empty list within the list; name the files of that movie")
+        several.append(one if isinstance(one, str) else paths[0] if isinstance(one, os.PathLike) else paths)
+    return several
+
+
+def _require_texts(**texts: Any) -> None:
+    for name, text in texts.items():
+        require(isinstance(text, str), f"{name}: {text!r:.80} is no text; use text, or leave it out")
 
 
 def _require_pairs(several: list[Any], tables: list[Path], mapping: str) -> None:
@@ -176,36 +202,36 @@ def _require_apart(out: Path, tasks: list[Task]) -> None:
 
 def _run_all(
     tasks: list[Task], out: Path, workers: int | None, scheduler: str | None, progress: Progress | None
-) -> tuple[list[Outcome], list[Rejected]]:
-    """The outcome of each task, and the tasks that were given twice."""
+) -> tuple[list[Outcome], list[str]]:
+    """The outcome of each task, and a warning of each that was named twice."""
     marks = [task.mark() for task in tasks]
     first: dict[str, int] = {}
     for index, mark in enumerate(marks):
         first.setdefault(mark, index)
     repeated = [
-        Rejected(task.name, f"{task.name}: given twice; it was read once", "SettingsError")
+        f"{task.name}: is named twice, and counts once"
         for index, (task, mark) in enumerate(zip(tasks, marks, strict=True))
         if first[mark] != index
     ]
     held = _held(out, set(marks))
     jobs: list[Job] = [(tasks[index], mark, str(out)) for mark, index in first.items()]
     new = not Store.exists(out)
-    outcomes = []
+    done: list[tuple[Job, Outcome]] = []
     try:
-        for outcome in _outcomes(jobs, held, workers, scheduler):
-            outcomes.append(outcome)
+        for job, outcome in _outcomes(jobs, held, workers, scheduler):
+            done.append((job, outcome))
             if progress is not None:
-                progress(len(outcomes), len(jobs))
+                progress(len(done), len(jobs))
     finally:
         if new:
             _drop_if_empty(out)
-    return outcomes, repeated
+    return explained(done, out), repeated
 
 
-def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str | None) -> Iterator[Outcome]:
+def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str | None) -> Iterator[tuple[Job, Outcome]]:
     """What became of each job, as it is done."""
     if workers is None and scheduler is None:
-        yield from (run_task(*job, held, True) for job in jobs)
+        yield from ((job, run_task(*job, held, True)) for job in jobs)
         return
     if workers is not None and scheduler is not None:
         raise SettingsError("workers and scheduler: a cluster has its own workers; give one of the two")
@@ -213,7 +239,7 @@ def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str |
 
     from sciworld.cluster.connect import connected
 
-    waiting, names = iter(jobs), {}
+    waiting, sent = iter(jobs), dict[Any, Job]()
     with connected(scheduler, workers or 1) as client:
         ended = as_completed(loop=client.loop)
         known = _sent(client, held)
@@ -221,20 +247,29 @@ def _outcomes(jobs: list[Job], held: Held, workers: int | None, scheduler: str |
         def send() -> None:
             for job in itertools.islice(waiting, 1):
                 future = client.submit(run_task, *job, known, False, pure=False)
-                names[future.key] = job[0].name
+                sent[future.key] = job
                 ended.add(future)
 
         for _ in range(AHEAD * max(1, len(client.nthreads()))):
             send()
         for future in ended:
             send()
-            name = names.pop(future.key)
+            job, lost = sent.pop(future.key), None
             try:
-                yield future.result()
+                outcome = future.result()
             except StoreError:
                 raise
             except Exception as error:  # its worker was killed again and again
-                yield Outcome(rejected=(Rejected(name, f"{name}: its worker ended: {error}", "RecordingError"),))
+                outcome, lost = Outcome(), error
+            if lost or (outcome.already and _was_sent_again(client, future.key)):
+                outcome = looked_up(job, held, outcome, lost)
+            yield job, outcome
+
+
+def _was_sent_again(client: Any, key: Any) -> bool:
+    """Whether a worker ended that had begun with a task, or had done it."""
+    ends = [event for _, event in client.get_events("all") if event["action"] == "remove-worker"]
+    return any(key in event["processing-tasks"] or key in event["lost-computed-tasks"] for event in ends)
 
 
 def _sent(client: Any, held: Held) -> Any:

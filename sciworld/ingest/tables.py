@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sciworld.controls import EXACT
 from sciworld.errors import FormatError
 from sciworld.units import TIMES
 
 PARQUET = b"PAR1"
 MOST_ROWS = 20_000_000  # five hours at 1 kHz
 MOST_BYTES = 2 << 30  # of a CSV file
-EXACT = 2**53  # whole numbers up to this are exact as float64, the dtype of controls
 NO_FLOAT = "is no float64, and would be rounded; subtract an offset, or split it into two columns"
 SHOWN = 400  # characters of a header or a cell in a message
 EPOCH = np.datetime64(0, "ns")
@@ -56,7 +56,7 @@ class Series:
         passed = (self.values - since).astype(np.int64)
         whole, rest = np.divmod(passed, 10**9)
         # The quotient is the nearest number to the time unless its nanoseconds are no float64 themselves.
-        seconds = np.where(abs(passed) < 2**53, passed / 1e9, whole + rest / 1e9)
+        seconds = np.where(abs(passed) < EXACT, passed / 1e9, whole + rest / 1e9)
         return np.where(np.isnat(self.values), np.nan, seconds)
 
 

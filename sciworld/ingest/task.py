@@ -87,9 +87,14 @@ class Held:
         )
 
 
+def marks_of(store: Store) -> list[str]:
+    """The mark of each recording, "" where it was not ingested from a file."""
+    return [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
+
+
 def held_by(store: Store, mine: frozenset[str]) -> Held:
     """What a store holds, for an ingest of the tasks marked `mine`."""
-    marks = [attributes.get(MARK, "") for part in store.parts for attributes in part.attributes]
+    marks = marks_of(store)
     facts = zip(marks, store.sessions(), store.sources(), strict=True)
     pairs = {(session, source) for mark, session, source in facts if mark.rpartition(":")[0] not in mine}
     return Held(frozenset(mark for mark in marks if mark), frozenset(pairs), mine)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import xarray as xr
@@ -31,7 +32,7 @@ class IngestWatch:
 
     def __init__(self, ds: xr.Dataset, allow_nan: bool, unchanged: Callable[[], None]) -> None:
         frames = ds.variables["frames"]
-        self._unchanged = unchanged
+        self._unchanged, self._source = unchanged, str(ds.attrs["source"])
         self._allow_nan, self.history = allow_nan, str(ds.attrs["history"])
         self._quality, self._left = Quality(frames.shape[-1], frames.dtype), frames.shape[0]
         controlled = len(recording.control_table(ds)) > 0 and frames.shape[0] > 1
@@ -39,7 +40,27 @@ class IngestWatch:
         self.lag: Lag | None = None
 
     def see(self, name: str, block: np.ndarray) -> None:
-        """The next frames of a camera."""
+        """The next frames of a camera. Raises RecordingError."""
+        with self._blamed():
+            self._see(name, block)
+
+    def finish(self, ds: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """The recording with its quality and lag. Raises RecordingError if frames are not finite and may not be."""
+        with self._blamed():
+            return self._finished(ds, finite)
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Raise RecordingError that names the source in place of an OSError, for which the store would be blamed."""
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(
+                f"{self._source}: cannot be looked at while it is read ({error}); mend that, and give the same "
+                "command again"
+            ) from error
+
+    def _see(self, name: str, block: np.ndarray) -> None:
         if name == "frames":
             self._quality.add(block)
             self._left -= len(block)
@@ -48,8 +69,7 @@ class IngestWatch:
             if self.changes is not None:
                 self.changes.add(block)
 
-    def finish(self, ds: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
-        """The recording with its quality and lag. Raises RecordingError if frames are not finite and may not be."""
+    def _finished(self, ds: xr.Dataset, finite: Mapping[str, np.ndarray]) -> xr.Dataset:
         self._unchanged()
         for name, good in finite.items():
             bad = np.flatnonzero(~good)

@@ -10,6 +10,7 @@ from sciworld.kernels.quality import climb, measure, measure_bytes
 
 STATIC = 0.02  # of a channel's spread: a mean change up to this is what the noise of a camera or a codec leaves
 ROWS = 33_000  # of which squares of uint8 have a sum in 32 bits
+LARGE, SCALE = 1e140, 2.0**-540  # numbers from which on sums of squares overflow; what brings them back, exactly
 STEP = 0.1  # of the range of values: a step at its end that only data of few levels take
 UNKNOWN = "quality_unknown_controls"
 VARIANCE = "quality_variance_"
@@ -34,12 +35,18 @@ class Quality:
 
     Parameters
     ----------
-    channels : of a frame. dtype : of the frames.
+    channels : of a frame. dtype : of the frames: integers or floats of up to 64 bits.
+
+    Raises RecordingError for another dtype.
     """
 
     def __init__(self, channels: int, dtype: np.dtype | type | str) -> None:
         self._channels, self._dtype = channels, np.dtype(dtype)
-        self._full = self._dtype.type(np.iinfo(self._dtype).max if self._dtype.kind in "iu" else 0)
+        if self._dtype.kind not in "iuf" or self._dtype.itemsize > 8:
+            raise RecordingError(f"quality: frames are {self._dtype}; use integers or floats of up to 64 bits")
+        # Kernels take no float16, all of whose numbers float32 holds.
+        self._wide = np.dtype(np.float32) if self._dtype == np.float16 else self._dtype
+        self._full = self._wide.type(np.iinfo(self._dtype).max if self._dtype.kind in "iu" else 0)
         self._last: np.ndarray | None = None
         self._frames = self._numbers = self._absent = self._at_full = self._static = self._repeated = 0
         self._tops, self._counts = np.full((channels, 2), -np.inf), np.zeros((channels, 2), dtype=np.int64)
@@ -53,10 +60,11 @@ class Quality:
             )
         if not len(block):
             return
-        frames = np.ascontiguousarray(block).reshape(len(block), -1, block.shape[-2] * block.shape[-1])
+        frames = np.ascontiguousarray(block, self._wide).reshape(len(block), -1, block.shape[-2] * block.shape[-1])
         last = frames[0] if self._last is None else self._last
-        kernel = measure_bytes if self._dtype == np.uint8 and frames.shape[1] <= ROWS else measure
-        change, spread, counts = kernel(frames, last, self._channels, self._full)
+        if self._dtype != np.uint8:
+            climb(frames, self._channels, self._tops, self._counts, self._bottoms)
+        change, spread, counts = self._measured(frames, last)
         absent, differ, full = counts.T
         same = ~differ.astype(bool)
         repeated = same & (change == 0).all(axis=1)
@@ -70,9 +78,22 @@ class Quality:
         self._at_full += int(full.sum())
         self._frames += len(block)
         self._numbers += block.size
-        if self._dtype != np.uint8:
-            climb(frames, self._channels, self._tops, self._counts, self._bottoms)
         self._last = frames[-1].copy()
+
+    def _measured(self, frames: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the kernel tells of frames (n, row, column * channel) after `last`; only ratios of change and spread
+        are right where numbers are large."""
+        kernel = measure_bytes if self._dtype == np.uint8 and frames.shape[1] <= ROWS else measure
+        found = kernel(frames, last, self._channels, self._full)
+        ends = np.abs([self._tops[:, 0], self._bottoms])
+        if (ends[np.isfinite(ends)] > LARGE).any():
+            pairs = [(frames[t - 1] if t else last, frame) for t, frame in enumerate(frames)]
+            for t, pair in enumerate(pairs):
+                if any(np.abs(one[np.isfinite(one)]).max(initial=0.0) > LARGE for one in pair):
+                    before, after = (SCALE * one for one in pair)
+                    scaled = kernel(after[None], before, self._channels, self._full)
+                    found[0][t], found[1][t] = scaled[0][0], scaled[1][0]
+        return found
 
     def end(self) -> None:
         """No frame follows: the last one, to which the next would be compared, need not be kept."""
@@ -105,7 +126,7 @@ def control_quality(controls: np.ndarray, table: ColumnTable) -> dict[str, float
 
     controls : (time, control) in the units of `table`. The last row, after which there is no frame, does not count as
     unknown. Of a categorical control the variance is 1 minus the summed squares of the shares of its levels: 0 if it
-    never changed. A control that is known nowhere has the variance NaN.
+    never changed. A control that is known nowhere has the variance NaN, and so has one whose variance no float64 holds.
     """
     found = {}
     for column, series in zip(table, controls.T, strict=True):
@@ -116,7 +137,9 @@ def control_quality(controls: np.ndarray, table: ColumnTable) -> dict[str, float
             shares = np.unique(known, return_counts=True)[1] / known.size
             variance = 1.0 - np.square(shares).sum()
         else:
-            variance = known.var()
+            with np.errstate(over="ignore", invalid="ignore"):
+                variance = known.var()
+            variance = variance if np.isfinite(variance) else np.nan
         found[f"{VARIANCE}{column.name}"] = float(variance)
     rows = controls[:-1]
     return found | {UNKNOWN: _share(int(np.isnan(rows).any(axis=1).sum()), len(rows))}

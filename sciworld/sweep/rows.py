@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sciworld.files import move, write_file
+from sciworld.nodes import array_json, group_json
 from sciworld.sweep.space import Cell
 
 MISSING, DONE, FAILED = 0, 1, 2
@@ -223,36 +224,6 @@ class Rows:
 
     def _columns(self) -> Path:
         return self._root / "sweep" / "columns" / "zarr.json"
-
-
-def group_json(attributes: Mapping[str, Any]) -> bytes:
-    """The zarr.json of a group."""
-    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
-
-
-def array_json(
-    shape: tuple[int, ...],
-    chunk: tuple[int, ...],
-    dtype: str,
-    fill: Any,
-    dims: tuple[str, ...],
-    attributes: Mapping[str, Any],
-) -> bytes:
-    """The zarr.json of an array whose chunks are plain little-endian bytes."""
-    node = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": shape,
-        "data_type": dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": fill,
-        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
-        "attributes": attributes,
-        "dimension_names": dims,
-        "storage_transformers": [],
-    }
-    return json.dumps(node).encode()
 
 
 def empty(dtype: str) -> Any:

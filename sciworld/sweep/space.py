@@ -16,12 +16,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import LARGEST, require, whole
+from sciworld.controls import EXACT
 from sciworld.errors import SettingsError
 
 Value = bool | int | float | str
 RESERVED = ("status", "seconds", "row_crc32", "traceback", "cell", "sweep")  # what a table calls its own
-LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Range:
             not self.integer or (float(self.low).is_integer() and float(self.high).is_integer()),
             f"the range {self.low} to {self.high} is of integers; so must its bounds be",
         )
-        require(not self.integer or max(-self.low, self.high) <= 2**53, "integers are drawn up to 2**53")
+        require(not self.integer or max(-self.low, self.high) <= EXACT, "integers are drawn up to 2**53")
 
     def at(self, share: float) -> Value:
         """The value below which `share` of the draws fall; share in [0, 1)."""
@@ -163,8 +163,8 @@ class Samples:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(type(self.n) is int and self.n >= 1, f"n is {self.n!r}; draw at least 1 sample")
-        require(type(self.seed) is int and 0 <= self.seed <= LARGEST, f"seed is {self.seed!r}; use an integer from 0")
+        object.__setattr__(self, "n", whole(self.n, "n", 1))
+        object.__setattr__(self, "seed", whole(self.seed, "seed", 0, LARGEST))
         require(self.method in ("random", "latin"), f"method is {self.method!r}; use random or latin")
         require(isinstance(self.ranges, Mapping) and bool(self.ranges), "samples need parameters, each with a range")
         checked = {}

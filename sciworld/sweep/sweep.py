@@ -15,12 +15,12 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
 from sciworld.cluster.connect import connected, cores
-from sciworld.config import require
+from sciworld.config import LARGEST, require, whole
 from sciworld.errors import StoreError
 from sciworld.sweep.cell import BEGINNINGS, Job, name_of, pickled, run_cell, source_of, takes_seed
 from sciworld.sweep.progress import Count, shown
 from sciworld.sweep.rows import DONE, FAILED, MISSING
-from sciworld.sweep.space import LARGEST, Cell, Grid, Space, Value
+from sciworld.sweep.space import Cell, Grid, Space, Value
 from sciworld.sweep.table import Record, Table
 
 LOG = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ def sweep(
     holds another sweep; StoreError if it is in use, damaged, or cannot be written, or the scheduler was lost.
     """
     space = Grid(space) if isinstance(space, Mapping) else space
-    _check(space, client, workers, threads, seed)
+    _check(space, client, workers)
+    seed, threads = whole(seed, "seed", 0, LARGEST), whole(threads, "threads", 1)
+    workers = None if workers is None else whole(workers, "workers", 1)
     seeded = takes_seed(function, space)
     content = pickled(function)
     record = Record(name_of(function), seed, seeded, space, source_of(function))
@@ -172,11 +174,8 @@ def _ended(future: Future, job: Job, cell: Cell, sending: int) -> int:
     return FAILED
 
 
-def _check(space: Space, client: Client | str | None, workers: int | None, threads: int, seed: int) -> None:
+def _check(space: Space, client: Client | str | None, workers: int | None) -> None:
     require(isinstance(space, Space), f"space is {space!r:.40}; give a Grid, Samples, or a dict of lists")
-    require(type(seed) is int and 0 <= seed <= LARGEST, f"seed is {seed!r}; use an integer from 0")
-    require(workers is None or (type(workers) is int and workers >= 1), f"workers is {workers!r}; use at least 1")
-    require(type(threads) is int and threads >= 1, f"threads is {threads!r}; use at least 1")
     if client is not None:
         require(isinstance(client, Client | str), f"client is {client!r:.40}; give a Dask client or an address")
         require(workers is None, "workers are begun on this machine only; leave them out where a client is given")

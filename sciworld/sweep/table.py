@@ -23,7 +23,8 @@ import xarray as xr
 
 from sciworld.errors import SettingsError, StoreError
 from sciworld.files import lock
-from sciworld.sweep.rows import DONE, FAILED, MISSING, OWN, Field, Row, Rows, array_json, empty, group_json
+from sciworld.nodes import array_json, group_json
+from sciworld.sweep.rows import DONE, FAILED, MISSING, OWN, Field, Row, Rows, empty
 from sciworld.sweep.space import Cell, Space, Value, from_json
 
 LOG = logging.getLogger(__name__)

@@ -393,6 +393,12 @@ def test_a_store_takes_episodes_one_by_one_and_a_killed_run_goes_on(tmp_path) ->
 
 def test_recipes_are_settings() -> None:
     assert '"seed": 9007199254740993' in Recipe(seed=2**53 + 1).to_json("smooth")
+    assert '"seed": 5' in Recipe(seed=np.int64(5), hold=np.int32(2), max_steps=np.uint8(3)).to_json("smooth")  # type: ignore[arg-type]
+    for name, value in (("seed", 2**63), ("hold", 2**31), ("max_steps", 2**31), ("hold", True), ("seed", -1)):
+        with pytest.raises(SettingsError, match=f"{name} is .*; use an integer, at least"):
+            Recipe(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match=r"episodes is 2\.0; use an integer, at least 1"):
+        record(Toy(), 2.0)  # type: ignore[arg-type]
 
 
 def test_cart_pole_records_its_state() -> None:

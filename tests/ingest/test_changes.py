@@ -55,3 +55,14 @@ def test_line_scans_are_looked_at(shape):
 def test_only_what_was_measured_is_kept():
     ds = moving()
     assert len(pickle.dumps(changes_of(ds))) < 100 * FRAMES + len(pickle.dumps(ds["view"].values))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_planes_that_are_infinite_or_large_warn_of_nothing(dtype):
+    ds = moving(frames=6)
+    values = np.stack([ds["frames"].values.astype(dtype)] * 3, axis=1)
+    values[2, 0, 3, 4], values[2, 1, 3, 4] = np.inf, -np.inf
+    values[3, :, 5, 6] = np.finfo(dtype).max
+    dims = ("time", "z", "y", "x", "channel")
+    found = changes_of(ds.drop_vars("frames").assign(frames=(dims, values, ds["frames"].attrs)))
+    assert np.isfinite(found.energy[[0, 4]]).all() and np.isnan(found.energy[1:3]).all()

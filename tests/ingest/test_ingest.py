@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import dying
 import h5py
 import numpy as np
 import pytest
@@ -27,8 +28,11 @@ from sciworld.errors import (
     StoreError,
 )
 from sciworld.files import lock
-from sciworld.ingest import task
+from sciworld.ingest import run, task
+from sciworld.ingest.changes import Changes
+from sciworld.ingest.controls import attach_controls, parse_map
 from sciworld.ingest.open import open_recording, open_recordings
+from sciworld.ingest.outcomes import looked_up
 from sciworld.ingest.run import ingest, ingest_entry
 from sciworld.store import Store
 
@@ -82,7 +86,8 @@ def test_nothing_is_in_a_store_twice(tmp_path):
         with pytest.raises(RecordingError, match=r"a\.tif: session '(a|mine)'.*new --out, or give --session"):
             ingest(tmp_path / "a.tif", out, options=options | {"pixel_size": 0.4})
     done = ingest([tmp_path / "b.tif"] * 2, out, options={"session": "mine"})  # stated: it may be of several files
-    assert "given twice" in done.rejected[0].reason
+    assert done.warnings == (f"{tmp_path / 'b.tif'}: is named twice, and counts once",)
+    assert (done.recordings, done.rejected) == (1, ())
     assert Store.open(out).sessions() == ["a", "mine", "mine"]
 
 
@@ -365,6 +370,155 @@ def test_arguments_that_do_not_fit_together_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="unknown setting colour"):
         ingest(tif, out, options={"colour": 1})
     assert not out.exists()
+
+
+ODD = {
+    "sources": [3, None, True, b"a.tif", {}, [1, 2], [None], [[]], [[1]], ["a.tif", 3], [b"x"], np.arange(3)],
+    "controls": [3, None, b"x", [1], [None], [["a.csv"]], np.arange(2)],
+    "options": [3, "x", "", 0, True, ["a"], [("frames", 3)], {3: 4}, {"path": 1}, {"reader": "stem"}],
+    "workers": [1.0, -1, 0, True, "2", [1], 10**30],
+    "mapping": [3, None, b"x", ["x"], True],
+    "times": [3, None, b"x"],
+    "shift": [1.0, "1", None, True, 10**30],
+    "allow_nan": [1, 0, "no", None, np.bool_(True), [True]],
+    "together": [1, None, "no"],
+    "reader": [3, b"x", ["stem"]],
+    "scheduler": [3, b"x"],
+    "progress": [3, "x"],
+    "out": [3, None, b"x"],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_arguments_are_one_error(tmp_path, name):
+    session(tmp_path, "a")
+    good = {"sources": tmp_path / "a.tif", "out": tmp_path / "store", "controls": tmp_path / "a.csv", "mapping": MAP}
+    for value in ODD[name]:
+        with pytest.raises(SettingsError, match=name):
+            ingest(**good | {name: value})
+    assert not (tmp_path / "store").exists()
+
+
+def test_odd_arguments_of_what_ingest_is_made_of_are_one_error(tmp_path):
+    session(tmp_path, "a")
+    ds, table = open_recording(tmp_path / "a.tif"), tmp_path / "a.csv"
+    for path in (3, None, True, b"x", [1], [[]], np.arange(2)):
+        with pytest.raises(SettingsError, match="path"):
+            open_recordings(path)
+    for value in ODD["options"]:
+        with pytest.raises(SettingsError, match=r"options are .*use a dict"):
+            open_recordings(tmp_path / "a.tif", None, value)
+    for mapping in (3, None, ["x"], [], b"x", {}, True, [("x", "beam_x")]):
+        with pytest.raises(ControlError, match=r"map: .* is no text; write 'name"):
+            attach_controls(ds, table, mapping)
+    for times in (3, None, ["t"]):
+        with pytest.raises(ControlError, match=r"times: .* is no text"):
+            attach_controls(ds, table, MAP, times)
+    for shift in ODD["shift"]:
+        with pytest.raises(SettingsError, match=r"shift is .*; use an integer"):
+            attach_controls(ds, table, MAP, shift=shift)
+    with pytest.raises(SettingsError, match="table_path: 3 is no path"):
+        attach_controls(ds, 3, MAP)
+    attached = attach_controls(ds, str(table), list(parse_map(MAP)), shift=np.int64(1))
+    xr.testing.assert_identical(attached, attach_controls(ds, table, MAP, shift=1))
+    for value in ODD["allow_nan"]:
+        with pytest.raises(SettingsError, match=r"allow_nan is .*; use True or False"):
+            ingest_entry("si-graphene-movie", tmp_path / "store", value)
+
+
+def test_sources_may_be_anything_that_holds_paths(tmp_path):
+    session(tmp_path, "a")
+    for number, sources in enumerate(
+        (np.array([str(tmp_path / "a.tif")]), iter([tmp_path / "a.tif"]), os.scandir(tmp_path))
+    ):
+        files = [one for one in sources if not isinstance(one, os.DirEntry) or one.name == "a.tif"]
+        assert ingest(files, tmp_path / f"store{number}").recordings == 1
+
+
+def test_sources_that_are_together_are_one_movie(tmp_path):
+    for name in "ab":
+        session(tmp_path, name)
+    files = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    done = ingest(files, tmp_path / "store", together=True, options={"session": "both"})
+    assert (done.recordings, done.frames) == (1, 2 * T)
+    assert ingest([files], tmp_path / "store", options={"session": "both"}).already == 1
+    with pytest.raises(SettingsError, match="no sources"):
+        ingest([], tmp_path / "store", together=True)
+    with pytest.raises(SettingsError, match="sources, which are together"):
+        ingest([files], tmp_path / "store", together=True)
+
+
+def test_controls_that_were_edited_since_are_named(tmp_path):
+    session(tmp_path, "a")
+    tif, table, out = tmp_path / "a.tif", tmp_path / "a.csv", tmp_path / "store"
+    rows = table.read_text()
+    for at in (5e8, 2e9 + 5):  # long ago, and after the store was made
+        os.utime(table, (at, at))
+        if at < 1e9:
+            assert ingest(tif, out, controls=table, mapping=MAP).recordings == 1
+    with pytest.raises(RecordingError, match=r"a\.csv: changed since .*a\.tif went into .*; choose a new --out"):
+        ingest(tif, out, controls=table, mapping=MAP)
+    (tmp_path / "b.csv").write_text(rows)  # another file
+    with pytest.raises(RecordingError, match=r"^a\.tif: session 'a' is in the store"):
+        ingest(tif, out, controls=tmp_path / "b.csv", mapping=MAP)
+    os.utime(table, (5e8, 5e8))
+    assert ingest(tif, out, controls=table, mapping=MAP).already == 1
+    with pytest.raises(RecordingError, match=r"^a\.tif: session 'a' is in the store"):
+        ingest(tif, out, controls=table, mapping=MAP + ":0:9")
+
+
+def test_a_fault_of_what_is_looked_at_is_not_the_store_s(tmp_path, monkeypatch):
+    session(tmp_path, "a")
+
+    def gone(*arguments):
+        raise PermissionError(13, "Permission denied", "elsewhere/a.tif")
+
+    monkeypatch.setattr(task, "_require_same", gone)
+    with pytest.raises(RecordingError, match=r"a\.tif: cannot be looked at .*elsewhere/a\.tif"):
+        ingest(tmp_path / "a.tif", tmp_path / "store")
+    monkeypatch.undo()
+    monkeypatch.setattr(Changes, "add", gone)
+    with pytest.raises(RecordingError, match=r"a\.tif: cannot be looked at .*elsewhere/a\.tif"):
+        ingest(tmp_path / "a.tif", tmp_path / "store", controls=tmp_path / "a.csv", mapping=MAP)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(("deaths", "most"), [(1, 3), (3, 3), (3, 1)])
+def test_what_a_worker_brought_before_it_died_has_arrived(tmp_path, monkeypatch, deaths, most):
+    """Once Dask sends the source to another worker, after three deaths it gives up."""
+    fields = np.random.default_rng(0).random((3, T, X, Y), "float32")
+    fields[1, 2] = np.nan if most == 1 else 0  # which is refused: what went into the store is not all
+    flow(tmp_path / "a.hdf5", fields)
+    (tmp_path / "deaths").write_text(str(deaths))
+    monkeypatch.setattr(run, "run_task", dying.run_task)
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
+    done = ingest(tmp_path / "a.hdf5", tmp_path / "store", workers=1)
+    assert (tmp_path / "deaths").read_text() == "0"
+    store, n = Store.open(tmp_path / "store"), 3 if most == 3 else 2
+    assert (done.recordings, done.frames, done.nbytes, done.already) == (n, n * T, n * T * Y * X * 4 * 4, 0)
+    assert list(done.parts) == [part.name for part in store.parts] and len(store) == n
+    assert list(done.histories) == [ds.attrs["history"] for ds in store]
+    said = [one.reason for one in done.rejected]
+    assert len(said) == (n == 2) and all(
+        "2 of its 3 recordings are in the store; give the same" in text for text in said
+    )
+
+
+def test_controls_that_a_dead_worker_brought_are_looked_at(tmp_path):
+    session(tmp_path, "a")
+    out, told = tmp_path / "store", task.Task(tmp_path / "a.tif", tmp_path / "a.csv", MAP)
+    done = ingest(tmp_path / "a.tif", out, controls=tmp_path / "a.csv", mapping=MAP)
+    job, nothing = (told, told.mark(), str(out)), task.Held(frozenset(), frozenset())
+    found = looked_up(job, nothing, task.Outcome(), RuntimeError("killed"))
+    assert (found.parts, found.already, found.rejected, len(found.arrived)) == (done.parts, 0, (), 1)
+    assert "its lag is in its history" in found.arrived[0].doubts[-1] and found.arrived[0].controls["controls"].shape
+    held = task.Held(frozenset(task.marks_of(Store.open(out))), frozenset())
+    assert looked_up(job, held, task.Outcome(), RuntimeError("killed")) == task.Outcome(already=1)
+    lost = looked_up((told, "other", str(tmp_path / "none")), nothing, task.Outcome(), RuntimeError("killed"))
+    assert [one.reason for one in lost.rejected] == [
+        f"{told.name}: its worker ended: killed; give the same command again"
+    ]
 
 
 @pytest.mark.parametrize("suffix", sorted(READERS))

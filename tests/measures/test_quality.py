@@ -189,3 +189,43 @@ def test_variance_and_unknown_rows_of_controls():
     assert found["quality_unknown_controls"] == 0.25
     assert np.isnan(control_quality(controls, TABLE)["quality_variance_dead"])
     assert control_quality(controls, TABLE)["quality_unknown_controls"] == 1
+
+
+def test_half_floats_are_measured_as_floats():
+    frames = film("float16")
+    frames[4:7] = frames[3]
+    frames[9, 1, 2] = np.nan
+    assert measured(frames, [5]) == twin(frames.astype(np.float32)) == measured(frames.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "longdouble", "datetime64[s]"])
+def test_what_is_no_pixel_is_refused(dtype):
+    with pytest.raises(RecordingError, match="use integers or floats of up to 64 bits"):
+        Quality(1, dtype)
+
+
+@pytest.mark.parametrize("scale", [1e150, 1e155, 1e200, 8.9e303, -1e306])
+@pytest.mark.parametrize("cuts", [(), (1, 4)])
+def test_numbers_whose_squares_are_infinite_are_measured(scale, cuts):
+    frames = film("float64")
+    frames[3:5] = frames[2] + np.random.default_rng(5).normal(0, 0.1, (2, Y, X, 1))
+    frames[7] = frames[6]
+    small, large = frames.copy(), scale / 200 * frames
+    small[8:, 0, 0], large[8:, 0, 0] = np.inf, np.inf
+    found, wanted = measured(large, cuts), measured(small, cuts)
+    for name in ("static", "duplicate", "not_finite"):  # numbers below 0 have their top elsewhere
+        assert found[f"quality_{name}"] == pytest.approx(wanted[f"quality_{name}"])
+    assert found["quality_static"] == pytest.approx(3 / 10)
+
+
+def test_small_frames_beside_large_ones_are_measured():
+    frames = np.concatenate([1e-200 * film("float64"), 1e200 * film("float64")[:1]])
+    frames[5] = frames[4]
+    found = measured(frames)
+    assert (found["quality_static"], found["quality_duplicate"]) == (pytest.approx(1 / 11), pytest.approx(1 / 11))
+
+
+def test_a_variance_that_no_number_holds_is_unknown():
+    table = ColumnTable((Column("v", "m"), Column("w", "m")))
+    found = control_quality(np.array([[1e200, 1.0], [-1e200, 3.0], [0.0, 2.0]]), table)
+    assert np.isnan(found["quality_variance_v"]) and found["quality_variance_w"] == pytest.approx(2 / 3)

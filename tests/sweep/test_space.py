@@ -146,6 +146,11 @@ def test_a_bad_grid_is_refused(values: Any) -> None:
         lambda: Samples(1, {"a": (1, 1)}),
         lambda: Samples(1, {"a": (0, 1)}, "sobol"),
         lambda: Samples(1, {"a": (0, 1)}, seed=-1),
+        lambda: Samples(1, {"a": (0, 1)}, seed=2**63),
+        lambda: Samples(2**31, {"a": (0, 1)}),
+        lambda: Samples(True, {"a": (0, 1)}),
+        lambda: Samples(1.0, {"a": (0, 1)}),  # type: ignore[arg-type]
+        lambda: Range(0, 2**53 + 1, integer=True),
         lambda: Samples(1, {"cell": (0, 1)}),
         lambda: Range(0, float("inf")),
         lambda: Range(0, 1, log=True),
@@ -159,6 +164,8 @@ def test_bad_samples_are_refused(make: Any) -> None:
 
 
 def test_numpy_values_become_plain() -> None:
+    samples = Samples(np.int32(3), {"a": (0, 1)}, seed=np.uint64(7))  # type: ignore[arg-type]
+    assert from_json(samples.to_json()) == samples == Samples(3, {"a": (0, 1)}, seed=7)
     grid = Grid({"a": np.array([1.5, 2.5], np.float32), "n": np.arange(2)})  # type: ignore[dict-item]
     assert grid.values == {"a": (1.5, 2.5), "n": (0, 1)}
     assert type(grid.values["n"][0]) is int

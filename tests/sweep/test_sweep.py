@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciworld.cluster import connect
 from sciworld.errors import SettingsError, StoreError
 from sciworld.sweep.cell import Job, pickled, run_cell
 from sciworld.sweep.rows import DONE, FAILED, MISSING, Rows
@@ -393,7 +395,11 @@ def test_a_damaged_header_is_one_error(threads: Client, tmp_path: Path, file: st
     [
         (failing, {"workers": 2}, "leave them out"),
         (failing, {"seed": -1}, "seed is -1"),
+        (failing, {"seed": True}, "seed is True; use an integer"),
+        (failing, {"seed": 2**63}, "at most 9223372036854775807"),
         (failing, {"threads": 0}, "threads is 0"),
+        (failing, {"threads": 2**31}, "at most 2147483647"),
+        (cells.draw, {"seed": np.int64(3), "threads": np.uint8(1)}, None),
         (cells.draw, {}, None),
         (cells.product, {}, "cannot be called with x"),
         (threading.Lock(), {}, "no function"),
@@ -469,6 +475,20 @@ def test_processes_of_its_own_are_capped_hold_resources_and_end(tmp_path: Path) 
     for pid in ds.pid.values:
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
+
+
+def test_an_interrupt_while_processes_begin_ends_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters, begin = [], connect._cluster
+
+    def interrupted(*arguments: Any) -> LocalCluster:
+        threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT)).start()  # a process takes longer than that
+        clusters.append(begin(*arguments))
+        return clusters[0]
+
+    monkeypatch.setattr(connect, "_cluster", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(failing, {"x": range(4)}, out=tmp_path / "o", workers=2)
+    assert multiprocessing.active_children() == [] and clusters[0].status.name == "closed"
 
 
 def test_the_address_of_a_scheduler_will_do(tmp_path: Path) -> None:

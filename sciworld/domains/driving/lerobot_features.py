@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import EXACT, Column, ColumnTable
 from sciworld.errors import ControlError, FormatError
 
 NUMBERS = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
@@ -27,7 +27,6 @@ TIME, VIEW, COVARIATES = "recording.time", "recording.view", "covariates"
 UNITS = {"_rad": "rad", "_deg": "deg", "_mps": "m/s", "_kmh": "km/h"}
 UNKNOWN = ("", "NA", "N/A", "nan", "unknown")
 MOST_LEVELS = 64  # more words than that are free text
-EXACT = 2**53  # integers up to here are exact in float64
 
 
 @dataclass(frozen=True)

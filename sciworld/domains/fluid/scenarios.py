@@ -18,7 +18,7 @@ from sciworld.kernels import lbm
 ACTIONS = 4  # of a controlled flow while the fluid travels one diameter: 80 in 20 D/U, Rabault et al. (2019)
 CHANNEL = (22.0, 4.1)  # length and height in diameters, Schafer and Turek (1996), figure 1
 MIDDLE = (2.0, 2.0)  # of the cylinder, from the inlet and from the bottom
-# In a wake the viscosity is low: with 3/16 the odd rate is near 0, and the flow diverges at a cell Reynolds number of 15.
+# In a wake the viscosity is low: with 3/16 the odd rate is near 0, and flows diverge at cell Reynolds numbers of 15.
 WAKE_MAGIC = 1e-3
 KICK = 0.05  # share of the speed that disturbs a flow at its beginning, so that an instability can grow
 

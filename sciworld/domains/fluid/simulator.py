@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from sciworld.config import cache_dir, require, to_dict
+from sciworld import __version__
+from sciworld.config import cache_dir, from_dict, require
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid.lattice import DENSITY, Lattice, Populations
 from sciworld.domains.fluid.scenarios import ACTIONS, MIDDLE, scenario
 from sciworld.errors import SimulatorError
 from sciworld.files import replace_file
+from sciworld.kernels import lbm
 from sciworld.simulator import Observation
 
 SCENARIO = {"jets": "jets_rabault", "rotation": "rotary"}
@@ -201,9 +202,7 @@ class CylinderSimulator:
     def _developed(self) -> tuple[Populations, Baseline]:
         """The wake without control at each action of one period, and its means: made once, and kept in the cache."""
         if self._wake is None:
-            recipe = to_dict(replace(self.settings, actuator="jets", limit=0.0, rows=8, columns=17))
-            digest = hashlib.sha256(json.dumps([recipe, DEVELOP, MEASURE, 1]).encode()).hexdigest()[:16]
-            path = cache_dir() / "flows" / f"wake-{digest}.npz"
+            path = cache_dir() / "flows" / f"wake-{self._digest()}.npz"
             # A wake that cannot be read, or kept, is made anew.
             with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as kept:
                 self._wake = self._checked(kept["f"], kept["outflow"], kept["baseline"])
@@ -217,6 +216,16 @@ class CylinderSimulator:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     replace_file(path, content.getvalue())
         return self._wake
+
+    def _digest(self) -> str:
+        """A text that is another one for any other flow: of all that the lattice is given, but the actuator."""
+        case, found = self.case, hashlib.sha256(f"{__version__} {DEVELOP} {MEASURE} {self.steps}".encode())
+        for field in fields(case):
+            value = getattr(case, field.name)
+            values = (value.links, value.fractions) if isinstance(value, lbm.Body) else (value,)
+            found.update(b"".join(np.asarray(one).tobytes() for one in values if not isinstance(one, str)))
+            found.update(repr(value).encode() if isinstance(value, str) else b"")
+        return found.hexdigest()[:16]
 
     def _checked(self, f: np.ndarray, outflow: np.ndarray, facts: np.ndarray) -> tuple[Populations, Baseline]:
         ny, nx = self.case.shape
@@ -250,6 +259,4 @@ class CylinderSimulator:
 
 def simulator(**settings: Any) -> CylinderSimulator:
     """The trusted simulator of these settings, see `CylinderSettings`."""
-    from sciworld.config import from_dict
-
     return CylinderSimulator(from_dict(CylinderSettings, settings, "cylinder"))

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import config, recording
-from sciworld.config import require
+from sciworld.config import LARGEST, require, whole
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.gym.policies import POLICIES, Policy
 from sciworld.domains.gym.spaces import Actions
@@ -55,12 +55,10 @@ class Recipe:
     options: str = "null"
 
     def __post_init__(self) -> None:
-        for name, value, least in (("seed", self.seed, 0), ("hold", self.hold, 1), ("max_steps", self.max_steps, 1)):
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-            require(
-                whole or (name == "max_steps" and value is None),
-                f"{name} is {value!r}; use a whole number from {least}",
-            )
+        object.__setattr__(self, "seed", whole(self.seed, "seed", 0, LARGEST))
+        object.__setattr__(self, "hold", whole(self.hold, "hold", 1))
+        if self.max_steps is not None:
+            object.__setattr__(self, "max_steps", whole(self.max_steps, "max_steps", 1))
         known = self.frames == "render" or self.frames.partition(":")[0] == "observation"
         require(known, f"frames is {self.frames!r}; use 'render', 'observation' or 'observation:KEY'")
         require(self.channels in ("", "first", "last"), f"channels is {self.channels!r}; use 'first' or 'last'")
@@ -98,7 +96,7 @@ def record(
     environment or the policy fails.
     """
     _require_known(policy)
-    _require_episodes(episodes)
+    episodes = whole(episodes, "episodes", 1)
     return _record(env, episodes, policy, recipe or Recipe(), skip)
 
 
@@ -119,7 +117,7 @@ def record_to(
     """
     recipe = recipe or Recipe()
     _require_known(policy)
-    _require_episodes(episodes)
+    episodes = whole(episodes, "episodes", 1)
     with opened(env, recipe.frames) as made:
         held, stated = _held(Path(store)), recipe.to_json(policy)
         wanted = [session_of(made, recipe.seed, episode) for episode in range(episodes)]
@@ -178,11 +176,6 @@ def _require_known(policy: str | Policy) -> None:
 def _called(policy: str | Policy) -> str:
     """The name of a policy, or of its function."""
     return policy if isinstance(policy, str) else getattr(policy, "__qualname__", type(policy).__qualname__)
-
-
-def _require_episodes(episodes: int) -> None:
-    whole = isinstance(episodes, int) and not isinstance(episodes, bool) and episodes >= 1
-    require(whole, f"episodes is {episodes!r}; use a whole number from 1")
 
 
 def _made(name: str, render_mode: str | None) -> gymnasium.Env:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from sciworld.controls import Column, ColumnTable
+from sciworld.controls import EXACT, Column, ColumnTable
 from sciworld.errors import ControlError, SettingsError
 
 Path = tuple[str | int, ...]
 MAX_COLUMNS = 4096  # of a whole space; more is an image, or a slip
 MAX_LEVELS = 1000  # of a Discrete that is a category; one with more is an integer
-EXACT = 2**53  # whole numbers up to this are exact as float64, the dtype of columns
 WRAP = "wrap the environment, e.g. in gymnasium.wrappers.TransformAction or FilterObservation"
 
 

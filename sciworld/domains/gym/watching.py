@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from sciworld.controls import Column, ColumnTable, colours
-from sciworld.domains.gym.spaces import EXACT, Path, columns, is_image, leaves, numbers, part, table
+from sciworld.controls import EXACT, Column, ColumnTable, colours
+from sciworld.domains.gym.spaces import Path, columns, is_image, leaves, numbers, part, table
 from sciworld.errors import SettingsError
 from sciworld.recording import FRAME_DTYPES
 

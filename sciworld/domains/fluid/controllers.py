@@ -9,7 +9,8 @@ import numpy as np
 from sciworld.errors import SimulatorError
 from sciworld.simulator import Observation
 
-PROBES = (1.0, 2.0, 3.0)  # diameters behind the centre of the cylinder, on the line through it
+PROBES = (1.5,)  # diameters behind the centre of the cylinder, on the line through it
+LAGS = (0, 2, 4)  # actions
 
 
 class Signals:
@@ -38,28 +39,35 @@ class Signals:
 
 
 class Feedback:
-    """Laws that are linear in the cross velocity at probes behind the cylinder, one an episode.
+    """Laws that are linear in the cross velocity that probes behind the cylinder see, and saw; one an episode.
 
-    They are odd in y as the flow is: a wake that is even on both sides is left alone.
+    They are odd in y as the flow is: a wake that is alike on both sides is left alone. What was seen a quarter of a
+    period ago says how fast the wake swings.
 
     Parameters
     ----------
-    gains : (episode, probe) in units of the control a m/s. most : the bound of the control, to which laws are cut.
-    places : (probe, 2) m, x and y of the probes, see `probe_places`.
+    gains : (episode, lag, probe) in units of the control a m/s. most : the bound of the control, to which laws are cut.
+    places : (probe, 2) m, x and y of the probes, see `probe_places`. lags : in actions, how long ago each was seen.
     """
 
-    def __init__(self, gains: np.ndarray, most: float, places: np.ndarray) -> None:
-        self.gains, self.most, self.places = np.asarray(gains, dtype=np.float64), most, np.asarray(places)
+    def __init__(self, gains: np.ndarray, most: float, places: np.ndarray, lags: tuple[int, ...] = LAGS) -> None:
+        self.gains, self.most, self.places, self.lags = np.asarray(gains, np.float64), most, np.asarray(places), lags
+        if self.gains.shape[1:] != (len(lags), len(self.places)):
+            raise SimulatorError(
+                f"gains are {self.gains.shape}; expected (episode, {len(lags)} lags, {len(self.places)} probes)"
+            )
 
     def start(self, n: int, rng: np.random.Generator) -> Any:
-        """Nothing to remember."""
+        """What the probes saw so far: nothing."""
         _require_rows(self.gains, n)
-        return None
+        return ()
 
     def act(self, state: Any, observation: Observation) -> tuple[np.ndarray, Any]:
         """Controls : (episode, 1)."""
-        cross = probe(observation, self.places)[..., 1]
-        return np.clip((self.gains * cross).sum(axis=1), -self.most, self.most)[:, None], state
+        seen = (*state, probe(observation, self.places)[..., 1])[-max(self.lags) - 1 :]
+        lagged = np.stack([seen[max(len(seen) - 1 - lag, 0)] for lag in self.lags], axis=1)
+        wanted = (self.gains * lagged).sum(axis=(1, 2))
+        return np.clip(wanted, -self.most, self.most)[:, None], seen
 
 
 def probe_places(length: float, middle: tuple[float, float], distances: tuple[float, ...] = PROBES) -> np.ndarray:

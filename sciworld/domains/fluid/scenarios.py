@@ -59,7 +59,7 @@ def taylor_green(
 
 
 def shear_layer(
-    reynolds: float = 10_000.0, cells: int = 128, lattice_speed: float = 0.04, length: float = 1.0,
+    reynolds: float = 2_000.0, cells: int = 128, lattice_speed: float = 0.04, length: float = 1.0,
     speed: float = 1.0, collision: str = "trt", steepness: float = 30.0,
 ) -> Case:  # fmt: skip
     """Two layers of shear that roll up, in a periodic square. Minion and Brown, J. Comput. Phys. 138, 734 (1997),

@@ -1,0 +1,21 @@
+"""Figures of the trusted simulators: flows against published numbers, speed, and what direct search reaches.
+
+python benchmarks/simulators.py [--quick] [--only FIGURE] [--json benchmarks/simulators.json]
+"""
+
+from __future__ import annotations
+
+import sim_flows
+from harness import Benchmark
+
+bench = Benchmark("simulators", __doc__)
+bench.figure("taylor_green_order")(sim_flows.taylor_green)
+bench.figure("ghia_worst_re100", "ghia_worst_re400", "ghia_worst_re1000")(sim_flows.ghia)
+bench.figure("schafer_turek_2d1_cd_error", "schafer_turek_2d2_cd_error", "schafer_turek_2d2_st_error")(
+    sim_flows.schafer_turek
+)
+bench.figure("unbounded_st_error", "unbounded_cd_error")(sim_flows.unbounded)
+bench.figure("mass_drift")(sim_flows.mass)
+
+if __name__ == "__main__":
+    bench.main()

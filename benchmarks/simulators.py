@@ -6,6 +6,7 @@ python benchmarks/simulators.py [--quick] [--only FIGURE] [--json benchmarks/sim
 from __future__ import annotations
 
 import sim_flows
+import sim_speed
 from harness import Benchmark
 
 bench = Benchmark("simulators", __doc__)
@@ -16,6 +17,9 @@ bench.figure("schafer_turek_2d1_cd_error", "schafer_turek_2d2_cd_error", "schafe
 )
 bench.figure("unbounded_st_error", "unbounded_cd_error")(sim_flows.unbounded)
 bench.figure("mass_drift")(sim_flows.mass)
+bench.figure("lbm_over_ceiling")(sim_speed.over_ceiling)
+bench.figure("lbm_mlups_256")(sim_speed.mlups_256)
+bench.figure("lbm_two_cores")(sim_speed.two_cores)
 
 if __name__ == "__main__":
     bench.main()

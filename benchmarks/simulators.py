@@ -6,6 +6,7 @@ python benchmarks/simulators.py [--quick] [--only FIGURE] [--json benchmarks/sim
 from __future__ import annotations
 
 import sim_flows
+import sim_search
 import sim_speed
 from harness import Benchmark
 
@@ -20,6 +21,8 @@ bench.figure("mass_drift")(sim_flows.mass)
 bench.figure("lbm_over_ceiling")(sim_speed.over_ceiling)
 bench.figure("lbm_mlups_256")(sim_speed.mlups_256)
 bench.figure("lbm_two_cores")(sim_speed.two_cores)
+bench.figure("direct_j_jets")(sim_search.direct_jets)
+bench.figure("direct_j_rotary")(sim_search.direct_rotary)
 
 if __name__ == "__main__":
     bench.main()

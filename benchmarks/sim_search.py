@@ -1,0 +1,105 @@
+"""Figures of what direct search in the trusted simulator reaches: the control that a surrogate has to find."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness import Figure, Run
+from sciworld.domains.fluid.controllers import LAGS, Feedback, Signals, probe_places
+from sciworld.domains.fluid.objectives import WakeCost, wake_cost
+from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
+from sciworld.search.optimizers import cem
+from sciworld.simulator import Controller, rollout
+
+ACTIONS = 160  # 40 D/U, of which the second half counts
+EVALUATIONS = {"signals": 72, "feedback": 128}
+POPULATION = 8
+# Bounds of what is searched: waves as `Signals` has them, amplitudes and gains in units of the control's bound.
+WAVES = (np.array([0.0, 0.5, -np.pi, 0.5]), np.array([1.0, 12.0, np.pi, 8.0]))
+
+Make = Callable[[np.ndarray], Controller]
+
+
+def direct_jets(run: Run) -> Figure:
+    """J of the best jets of 200 evaluations with 20 cells across the cylinder, run again with 30."""
+    return _direct(run, "jets")
+
+
+def direct_rotary(run: Run) -> Figure:
+    """J of the best rotation of 200 evaluations with 20 cells across the cylinder, run again with 30."""
+    return _direct(run, "rotation")
+
+
+def _direct(run: Run, actuator: str) -> Figure:
+    coarse, fine = (10, 20) if run.quick else (20, 30)
+    search = CylinderSimulator(CylinderSettings(actuator=actuator, cells=coarse))
+    confirm = CylinderSimulator(CylinderSettings(actuator=actuator, cells=fine))
+    found = {
+        "signals": _search(run, search, "signals", *WAVES, lambda x: signals(search, x)),
+        "feedback": _search(run, search, "feedback", *_gains(), lambda x: feedback(search, x)),
+    }
+    best = min(found, key=lambda kind: found[kind]["best"]["total"])
+    parameters = np.array([found[best]["parameters"]])
+    make = signals if best == "signals" else feedback
+    rows = []
+    for seed in range(1 if run.quick else 4):  # other phases of the shedding
+        rows.append({"cells": fine, "phase": seed} | first(evaluate(confirm, make(confirm, parameters), 1, seed)))
+    values = [row["total"] for row in rows]
+    kinds = [{"kind": kind, "chosen": kind == best, **facts} for kind, facts in found.items()]
+    baselines = [{"cells": one.settings.cells, **dataclasses.asdict(one.baseline)} for one in (search, confirm)]
+    return Figure(float(np.mean(values)), "%", (min(values), max(values)), [*rows, *kinds, *baselines])
+
+
+def _gains() -> tuple[np.ndarray, np.ndarray]:
+    return -np.ones(len(LAGS)), np.ones(len(LAGS))
+
+
+def signals(simulator: CylinderSimulator, waves: np.ndarray) -> Controller:
+    """Controllers of waves : (n, 4), amplitudes in units of the bound."""
+    most = simulator.settings.most
+    return Signals(waves * [most, 1, 1, 1], simulator.action_seconds, most)
+
+
+def feedback(simulator: CylinderSimulator, gains: np.ndarray) -> Controller:
+    """Controllers of gains : (n, lag), in units of the bound a mean speed of the inflow."""
+    settings = simulator.settings
+    places = probe_places(settings.length, (2 * settings.length, 2 * settings.length))
+    return Feedback(gains[:, :, None] * settings.most / settings.speed, settings.most, places)
+
+
+def _search(run: Run, simulator: CylinderSimulator, kind: str, low: Any, high: Any, make: Make) -> dict[str, Any]:
+    """The best of a kind by the cross-entropy method; all from one phase of the shedding."""
+    generations = 2 if run.quick else EVALUATIONS[kind] // POPULATION
+    settings = cem.Settings(population=POPULATION, elite=0.25, smoothing=0.8)
+    state, rng = cem.start(low[None], high[None], settings, ((low + high) / 2)[None]), np.random.default_rng(0)
+    best: dict[str, Any] = {}
+    trace = []
+    for _ in range(generations):
+        candidates = cem.ask(state, rng)
+        cost = evaluate(simulator, make(candidates[0]), POPULATION, 0)
+        state = cem.tell(state, candidates, -cost.total[None])
+        index = int(cost.total.argmin())
+        trace += cost.total.tolist()
+        if not best or cost.total[index] < best["best"]["total"]:
+            best = {"parameters": candidates[0, index].tolist(), "best": first(cost, index)}
+    return best | {"evaluations": len(trace), "trace": trace}
+
+
+def evaluate(simulator: CylinderSimulator, controller: Controller, n: int, seed: int) -> WakeCost:
+    """Cost of n episodes of 40 D/U from one phase of the shedding, over the second half."""
+    rng = np.random.default_rng(seed)
+    state = simulator.start(1, rng).take(np.zeros(n, np.int64))
+    trajectory = rollout(simulator, state, simulator.image(state, rng), controller, ACTIONS, rng, keep_states=True)
+    half = ACTIONS // 2
+    coefficients = np.stack([one.coefficients for one in trajectory.states[1 + half :]], axis=1)
+    baseline, amplitudes = simulator.baseline, trajectory.controls[:, half:, 0]
+    return wake_cost(coefficients, amplitudes, simulator.settings.most, baseline.drag, baseline.lift_rms)
+
+
+def first(cost: WakeCost, index: int = 0) -> dict[str, float]:
+    """One episode's terms."""
+    return {name: float(values[index]) for name, values in vars(cost).items()}

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import math
+import zipfile
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -204,7 +205,8 @@ class CylinderSimulator:
         if self._wake is None:
             path = cache_dir() / "flows" / f"wake-{self._digest()}.npz"
             # A wake that cannot be read, or kept, is made anew.
-            with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as kept:
+            damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+            with contextlib.suppress(*damages), np.load(io.BytesIO(path.read_bytes())) as kept:
                 self._wake = self._checked(kept["f"], kept["outflow"], kept["baseline"])
             if self._wake is None:
                 flows, baseline = self._develop()

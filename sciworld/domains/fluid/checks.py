@@ -1,0 +1,71 @@
+"""What must hold in a flow of two dimensions, imagined or simulated: it is tested on fields, whoever made them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sciworld.config import require
+
+
+def divergence(u: np.ndarray, v: np.ndarray, cell: float, solid: np.ndarray | None = None) -> np.ndarray:
+    """Root mean square of du/dx + dv/dy over that of the velocity's gradient : (n,); 0 if it is incompressible.
+
+    u, v : (n, y, x) m/s on a grid of `cell` m; central differences, one-sided at borders. solid : (y, x) bool, cells in
+    and beside which nothing is looked at. 0 too where nothing moves.
+    """
+    (ux, uy), (vx, vy) = (np.gradient(f, cell, axis=(2, 1)) for f in _fields(u, v))
+    size = np.sqrt(_mean(ux**2 + uy**2 + vx**2 + vy**2, solid))
+    return np.asarray(np.sqrt(_mean((ux + vy) ** 2, solid)) / np.where(size > 0, size, 1.0))
+
+
+def mass_drift(density: np.ndarray) -> np.ndarray:
+    """Largest change of the mean density since the first moment, relative to it. density : (time, y, x); a scalar."""
+    mean = np.asarray(density, dtype=np.float64).mean(axis=(1, 2))
+    return np.asarray(np.abs(mean - mean[0]).max() / abs(mean[0]))
+
+
+def mach_number(u: np.ndarray, v: np.ndarray, sound: float) -> np.ndarray:
+    """The largest speed over that of sound, m/s, at each moment : (n,). A lattice is to be trusted below 0.1 or so."""
+    require(sound > 0, f"sound is {sound} m/s; give a positive speed")
+    u, v = _fields(u, v)
+    return np.asarray(np.hypot(u, v).max(axis=(1, 2)) / sound)
+
+
+def slip(u: np.ndarray, v: np.ndarray, solid: np.ndarray, speed: float) -> np.ndarray:
+    """Mean speed in the cells inside of a body at rest, in units of `speed` m/s : (n,); 0 if nothing flows in it."""
+    require(bool(solid.any()) and speed > 0, "give a body of at least one cell, and a positive speed")
+    u, v = _fields(u, v)
+    return np.asarray(np.hypot(u, v)[:, solid].mean(axis=1) / speed)
+
+
+def spectrum(u: np.ndarray, v: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """Kinetic energy by wave number : (k,) rad/m and (n, k) m^3/s^2, whose sum times dk is the mean energy.
+
+    u, v : (n, y, x) of a periodic box, also one that is not square. Bins are as wide as the coarser of the two
+    spacings; k is their middle.
+    """
+    u, v = _fields(u, v)
+    _, ny, nx = u.shape
+    energy = sum(np.abs(np.fft.fft2(f)) ** 2 for f in (u, v)) / (2 * (ny * nx) ** 2)
+    kx, ky = (2 * np.pi * np.fft.fftfreq(n, cell) for n in (nx, ny))
+    width = 2 * np.pi / (cell * min(nx, ny))
+    place = np.rint(np.hypot(*np.meshgrid(kx, ky)) / width).astype(int)
+    count = int(place.max()) + 1
+    found = np.stack([np.bincount(place.ravel(), one.ravel(), count) for one in energy]) / width
+    return width * np.arange(count), found
+
+
+def _fields(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    u, v = np.asarray(u, dtype=np.float64), np.asarray(v, dtype=np.float64)
+    require(u.ndim == 3 and u.shape == v.shape, f"u is {u.shape}, v is {v.shape}; give (n, y, x) of both")
+    return u, v
+
+
+def _mean(values: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
+    """Means over the cells that are looked at : (n,)."""
+    if solid is None:
+        return np.asarray(values.mean(axis=(1, 2)))
+    grown = solid.copy()
+    for shift, axis in ((1, 0), (-1, 0), (1, 1), (-1, 1)):
+        grown |= np.roll(solid, shift, axis)
+    return np.asarray(values[:, ~grown].mean(axis=1))

@@ -1,0 +1,174 @@
+"""The controlled wake: what its states tell, what its controls do, and the cost of both."""
+
+import numpy as np
+import pytest
+
+from sciworld.config import cache_dir
+from sciworld.domains.fluid import simulator as module
+from sciworld.domains.fluid.controllers import Feedback, Signals, probe, probe_places
+from sciworld.domains.fluid.objectives import wake_cost
+from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, simulator
+from sciworld.errors import ControlError, SettingsError, SimulatorError
+from sciworld.simulator import Observation, rollout
+
+COARSE = {"cells": 10, "lattice_speed": 0.05}
+
+
+@pytest.fixture(scope="module")
+def wakes():
+    """Jets and rotation in a coarse wake, which takes two seconds to develop and is then in the cache."""
+    return {name: simulator(actuator=name, **COARSE) for name in ("jets", "rotation")}
+
+
+def zeros(n):
+    return np.zeros((n, 1))
+
+
+def test_a_wake_sheds_as_it_should(wakes):
+    baseline = wakes["jets"].baseline
+    assert baseline == wakes["rotation"].baseline  # the same flow, kept once
+    assert 3.1 < baseline.drag < 3.4 and 0.28 < baseline.strouhal < 0.31 and 0.4 < baseline.lift_rms < 0.8
+
+
+def test_the_wake_is_kept_and_a_damaged_one_is_made_again(wakes, monkeypatch):
+    first, made = wakes["jets"]._developed(), []
+    kept = cache_dir() / "flows" / f"wake-{wakes['jets']._digest()}.npz"
+    monkeypatch.setattr(CylinderSimulator, "_develop", lambda self: made.append(self) or first)
+    whole = kept.read_bytes()
+    assert simulator(**COARSE).baseline == first[1] and not made
+    for count, damage in enumerate((whole[:1000], whole[:-9], b"", b"PK\x03\x04 nothing"), start=1):
+        kept.write_bytes(damage)
+        assert simulator(**COARSE).baseline == first[1] and len(made) == count
+        assert kept.read_bytes() == whole
+    other = simulator(**COARSE | {"reynolds": 90.0})
+    assert other._digest() != wakes["jets"]._digest()
+
+
+@pytest.mark.parametrize("actuator", ["jets", "rotation"])
+def test_states_are_values_and_phases_differ(wakes, actuator):
+    wake, rng = wakes[actuator], np.random.default_rng(0)
+    state = wake.start(5, rng)
+    before = wake.image(state, rng)
+    most = wake.space.high[0]
+    one, after = wake.step(state, np.full((5, 1), most), np.random.default_rng(1))
+    two, _ = wake.step(state, np.full((5, 1), most), np.random.default_rng(2))
+    np.testing.assert_array_equal(one.frames, two.frames)
+    np.testing.assert_array_equal(wake.image(state, rng).frames, before.frames)
+    still, _ = wake.step(state, zeros(5), rng)
+    assert np.abs(still.frames - one.frames).max() > 0.05
+    assert len({frame.tobytes() for frame in before.frames}) > 2
+    assert before.frames.shape == (5, 32, 96, 2) and before.frames.dtype == np.float32
+    np.testing.assert_allclose(after.seconds, 0.025)
+    kept = after.take(np.array([2, 2]))
+    np.testing.assert_array_equal(wake.image(kept, rng).frames[0], wake.image(after, rng).frames[2])
+
+
+def test_frames_lie_where_the_view_says(wakes):
+    """The cylinder, which is still, is a disc of 0.1 m about (0.2, 0.2) m; the stream before it is a parabola."""
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    observation = wake.image(wake.start(1, rng), rng)
+    row, column = np.mgrid[:32, :96]
+    v = observation.view[0]
+    x, y = v[0] * column + v[1] * row + v[2], v[3] * column + v[4] * row + v[5]
+    distance = np.hypot(x - 0.2, y - 0.2)
+    speed = np.hypot(*np.moveaxis(observation.frames[0], -1, 0))
+    assert (speed[distance < 0.04] == 0).all() and (speed[distance > 0.06] > 0).all()
+    inflow = observation.frames[0, :, 0, 0]
+    np.testing.assert_allclose(inflow, 6 * y[:, 0] * (0.41 - y[:, 0]) / 0.41**2, rtol=0.1)
+
+
+def test_the_actuator_follows_with_its_lag(wakes):
+    """A tenth nearer in 0.005 D/U: after a quarter of D/U, 0.9^50 is left of the way."""
+    wake = wakes["jets"]
+    state = wake.act(wake.start(1, np.random.default_rng(0)), np.array([[0.8]]))
+    assert state.amplitude[0] == pytest.approx(0.8 * (1 - 0.9**50))
+    assert wake.act(state, zeros(1)).amplitude[0] == pytest.approx(0.8 * (1 - 0.9**50) * 0.9**50)
+
+
+def test_constant_jets_cheat_and_are_charged_for_it(wakes):
+    """Constant jets lower the drag at the price of lift: the cost says no."""
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    state = wake.start(1, rng).take(np.zeros(2, int))
+    states = []
+    for _ in range(120):
+        state = wake.act(state, np.array([[0.0], [wake.space.high[0]]]))
+        states.append(state)
+    coefficients = np.stack([one.coefficients for one in states[40:]], axis=1)
+    amplitudes = np.tile([[0.0], [1.0]], (1, 80))
+    cost = wake_cost(coefficients, amplitudes, wake.settings.most, wake.baseline.drag, wake.baseline.lift_rms)
+    assert abs(cost.drag_change[0]) < 1 and abs(cost.total[0]) < 1.5 and cost.energy.tolist() == [0.0, 1.0]
+    assert cost.drag_change[1] < -3 and abs(cost.lift[1]) > 1.5 and cost.total[1] > 5
+
+
+def test_feedback_calms_the_wake(wakes):
+    """Gains that direct search found: the lift hardly swings any more, for next to no effort."""
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    gains = np.array([[[0.6], [0.77], [0.17]], [[0.0], [0.0], [0.0]]])
+    controller = Feedback(gains, wake.settings.most, probe_places(0.1, (0.2, 0.2)))
+    state = wake.start(1, rng).take(np.zeros(2, int))
+    run = rollout(wake, state, wake.image(state, rng), controller, 120, rng, keep_states=True)
+    rms = np.sqrt(np.stack([one.coefficients[:, 2] for one in run.states[80:]]).mean(axis=0))
+    assert rms[0] < 0.3 * rms[1] and np.abs(run.controls[0, 80:]).mean() < 0.1
+
+
+def test_signals_are_what_they_say():
+    waves = np.array([[0.5, 2.0, 0.3, 1.5], [9.0, 1.0, np.pi / 2, 1e9]])
+    controller, frame = Signals(waves, 0.1, 1.0), Observation(np.zeros((2, 3, 4, 2)), np.zeros(2), np.zeros((2, 6)))
+    memory, found = controller.start(2, np.random.default_rng(0)), []
+    for _ in range(6):
+        controls, memory = controller.act(memory, frame)
+        found.append(controls)
+    t = 0.1 * (np.arange(6) + 0.5)
+    np.testing.assert_allclose(np.array(found)[:, 0, 0], 0.5 * np.exp(-t / 1.5) * np.sin(4 * np.pi * t + 0.3))
+    np.testing.assert_allclose(np.array(found)[:, 1, 0], np.clip(9 * np.cos(2 * np.pi * t), -1, 1), atol=1e-12)
+
+
+def test_probes_are_interpolated_and_stay_inside():
+    row, column = np.mgrid[:5, :7]
+    frames = np.stack([2.0 * column + row, -row], axis=-1)[None]
+    view = np.array([[0.5, 0, 1.0, 0, 0.25, -1.0]])
+    observation = Observation(frames, np.zeros(1), view)
+    found = probe(observation, np.array([[2.2, -0.3], [1.0, -1.0], [4.0, 0.0]]))
+    np.testing.assert_allclose(found[0], [[2 * 2.4 + 2.8, -2.8], [0, 0], [12 + 4, -4]])
+    with pytest.raises(SimulatorError, match=r"probe 1 at \(4.1, 0\) m is outside the frame"):
+        probe(observation, np.array([[2.0, 0.0], [4.1, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.array([[np.nan]]), "'jet' is NaN"),
+        (np.array([[1.01]]), r"'jet' is 1.01 m/s, outside \[-1, 1\]"),
+        (np.zeros((1, 2)), "the last axis must hold 1: jet"),
+    ],
+)
+def test_controls_that_are_none_are_refused(wakes, wrong, message):
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    with pytest.raises(ControlError, match=message):
+        wake.step(wake.start(1, rng), wrong, rng)
+
+
+def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    with pytest.raises(SimulatorError, match=r"controls have shape \(1, 1\); expected \(2, 1\)"):
+        wake.step(wake.start(2, rng), zeros(1), rng)
+    with pytest.raises(SimulatorError, match="0 candidates"):
+        wake.start(0, rng)
+    with pytest.raises(SimulatorError, match="gains are"):
+        Feedback(np.zeros((1, 2, 1)), 1.0, probe_places(0.1, (0.2, 0.2)))
+    with pytest.raises(SimulatorError, match="a controller for 1 episodes was started for 2"):
+        Signals(np.zeros((1, 4)), 0.1, 1.0).start(2, rng)
+    for settings, message in (
+        ({"actuator": "flaps"}, "actuator is 'flaps'; use one of jets, rotation"),
+        ({"rows": 0}, "rows is 0"),
+        ({"columns": 5}, "columns is 5"),
+        ({"limit": -1.0}, "limit is -1"),
+        ({"cell": 20}, "unknown setting cell"),
+        ({"lattice_speed": 0.4}, "Mach number"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            simulator(**settings)
+    with pytest.raises(SettingsError, match="drag without control is 0"):
+        wake_cost(np.zeros((1, 2, 3)), np.zeros((1, 2)), 1.0, 0.0, 0.0)
+    assert CylinderSettings(actuator="rotation", limit=1.5).most == 30.0
+    assert module.CylinderSimulator.judge.startswith("lattice Boltzmann")

@@ -1,0 +1,203 @@
+"""How the things beside and on the road are built of polygons."""
+
+import math
+
+from numba import njit
+
+from sciworld.kernels.road_layout import (
+    BUILDING,
+    CABIN,
+    CAR,
+    FACING,
+    FRONT,
+    HEIGHT,
+    HOUSE,
+    KIND,
+    LAMP,
+    LEFT,
+    LENGTH,
+    PEDESTRIAN,
+    PLANT,
+    PLATE,
+    POLE,
+    POST,
+    REAR,
+    RIGHT,
+    ROOF_LEFT,
+    SIGN,
+    STRUCTURE,
+    TINT,
+    TOP,
+    VEHICLE,
+    WALKER,
+    WIDTH,
+    YAW,
+    X,
+    Y,
+    Z,
+)
+from sciworld.kernels.road_raster import WHOLE, polygon, put, to_camera
+
+ARM = 2.4  # m, from the post of a street lamp over the road
+TRUCK = 2.4  # m, height from which a vehicle is a truck: one box
+
+
+@njit(cache=True)
+def draw_object(buffers, axes, row, number, corners, scratch):
+    """Draw one object : (10,), see the layout; number : what is written into the object buffer."""
+    kind = int(row[KIND])
+    if kind in (BUILDING, HOUSE):
+        where = (row[X], row[Y], row[Z] - 1.0, row[YAW])
+        draw_box(
+            buffers,
+            axes,
+            where,
+            row[LENGTH],
+            row[WIDTH],
+            (0.0, row[HEIGHT] + 1.0),
+            (STRUCTURE, number),
+            0,
+            corners,
+            scratch,
+        )
+        if kind == HOUSE:
+            draw_roof(buffers, axes, row, number, corners, scratch)
+    elif kind == CAR:
+        draw_car(buffers, axes, row, number, corners, scratch)
+    elif kind == SIGN:
+        draw_flat(buffers, axes, row, (POLE, number), POST, corners, scratch)
+        where = (row[X], row[Y], row[Z], row[YAW])
+        draw_box(
+            buffers,
+            axes,
+            where,
+            0.06,
+            row[LENGTH],
+            (row[HEIGHT] - 0.8, row[HEIGHT]),
+            (PLATE, number),
+            0,
+            corners,
+            scratch,
+        )
+    else:
+        klass = PLANT
+        if kind == WALKER:
+            klass = PEDESTRIAN
+        elif kind in (POST, LAMP):
+            klass = POLE
+        draw_flat(buffers, axes, row, (klass, number), kind, corners, scratch)
+        if kind == LAMP:
+            draw_arm(buffers, axes, row, number, corners, scratch)
+
+
+@njit(cache=True)
+def draw_flat(buffers, axes, row, what, kind, corners, scratch):
+    """An upright rectangle that turns to the camera, filled as its kind says: a in [-1, 1] across, b in [0, 1] up."""
+    dx, dy = row[X] - axes[0], row[Y] - axes[1]
+    distance = math.hypot(dx, dy)
+    if distance < 0.5:
+        return
+    half = 0.5 * row[WIDTH]
+    if kind in (POST, LAMP):
+        # Never thinner than a pixel, or it would come and go as it is passed by the pixels' centres.
+        half = max(0.06, 0.55 * distance / axes[7])
+    rx, ry = dy / distance * half, -dx / distance * half
+    z, top = row[Z], row[Z] + row[HEIGHT]
+    put(corners, 0, axes, row[X] - rx, row[Y] - ry, z, -1.0, 0.0)
+    put(corners, 1, axes, row[X] + rx, row[Y] + ry, z, 1.0, 0.0)
+    put(corners, 2, axes, row[X] + rx, row[Y] + ry, top, 1.0, 1.0)
+    put(corners, 3, axes, row[X] - rx, row[Y] - ry, top, -1.0, 1.0)
+    polygon(buffers, axes, corners, 4, scratch, what, FACING, kind, row[TINT])
+
+
+@njit(cache=True)
+def draw_arm(buffers, axes, row, number, corners, scratch):
+    """The arm of a street lamp: toward its yaw, at the top."""
+    c, w = math.cos(row[YAW]), math.sin(row[YAW])
+    top = row[Z] + row[HEIGHT]
+    _, _, ahead = to_camera(axes, row[X], row[Y], row[Z])
+    thick = max(0.12, 1.1 * ahead / axes[7])
+    for k in range(2):
+        x, y = row[X] + k * ARM * c, row[Y] + k * ARM * w
+        put(corners, 3 * k, axes, x, y, top - thick, k, 0.0)
+        put(corners, 1 + k, axes, x, y, top, k, 1.0)
+    polygon(buffers, axes, corners, 4, scratch, (POLE, number), FACING, WHOLE, 0.0)
+
+
+@njit(cache=True)
+def corner_of(where, along, across):
+    """x, y of a point `along` the yaw and `across` to its left, seen from an object at where = (x, y, z, yaw)."""
+    c, w = math.cos(where[3]), math.sin(where[3])
+    return where[0] + along * c - across * w, where[1] + along * w + across * c
+
+
+@njit(cache=True)
+def draw_box(buffers, axes, where, length, width, heights, what, face, corners, scratch):
+    """A box on its foot at where = (x, y, z, yaw), between two heights; only the sides that face the camera."""
+    h, k = 0.5 * length, 0.5 * width
+    bottom, top = where[2] + heights[0], where[2] + heights[1]
+    c, w = math.cos(where[3]), math.sin(where[3])
+    dx, dy = axes[0] - where[0], axes[1] - where[1]
+    ahead, left = c * dx + w * dy, -w * dx + c * dy
+    for side in range(4):
+        if side == FRONT and ahead > h:
+            ends, half = (h, -k, h, k), k
+        elif side == LEFT and left > k:
+            ends, half = (h, k, -h, k), h
+        elif side == REAR and ahead < -h:
+            ends, half = (-h, k, -h, -k), k
+        elif side == RIGHT and left < -k:
+            ends, half = (-h, -k, h, -k), h
+        else:
+            continue
+        x0, y0 = corner_of(where, ends[0], ends[1])
+        x1, y1 = corner_of(where, ends[2], ends[3])
+        put(corners, 0, axes, x0, y0, bottom, -half, heights[0])
+        put(corners, 1, axes, x1, y1, bottom, half, heights[0])
+        put(corners, 2, axes, x1, y1, top, half, heights[1])
+        put(corners, 3, axes, x0, y0, top, -half, heights[1])
+        polygon(buffers, axes, corners, 4, scratch, what, face + side, WHOLE, 0.0)
+    if axes[2] > top:
+        for m in range(4):
+            u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
+            x, y = corner_of(where, u, v)
+            put(corners, m, axes, x, y, top, u, v)
+        polygon(buffers, axes, corners, 4, scratch, what, face + TOP, WHOLE, 0.0)
+
+
+@njit(cache=True)
+def draw_roof(buffers, axes, row, number, corners, scratch):
+    """A gable roof on a house, its ridge along the length."""
+    where = (row[X], row[Y], row[Z], row[YAW])
+    h, k = 0.5 * row[LENGTH], 0.5 * row[WIDTH] + 0.4
+    eaves, ridge = row[Z] + row[HEIGHT] - 0.2, row[Z] + row[HEIGHT] + 0.7 * k
+    for side in range(2):
+        way = 1.0 if side == 0 else -1.0
+        for m in range(4):
+            u = (h + 0.3) * (1.0 if m in (0, 3) else -1.0)
+            low = m < 2
+            x, y = corner_of(where, u, way * k if low else 0.0)
+            put(corners, m, axes, x, y, eaves if low else ridge, u, 0.0 if low else k)
+        polygon(buffers, axes, corners, 4, scratch, (STRUCTURE, number), ROOF_LEFT + side, WHOLE, 0.0)
+    for side in range(2):
+        u = h if side == 0 else -h
+        for m in range(3):
+            x, y = corner_of(where, u, (m - 1.0) * 0.5 * row[WIDTH])
+            put(corners, m, axes, x, y, ridge - 0.15 if m == 1 else eaves, (m - 1.0) * k, row[HEIGHT] + (m == 1) * k)
+        polygon(buffers, axes, corners, 3, scratch, (STRUCTURE, number), FRONT if side == 0 else REAR, WHOLE, 0.0)
+
+
+@njit(cache=True)
+def draw_car(buffers, axes, row, number, corners, scratch):
+    """A car of two boxes, or a truck of one."""
+    where = (row[X], row[Y], row[Z], row[YAW])
+    what = (VEHICLE, number)
+    height = row[HEIGHT]
+    if height >= TRUCK:
+        draw_box(buffers, axes, where, row[LENGTH], row[WIDTH], (0.35, height), what, 0, corners, scratch)
+        return
+    draw_box(buffers, axes, where, row[LENGTH], row[WIDTH], (0.2, 0.6 * height), what, 0, corners, scratch)
+    x, y = corner_of(where, -0.06 * row[LENGTH], 0.0)
+    cabin = (x, y, row[Z], row[YAW])
+    length, width = 0.55 * row[LENGTH], 0.86 * row[WIDTH]
+    draw_box(buffers, axes, cabin, length, width, (0.6 * height, height), what, CABIN, corners, scratch)

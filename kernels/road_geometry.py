@@ -15,7 +15,9 @@ from sciworld.kernels.road_layout import (
     CAM_Y,
     CAM_YAW,
     CAM_Z,
+    FAST,
     GROUND,
+    HEIGHT,
     KIND,
     LENGTH,
     NOTHING,
@@ -27,16 +29,19 @@ from sciworld.kernels.road_layout import (
 )
 from sciworld.kernels.road_line import KNOTS, along, class_of_ground, ground_height, hill, project, road_edge
 from sciworld.kernels.road_objects import draw_object
-from sciworld.kernels.road_raster import CORNERS, WHOLE, axes_of, polygon, put, to_camera
+from sciworld.kernels.road_raster import CORNERS, NEAR, WHOLE, axes_of, fill, on_screen, polygon, put, to_camera
 
 FARTHEST = 1500.0  # m of road that are drawn
 GROWTH = 0.11  # of the strips' length with distance
 SIDES = 2 * len(KNOTS)
 
 
-@njit(cache=True)
-def strip_row(line, section, seed, s, axes, row):
-    """The corners of the ground across the road at s, from right to left, into row : (SIDES, 5)."""
+@njit(**FAST)
+def strip_row(line, section, seed, s, axes, corners, screen, first):
+    """The corners of the ground across the road at s, from right to left, into rows `first` on : (SIDES, 5).
+
+    corners : in camera coordinates. screen : on the screen, where they lie before the camera.
+    """
     x, y, heading, _, z, _ = along(line, s)
     c, w = math.cos(heading), math.sin(heading)
     edge = road_edge(section)
@@ -46,35 +51,49 @@ def strip_row(line, section, seed, s, axes, row):
         side = 1 if k < knots else 0
         n = (edge + KNOTS[knot]) * (1.0 if side == 0 else -1.0)
         height = z + hill(section, seed, s, side, knot)
-        put(row, k, axes, x - n * w, y + n * c, height, s, n)
+        put(corners, first + k, axes, x - n * w, y + n * c, height, s, n)
+        if corners[first + k, 2] >= NEAR:
+            for m in range(5):
+                screen[first + k, m] = corners[first + k, m]
+            on_screen(axes, screen, first + k)
 
 
-@njit(cache=True)
-def draw_ground(buffers, line, section, seed, axes, s, turned):
+@njit(**FAST)
+def strip(values, labels, axes, corners, screen, one, two, four, scratch):
+    """Draw the ground between two rows of corners, which begin at `one` and at `two`. four, scratch : work space."""
+    for k in range(SIDES - 1):
+        p, q, r, t = one + k, one + k + 1, two + k + 1, two + k
+        nearer = min(min(corners[p, 2], corners[q, 2]), min(corners[r, 2], corners[t, 2]))
+        if nearer >= NEAR:
+            fill(values, labels, screen, p, q, r, (GROUND, 0), 0, WHOLE, 0.0)
+            fill(values, labels, screen, p, r, t, (GROUND, 0), 0, WHOLE, 0.0)
+        elif max(max(corners[p, 2], corners[q, 2]), max(corners[r, 2], corners[t, 2])) >= NEAR:
+            for m in range(5):
+                four[0, m], four[1, m] = corners[p, m], corners[q, m]
+                four[2, m], four[3, m] = corners[r, m], corners[t, m]
+            polygon(values, labels, axes, four, 4, scratch, (GROUND, 0), 0, WHOLE, 0.0)
+
+
+@njit(**FAST)
+def draw_ground(values, labels, line, section, seed, axes, s, turned):
     """Draw road and terrain from behind the camera to FARTHEST, nearest strips first. turned : heading error, rad."""
-    corners, scratch = np.empty((CORNERS, 5)), np.empty((CORNERS, 5))
-    rails = section[RAIL] > 0.0
+    four, scratch = np.empty((CORNERS, 5)), np.empty((CORNERS, 5))
+    corners, screen = np.empty((2 * SIDES, 5)), np.empty((2 * SIDES, 5))
     for way in (1.0, -1.0):
         far = FARTHEST if way > 0.0 else (8.0 if abs(turned) < 0.35 else 200.0)
-        one, two = np.empty((SIDES, 5)), np.empty((SIDES, 5))
-        d = 0.0
-        strip_row(line, section, seed, s, axes, one)
+        d, one, two = 0.0, 0, SIDES
+        strip_row(line, section, seed, s, axes, corners, screen, one)
         while d < far:
             e = d + 1.0 + GROWTH * d
-            strip_row(line, section, seed, s + way * e, axes, two)
-            for k in range(SIDES - 1):
-                if max(max(one[k, 2], one[k + 1, 2]), max(two[k, 2], two[k + 1, 2])) < 0.2:
-                    continue
-                corners[0], corners[1], corners[2], corners[3] = one[k], one[k + 1], two[k + 1], two[k]
-                polygon(buffers, axes, corners, 4, scratch, (GROUND, 0), 0, WHOLE, 0.0)
-            if rails and e < 400.0:
-                draw_rails(buffers, line, section, axes, s + way * d, s + way * e, corners, scratch)
-            one, two = two, one
-            d = e
+            strip_row(line, section, seed, s + way * e, axes, corners, screen, two)
+            strip(values, labels, axes, corners, screen, one, two, four, scratch)
+            if section[RAIL] > 0.0 and e < 400.0:
+                draw_rails(values, labels, line, section, axes, s + way * d, s + way * e, four, scratch)
+            d, one, two = e, two, one
 
 
-@njit(cache=True)
-def draw_rails(buffers, line, section, axes, s0, s1, corners, scratch):
+@njit(**FAST)
+def draw_rails(values, labels, line, section, axes, s0, s1, corners, scratch):
     """Guard rails at both edges and, where there is a median strip, a barrier on it, between s0 and s1."""
     edge, height = road_edge(section), section[RAIL]
     for place in range(3):
@@ -86,10 +105,10 @@ def draw_rails(buffers, line, section, axes, s0, s1, corners, scratch):
             px, py = x - n * math.sin(heading), y + n * math.cos(heading)
             put(corners, 3 * k, axes, px, py, z + low * height, s, low * height)
             put(corners, 1 + k, axes, px, py, z + height, s, height)
-        polygon(buffers, axes, corners, 4, scratch, (BARRIER, 0), place, WHOLE, 0.0)
+        polygon(values, labels, axes, corners, 4, scratch, (BARRIER, 0), place, WHOLE, 0.0)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def first_after(objects, count, s):
     """Index of the first of `count` objects, sorted by s, that stands beyond s."""
     low, high = 0, count
@@ -102,60 +121,62 @@ def first_after(objects, count, s):
     return low
 
 
-@njit(cache=True)
-def draw_objects(buffers, axes, movers, objects, count, s):
+@njit(**FAST)
+def draw_objects(values, labels, axes, movers, objects, count, s):
     """Draw what moves, then what stands, with the numbers of the objects: movers first, from 1, then the standing."""
     corners, scratch = np.empty((CORNERS, 5)), np.empty((CORNERS, 5))
     for k in range(movers.shape[0]):
-        if movers[k, KIND] != NOTHING:
-            _, _, ahead = to_camera(axes, movers[k, X], movers[k, Y], axes[2])
-            if -8.0 < ahead < SIGHT:
-                draw_object(buffers, axes, movers[k], k + 1, corners, scratch)
+        if movers[k, KIND] != NOTHING and can_be_seen(axes, movers, k):
+            draw_object(values, labels, axes, movers, k, k + 1, corners, scratch)
     for k in range(first_after(objects, count, s - 40.0), count):
         if objects[k, S] > s + SIGHT:
             break
-        right, _, ahead = to_camera(axes, objects[k, X], objects[k, Y], axes[2])
-        reach = objects[k, LENGTH] + 4.0
-        # Nothing of it can be seen, half a field of view being less than 60 degrees.
-        if ahead < -reach or abs(right) - 1.5 * reach > 1.8 * (ahead + reach):
-            continue
-        draw_object(buffers, axes, objects[k], movers.shape[0] + 1 + k, corners, scratch)
+        if can_be_seen(axes, objects, k):
+            draw_object(values, labels, axes, objects, k, movers.shape[0] + 1 + k, corners, scratch)
 
 
-@njit(cache=True, parallel=True)
-def geometry(cams, coordinates, which, lines, sections, seeds, movers, objects, counts, buffers):
+@njit(**FAST)
+def can_be_seen(axes, objects, k):
+    """Whether an object may lie in the field of view, half of it being under 60 degrees, and is half a pixel high."""
+    right, _, ahead = to_camera(axes, objects[k, X], objects[k, Y], axes[2])
+    reach = objects[k, LENGTH] + 4.0
+    if ahead < -reach or ahead > SIGHT or abs(right) - 1.5 * reach > 1.8 * (ahead + reach):
+        return False
+    return axes[7] * (objects[k, HEIGHT] + objects[k, LENGTH]) > 0.5 * ahead
+
+
+@njit(parallel=True, **FAST)
+def geometry(cams, coordinates, which, lines, sections, seeds, movers, objects, counts, values, labels):
     """Fill the buffers of every candidate.
 
     cams : (candidate, 8). coordinates : (candidate, 3), s, n in m and heading error in rad of the camera. which :
     (candidate,) its world. lines : (world, s, 6). sections : (world, 9). seeds : (world,) int64. movers : (candidate,
-    mover, 10). objects : (world, object, 10), sorted by s; counts : (world,) of them. buffers : mask uint8, depth
-    float32 in m along the optical axis (inf for the sky), a and b float32, surface coordinates in m (s and n on the
-    ground, along and up on a face, parts of the outline where the object is flat), object int32 (0: none), face uint8;
-    each (candidate, y, x), and all zero before.
+    mover, 10). objects : (world, object, 10), sorted by s; counts : (world,) of them. values : (candidate, y, x, 3)
+    float32: depth in m along the optical axis (inf for the sky), and surface coordinates (s and n in m on the ground,
+    along and up in m on a face, parts of the outline where the object is flat). labels : (candidate, y, x, 3) int32:
+    class, object (0: none), face. Both all zero before.
     """
     for c in prange(cams.shape[0]):
-        own = (buffers[0][c], buffers[1][c], buffers[2][c], buffers[3][c], buffers[4][c], buffers[5][c])
         w = which[c]
         axes = axes_of(cams[c])
         s = coordinates[c, 0]
-        draw_objects(own, axes, movers[c], objects[w], counts[w], s)
-        draw_ground(own, lines[w], sections[w], seeds[w], axes, s, coordinates[c, 2])
-        finish(own, sections[w])
+        draw_objects(values[c], labels[c], axes, movers[c], objects[w], counts[w], s)
+        draw_ground(values[c], labels[c], lines[w], sections[w], seeds[w], axes, s, coordinates[c, 2])
+        finish(values[c], labels[c], sections[w])
 
 
-@njit(cache=True)
-def finish(buffers, section):
+@njit(**FAST)
+def finish(values, labels, section):
     """Say which class the ground has at each pixel, and turn inverse depth into depth."""
-    mask, depth, a, b, _, _ = buffers
-    rows, cols = mask.shape
+    rows, cols, _ = values.shape
     for y in range(rows):
         for x in range(cols):
-            if mask[y, x] == GROUND:
-                mask[y, x] = class_of_ground(section, a[y, x], b[y, x])
-            depth[y, x] = 1.0 / depth[y, x] if depth[y, x] > 0.0 else np.inf
+            if labels[y, x, 0] == GROUND:
+                labels[y, x, 0] = class_of_ground(section, values[y, x, 1], values[y, x, 2])
+            values[y, x, 0] = 1.0 / values[y, x, 0] if values[y, x, 0] > 0.0 else np.inf
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def mount_cameras(pose, road, which, lines, sections, seeds, mount, optics, cams, coordinates):
     """Cameras of all candidates into cams : (candidate, 8) and coordinates : (candidate, 3), see `geometry`.
 

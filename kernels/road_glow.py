@@ -5,7 +5,22 @@ import math
 from numba import njit
 
 from sciworld.kernels.road_air import horizon_row
-from sciworld.kernels.road_layout import CAR, FOG, HEIGHT, KIND, LAMP, LAMP_GAIN, LAMPS, LENGTH, WIDTH, YAW, X, Y, Z
+from sciworld.kernels.road_layout import (
+    CAR,
+    FAST,
+    FOG,
+    HEIGHT,
+    KIND,
+    LAMP,
+    LAMP_GAIN,
+    LAMPS,
+    LENGTH,
+    WIDTH,
+    YAW,
+    X,
+    Y,
+    Z,
+)
 from sciworld.kernels.road_objects import ARM
 from sciworld.kernels.road_raster import to_camera
 from sciworld.kernels.road_sky import HEADLIGHT, STREET, clearness
@@ -13,8 +28,8 @@ from sciworld.kernels.road_sky import HEADLIGHT, STREET, clearness
 RED = (1.0, 0.05, 0.03)
 
 
-@njit(cache=True)
-def glow(colour, mirror, buffers, axes, light, movers, objects, near):
+@njit(**FAST)
+def glow(colour, mirror, values, axes, light, movers, objects, near):
     """Add the glow of every lamp in sight to colour : (y, x, 3)."""
     if light[LAMPS] <= 0.0:
         return
@@ -22,7 +37,7 @@ def glow(colour, mirror, buffers, axes, light, movers, objects, near):
         row = objects[k]
         if int(row[KIND]) == LAMP:
             x, y = row[X] + ARM * math.cos(row[YAW]), row[Y] + ARM * math.sin(row[YAW])
-            shine(colour, mirror, buffers, axes, light, (x, y, row[Z] + row[HEIGHT] - 0.2), STREET, 1.0, 0.32, row[Z])
+            shine(colour, mirror, values, axes, light, (x, y, row[Z] + row[HEIGHT] - 0.2), STREET, 1.0, 0.32, row[Z])
     for k in range(movers.shape[0]):
         row = movers[k]
         if int(row[KIND]) != CAR:
@@ -37,18 +52,18 @@ def glow(colour, mirror, buffers, axes, light, movers, objects, near):
             v = (0.38 if side == 0 else -0.38) * row[WIDTH]
             place = (row[X] + end * c - v * w, row[Y] + end * w + v * c, row[Z] + 0.7)
             tone = HEADLIGHT if front else RED
-            shine(colour, mirror, buffers, axes, light, place, tone, strength, 0.22 if front else 0.15, row[Z])
+            shine(colour, mirror, values, axes, light, place, tone, strength, 0.22 if front else 0.15, row[Z])
 
 
-@njit(cache=True)
-def shine(colour, mirror, buffers, axes, light, place, tone, strength, size, foot):
+@njit(**FAST)
+def shine(colour, mirror, values, axes, light, place, tone, strength, size, foot):
     """One lamp of `size` m at place = (x, y, z), over ground at height `foot`."""
     right, up, ahead = to_camera(axes, place[0], place[1], place[2])
     if ahead < 1.0 or ahead > 250.0:
         return
     focal = axes[7]
     px, py = axes[8] + focal * right / ahead, axes[9] - focal * up / ahead
-    rows, cols = buffers[0].shape
+    rows, cols, _ = values.shape
     x, y = int(px + 0.5), int(py + 0.5)
     clear = clearness(light, ahead, up)
     strength *= light[LAMP_GAIN] * clear
@@ -58,7 +73,7 @@ def shine(colour, mirror, buffers, axes, light, place, tone, strength, size, foo
     if strength < 0.004 or px < -radius or px > cols + radius or py > rows + radius:
         return
     seen = 0 <= x < cols and 0 <= y < rows
-    if seen and buffers[1][y, x] < ahead - 1.2:
+    if seen and values[y, x, 0] < ahead - 1.2:
         return
     if py > -radius:
         spot(colour, px, py, radius, radius, strength, tone)
@@ -70,7 +85,7 @@ def shine(colour, mirror, buffers, axes, light, place, tone, strength, size, foo
     streak(colour, mirror, px, low, horizon + focal * height / ahead, radius, strength, tone)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def spot(colour, px, py, rx, ry, strength, tone):
     """Add an ellipse of light that fades to its rim."""
     rows, cols, _ = colour.shape
@@ -85,7 +100,7 @@ def spot(colour, px, py, rx, ry, strength, tone):
                     colour[y, x, k] += q * tone[k]
 
 
-@njit(cache=True)
+@njit(**FAST)
 def streak(colour, mirror, px, py, top, radius, strength, tone):
     """Add the mirror image of a lamp, drawn out along the column on wet ground, from row `top` down past row py."""
     rows, cols, _ = colour.shape

@@ -4,7 +4,7 @@ import math
 
 from numba import njit
 
-from sciworld.kernels.road_layout import LANE_WIDTH, MEDIAN, PAVED, PLACE, PUDDLES, SNOW_COVER, TERRAIN, WET
+from sciworld.kernels.road_layout import FAST, LANE_WIDTH, MEDIAN, PAVED, PLACE, PUDDLES, SNOW_COVER, TERRAIN, WET
 from sciworld.kernels.road_line import marking, road_edge
 from sciworld.kernels.road_noise import hashed, noise, ramp
 
@@ -12,24 +12,25 @@ FIELDS = 3  # index of the place that has fields: the countryside
 PAINT, ASPHALT, SNOW_WHITE = 0.66, 0.105, 0.78
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def seen(scale, footprint):
     """How much is left of a texture of `scale` cells a metre in a footprint that is that many metres long."""
     q = scale * footprint
     return 1.0 / (1.0 + q * q * (1.0 + q))
 
 
-@njit(cache=True)
+@njit(**FAST)
 def asphalt(section, s, n, fs, fn, seed):
     """Albedo of the road's surface, with its grain, patches, and what tyres have left; grey."""
-    grain = (noise(7.0 * s, 13.0 * n, seed) - 0.5) * seen(7.0, fs + fn)
+    sharp = seen(7.0, fs + fn)
+    grain = (noise(7.0 * s, 13.0 * n, seed) - 0.5) * sharp if sharp > 0.05 else 0.0
     patch = noise(0.05 * s, 0.35 * n, seed + 3) - 0.5
     grey = ASPHALT * (1.0 + 0.5 * grain + 0.3 * patch)
     # Wheels polish the asphalt 0.8 m to both sides of a lane's middle.
     return grey * (1.0 - 0.13 * wheel_track(section, n) * seen(0.8, fn))
 
 
-@njit(cache=True)
+@njit(**FAST)
 def wheel_track(section, n):
     """1 where wheels run, 0 between."""
     across = (abs(n) - section[MEDIAN]) / section[LANE_WIDTH]
@@ -37,12 +38,16 @@ def wheel_track(section, n):
     return max(0.0, 1.0 - abs(across - 0.8) / 0.45)
 
 
-@njit(cache=True)
+@njit(forceinline=True, **FAST)
 def terrain(ground, section, s, n, fs, fn, seed):
     """Albedo of the land beside the road : (r, g, b). ground : (2, 3), its two colours."""
     footprint = fs + fn
-    share = 0.65 * noise(0.09 * s, 0.09 * n, seed + 5) + 0.35 * noise(0.6 * s, 0.6 * n, seed + 6) * seen(0.5, footprint)
-    bright = 1.0 + 0.6 * (noise(2.6 * s, 2.6 * n, seed + 7) - 0.5) * seen(2.6, footprint)
+    share, bright = 0.65 * noise(0.09 * s, 0.09 * n, seed + 5) + 0.175, 1.0
+    coarse, fine = seen(0.5, footprint), seen(2.6, footprint)
+    if coarse > 0.05:
+        share += 0.35 * (noise(0.6 * s, 0.6 * n, seed + 6) - 0.5) * coarse
+    if fine > 0.05:
+        bright += 0.6 * (noise(2.6 * s, 2.6 * n, seed + 7) - 0.5) * fine
     if int(section[PLACE]) == FIELDS:
         beyond = abs(n) - road_edge(section)
         if beyond > 9.0:
@@ -61,7 +66,7 @@ def terrain(ground, section, s, n, fs, fn, seed):
     )
 
 
-@njit(cache=True)
+@njit(**FAST)
 def pavement(section, s, n, fs, fn, seed):
     """Albedo of the pavement: slabs and a kerb; grey."""
     grey = 0.23 * (1.0 + 0.25 * (noise(0.7 * s, 0.7 * n, seed + 8) - 0.5))
@@ -72,7 +77,7 @@ def pavement(section, s, n, fs, fn, seed):
     return grey * (1.0 - 0.3 * gap * seen(6.0, fs + fn))
 
 
-@njit(cache=True)
+@njit(forceinline=True, **FAST)
 def ground(light, colours, section, klass, s, n, fs, fn, seed):
     """Albedo (r, g, b) of the ground at (s, n), and how much it mirrors, 0 to 1. fs, fn : m that a pixel covers."""
     paved = klass != TERRAIN
@@ -82,8 +87,9 @@ def ground(light, colours, section, klass, s, n, fs, fn, seed):
         r = g = b = pavement(section, s, n, fs, fn, seed)
     else:
         grey = asphalt(section, s, n, fs, fn, seed)
-        worn = 0.75 + 0.25 * noise(1.1 * s, 3.0 * n, seed + 9)
-        grey += marking(section, s, n, max(fs, 0.02), max(fn, 0.02)) * worn * (PAINT - grey)
+        painted = marking(section, s, n, max(fs, 0.02), max(fn, 0.02))
+        if painted > 0.0:
+            grey += painted * (0.75 + 0.25 * noise(1.1 * s, 3.0 * n, seed + 9)) * (PAINT - grey)
         r, g, b = grey, grey, 0.98 * grey
     mirror = 0.0
     if light[WET] > 0.0 or light[PUDDLES] > 0.0:
@@ -104,7 +110,7 @@ def ground(light, colours, section, klass, s, n, fs, fn, seed):
     return r, g, b, mirror
 
 
-@njit(cache=True)
+@njit(**FAST)
 def snow_on_ground(light, section, klass, s, n, seed):
     """How much of the ground snow hides, 0 to 1: all of the land soon, of the road last where wheels run."""
     depth = 1.7 * light[SNOW_COVER] - 0.55 * noise(0.35 * s, 0.8 * n, seed + 12)

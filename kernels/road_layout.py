@@ -40,5 +40,7 @@ FOG, FOG_START, FOG_FALLOFF, FOG_RGB = 23, 24, 25, 26
 WET, PUDDLES, SNOW_COVER, RAIN, SNOW, LAMPS, LAMP_GAIN, WIND = range(29, 37)
 LIGHT_COLUMNS = 37
 
-MOST_LAMPS = 24  # lights of a frame that glow
 SIGHT = 320.0  # m, farthest object that is drawn
+
+# How the road kernels are compiled: sums may be taken in any order; what is not finite stays so, as the sky's depth is.
+FAST = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from sciworld.kernels.road_layout import (
+    FAST,
     LANE_WIDTH,
     LANES,
     LINE_HEADING,
@@ -31,7 +32,7 @@ HILL_LENGTH = np.array([30.0, 30.0, 45.0, 70.0, 120.0, 260.0])
 LINE_PERIOD, LINE_DASH, LINE_BREADTH = 9.0, 4.0, 0.16
 
 
-@njit(cache=True)
+@njit(**FAST)
 def along(line, s):
     """x, y, heading, curvature, z and slope of the centre line at s. Beyond its ends the road goes straight on."""
     last = line.shape[0] - 1
@@ -54,7 +55,7 @@ def along(line, s):
     )
 
 
-@njit(cache=True)
+@njit(**FAST)
 def project(line, x, y, s):
     """(s, n) of the point (x, y), by Newton's method from a guess of s."""
     n = 0.0
@@ -67,13 +68,13 @@ def project(line, x, y, s):
     return s, n
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def road_edge(section):
     """Half the width of the paved road in m: median, lanes and shoulder."""
     return section[MEDIAN] + section[LANES] * section[LANE_WIDTH] + section[SHOULDER]
 
 
-@njit(cache=True)
+@njit(**FAST)
 def hill(section, seed, s, side, knot):
     """Height in m of the terrain over the road, at a knot beyond its edge; side is 0 at the left, 1 at the right."""
     if section[RELIEF] == 0.0 or knot == 0:
@@ -82,7 +83,7 @@ def hill(section, seed, s, side, knot):
     return height * (wave(s / HILL_LENGTH[knot], seed + 16 * side + knot) - 0.35)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def ground_height(line, section, seed, s, n):
     """Height of the ground at (s, n) in m."""
     _, _, _, _, z, _ = along(line, s)
@@ -97,7 +98,7 @@ def ground_height(line, section, seed, s, n):
     return z + (1.0 - t) * hill(section, seed, s, side, k - 1) + t * hill(section, seed, s, side, k)
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def stand(line, section, seed, coordinates, out):
     """Put (s, n) of coordinates : (point, 2) on the ground of one world: x, y, z, heading into out : (point, 4)."""
     for i in prange(coordinates.shape[0]):
@@ -109,7 +110,7 @@ def stand(line, section, seed, coordinates, out):
         out[i, 3] = heading
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def _stripe(distance, breadth, footprint):
     """How much of a footprint, `distance` from the middle of a stripe, the stripe covers: 0 to 1."""
     low = max(distance - 0.5 * footprint, -0.5 * breadth)
@@ -117,13 +118,13 @@ def _stripe(distance, breadth, footprint):
     return max(0.0, high - low) / footprint
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def _dashes_before(s):
     periods = math.floor(s / LINE_PERIOD)
     return periods * LINE_DASH + min(s - periods * LINE_PERIOD, LINE_DASH)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def marking(section, s, n, along_s, along_n):
     """How much of a footprint of along_s x along_n m about (s, n) is painted: 0 to 1. Exact for any footprint."""
     m = abs(n)
@@ -140,7 +141,7 @@ def marking(section, s, n, along_s, along_n):
     return solid + dashed
 
 
-@njit(cache=True)
+@njit(**FAST)
 def class_of_ground(section, s, n):
     """Class of the ground at (s, n): marking, road, paved or terrain."""
     edge = road_edge(section)

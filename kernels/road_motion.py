@@ -13,6 +13,7 @@ from sciworld.kernels.road_layout import (
     CAR_TINT,
     CAR_WAY,
     CAR_WIDTH,
+    FAST,
     HEIGHT,
     KIND,
     LENGTH,
@@ -38,7 +39,7 @@ BEHIND, WINDOW = 70.0, 420.0  # m: traffic lives in a window about the ego vehic
 HEADWAY, JAM, ACCELERATION, BRAKING, HARDEST = 1.5, 2.0, 1.4, 2.0, 8.0
 
 
-@njit(cache=True)
+@njit(**FAST)
 def idm(speed, desired, gap, closing):
     """Acceleration in m/s^2 of a driver at `speed` who wants `desired`, `gap` m behind what he closes in on at m/s."""
     free = 1.0 - (speed / desired) ** 4
@@ -46,7 +47,7 @@ def idm(speed, desired, gap, closing):
     return max(-HARDEST, ACCELERATION * (free - (wish / max(gap, 0.1)) ** 2))
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def move_ego(motion, pose, controls, limits, wheelbase, grip, top_speed, dt):
     """Kinematic bicycle, pose of the rear axle, exact on arcs of constant curvature; changed in place.
 
@@ -73,14 +74,14 @@ def move_ego(motion, pose, controls, limits, wheelbase, grip, top_speed, dt):
         motion[c, 3] = curvature * mean * mean
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def locate(pose, which, lines, road):
     """Road coordinates of every candidate, road : (candidate, 2), from pose : (candidate, 3) and the last ones."""
     for c in prange(pose.shape[0]):
         road[c, 0], road[c, 1] = project(lines[which[c]], pose[c, 0], pose[c, 1], road[c, 0])
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def move_traffic(cars, walkers, which, shapes, people, ego, dt):
     """One step of other vehicles and pedestrians, changed in place.
 
@@ -103,7 +104,7 @@ def move_traffic(cars, walkers, which, shapes, people, ego, dt):
             _walk(walkers[c, k], people[w, k], ego[c, 0], dt)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def _wish(cars, walkers, shapes, ego, k):
     """Acceleration of vehicle k: the least that the free road or anything ahead in its lane asks for."""
     way, speed, desired = shapes[k, CAR_WAY], cars[k, 2], shapes[k, CAR_SPEED]
@@ -126,7 +127,7 @@ def _wish(cars, walkers, shapes, ego, k):
     return wish
 
 
-@njit(cache=True)
+@njit(**FAST)
 def _walk(walker, person, ego_s, dt):
     trigger = person[WALK_TRIGGER]
     if trigger == 0.0:
@@ -139,7 +140,7 @@ def _walk(walker, person, ego_s, dt):
         walker[1] += min(max(left, -step), step)
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True, **FAST)
 def place_movers(cars, walkers, which, lines, sections, seeds, shapes, people, out):
     """Where vehicles and pedestrians stand, as objects : out (candidate, vehicle + pedestrian, 10)."""
     vehicles = cars.shape[1]

@@ -4,10 +4,12 @@ import math
 
 from numba import njit
 
+from sciworld.kernels.road_layout import FAST
+
 MASK = 0xFFFFFFFF
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def hashed(i, j, seed):
     """A number in [0, 1) that looks random, of three integers."""
     h = (i * 374761393 + j * 668265263 + seed * 1442695041) & MASK
@@ -16,7 +18,7 @@ def hashed(i, j, seed):
     return ((h ^ (h >> 16)) & 0xFFFFFF) * (1.0 / 16777216.0)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def noise(x, y, seed):
     """Smooth noise in [0, 1) with a lattice of unit cells (value noise)."""
     fx, fy = math.floor(x), math.floor(y)
@@ -29,7 +31,7 @@ def noise(x, y, seed):
     return low * (1.0 - v) + high * v
 
 
-@njit(cache=True)
+@njit(**FAST)
 def wave(x, seed):
     """Smooth noise in [0, 1) along a line."""
     fx = math.floor(x)
@@ -39,7 +41,7 @@ def wave(x, seed):
     return hashed(i, 7, seed) * (1.0 - u) + hashed(i + 1, 7, seed) * u
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def decay(x):
     """exp(-x) for x >= 0, to 0.2 % of 1: the Taylor polynomial of exp(x / 8) to the power of -8."""
     t = 1.0 + x * (0.125 + x * (0.0078125 + x * 0.00032552))
@@ -48,7 +50,7 @@ def decay(x):
     return 1.0 / (t * t)
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def ramp(low, high, x):
     """0 below low, 1 above high, smooth between."""
     t = min(max((x - low) / (high - low), 0.0), 1.0)

@@ -9,6 +9,7 @@ from sciworld.kernels.road_layout import (
     CABIN,
     CAR,
     FACING,
+    FAST,
     FRONT,
     HEIGHT,
     HOUSE,
@@ -42,38 +43,40 @@ ARM = 2.4  # m, from the post of a street lamp over the road
 TRUCK = 2.4  # m, height from which a vehicle is a truck: one box
 
 
-@njit(cache=True)
-def draw_object(buffers, axes, row, number, corners, scratch):
-    """Draw one object : (10,), see the layout; number : what is written into the object buffer."""
-    kind = int(row[KIND])
+@njit(**FAST)
+def draw_object(values, labels, axes, rows, i, number, corners, scratch):
+    """Draw object i of rows : (object, 10), see the layout; number : what is written as its label."""
+    kind = int(rows[i, KIND])
     if kind in (BUILDING, HOUSE):
-        where = (row[X], row[Y], row[Z] - 1.0, row[YAW])
+        where = (rows[i, X], rows[i, Y], rows[i, Z] - 1.0, rows[i, YAW])
         draw_box(
-            buffers,
+            values,
+            labels,
             axes,
             where,
-            row[LENGTH],
-            row[WIDTH],
-            (0.0, row[HEIGHT] + 1.0),
+            rows[i, LENGTH],
+            rows[i, WIDTH],
+            (0.0, rows[i, HEIGHT] + 1.0),
             (STRUCTURE, number),
             0,
             corners,
             scratch,
         )
         if kind == HOUSE:
-            draw_roof(buffers, axes, row, number, corners, scratch)
+            draw_roof(values, labels, axes, rows, i, number, corners, scratch)
     elif kind == CAR:
-        draw_car(buffers, axes, row, number, corners, scratch)
+        draw_car(values, labels, axes, rows, i, number, corners, scratch)
     elif kind == SIGN:
-        draw_flat(buffers, axes, row, (POLE, number), POST, corners, scratch)
-        where = (row[X], row[Y], row[Z], row[YAW])
+        draw_flat(values, labels, axes, rows, i, (POLE, number), POST, corners, scratch)
+        where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
         draw_box(
-            buffers,
+            values,
+            labels,
             axes,
             where,
             0.06,
-            row[LENGTH],
-            (row[HEIGHT] - 0.8, row[HEIGHT]),
+            rows[i, LENGTH],
+            (rows[i, HEIGHT] - 0.8, rows[i, HEIGHT]),
             (PLATE, number),
             0,
             corners,
@@ -85,54 +88,54 @@ def draw_object(buffers, axes, row, number, corners, scratch):
             klass = PEDESTRIAN
         elif kind in (POST, LAMP):
             klass = POLE
-        draw_flat(buffers, axes, row, (klass, number), kind, corners, scratch)
+        draw_flat(values, labels, axes, rows, i, (klass, number), kind, corners, scratch)
         if kind == LAMP:
-            draw_arm(buffers, axes, row, number, corners, scratch)
+            draw_arm(values, labels, axes, rows, i, number, corners, scratch)
 
 
-@njit(cache=True)
-def draw_flat(buffers, axes, row, what, kind, corners, scratch):
+@njit(**FAST)
+def draw_flat(values, labels, axes, rows, i, what, kind, corners, scratch):
     """An upright rectangle that turns to the camera, filled as its kind says: a in [-1, 1] across, b in [0, 1] up."""
-    dx, dy = row[X] - axes[0], row[Y] - axes[1]
+    dx, dy = rows[i, X] - axes[0], rows[i, Y] - axes[1]
     distance = math.hypot(dx, dy)
     if distance < 0.5:
         return
-    half = 0.5 * row[WIDTH]
+    half = 0.5 * rows[i, WIDTH]
     if kind in (POST, LAMP):
         # Never thinner than a pixel, or it would come and go as it is passed by the pixels' centres.
         half = max(0.06, 0.55 * distance / axes[7])
     rx, ry = dy / distance * half, -dx / distance * half
-    z, top = row[Z], row[Z] + row[HEIGHT]
-    put(corners, 0, axes, row[X] - rx, row[Y] - ry, z, -1.0, 0.0)
-    put(corners, 1, axes, row[X] + rx, row[Y] + ry, z, 1.0, 0.0)
-    put(corners, 2, axes, row[X] + rx, row[Y] + ry, top, 1.0, 1.0)
-    put(corners, 3, axes, row[X] - rx, row[Y] - ry, top, -1.0, 1.0)
-    polygon(buffers, axes, corners, 4, scratch, what, FACING, kind, row[TINT])
+    z, top = rows[i, Z], rows[i, Z] + rows[i, HEIGHT]
+    put(corners, 0, axes, rows[i, X] - rx, rows[i, Y] - ry, z, -1.0, 0.0)
+    put(corners, 1, axes, rows[i, X] + rx, rows[i, Y] + ry, z, 1.0, 0.0)
+    put(corners, 2, axes, rows[i, X] + rx, rows[i, Y] + ry, top, 1.0, 1.0)
+    put(corners, 3, axes, rows[i, X] - rx, rows[i, Y] - ry, top, -1.0, 1.0)
+    polygon(values, labels, axes, corners, 4, scratch, what, FACING, kind, rows[i, TINT])
 
 
-@njit(cache=True)
-def draw_arm(buffers, axes, row, number, corners, scratch):
+@njit(**FAST)
+def draw_arm(values, labels, axes, rows, i, number, corners, scratch):
     """The arm of a street lamp: toward its yaw, at the top."""
-    c, w = math.cos(row[YAW]), math.sin(row[YAW])
-    top = row[Z] + row[HEIGHT]
-    _, _, ahead = to_camera(axes, row[X], row[Y], row[Z])
+    c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
+    top = rows[i, Z] + rows[i, HEIGHT]
+    _, _, ahead = to_camera(axes, rows[i, X], rows[i, Y], rows[i, Z])
     thick = max(0.12, 1.1 * ahead / axes[7])
     for k in range(2):
-        x, y = row[X] + k * ARM * c, row[Y] + k * ARM * w
+        x, y = rows[i, X] + k * ARM * c, rows[i, Y] + k * ARM * w
         put(corners, 3 * k, axes, x, y, top - thick, k, 0.0)
         put(corners, 1 + k, axes, x, y, top, k, 1.0)
-    polygon(buffers, axes, corners, 4, scratch, (POLE, number), FACING, WHOLE, 0.0)
+    polygon(values, labels, axes, corners, 4, scratch, (POLE, number), FACING, WHOLE, 0.0)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def corner_of(where, along, across):
     """x, y of a point `along` the yaw and `across` to its left, seen from an object at where = (x, y, z, yaw)."""
     c, w = math.cos(where[3]), math.sin(where[3])
     return where[0] + along * c - across * w, where[1] + along * w + across * c
 
 
-@njit(cache=True)
-def draw_box(buffers, axes, where, length, width, heights, what, face, corners, scratch):
+@njit(**FAST)
+def draw_box(values, labels, axes, where, length, width, heights, what, face, corners, scratch):
     """A box on its foot at where = (x, y, z, yaw), between two heights; only the sides that face the camera."""
     h, k = 0.5 * length, 0.5 * width
     bottom, top = where[2] + heights[0], where[2] + heights[1]
@@ -156,21 +159,21 @@ def draw_box(buffers, axes, where, length, width, heights, what, face, corners, 
         put(corners, 1, axes, x1, y1, bottom, half, heights[0])
         put(corners, 2, axes, x1, y1, top, half, heights[1])
         put(corners, 3, axes, x0, y0, top, -half, heights[1])
-        polygon(buffers, axes, corners, 4, scratch, what, face + side, WHOLE, 0.0)
+        polygon(values, labels, axes, corners, 4, scratch, what, face + side, WHOLE, 0.0)
     if axes[2] > top:
         for m in range(4):
             u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
             x, y = corner_of(where, u, v)
             put(corners, m, axes, x, y, top, u, v)
-        polygon(buffers, axes, corners, 4, scratch, what, face + TOP, WHOLE, 0.0)
+        polygon(values, labels, axes, corners, 4, scratch, what, face + TOP, WHOLE, 0.0)
 
 
-@njit(cache=True)
-def draw_roof(buffers, axes, row, number, corners, scratch):
+@njit(**FAST)
+def draw_roof(values, labels, axes, rows, i, number, corners, scratch):
     """A gable roof on a house, its ridge along the length."""
-    where = (row[X], row[Y], row[Z], row[YAW])
-    h, k = 0.5 * row[LENGTH], 0.5 * row[WIDTH] + 0.4
-    eaves, ridge = row[Z] + row[HEIGHT] - 0.2, row[Z] + row[HEIGHT] + 0.7 * k
+    where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
+    h, k = 0.5 * rows[i, LENGTH], 0.5 * rows[i, WIDTH] + 0.4
+    eaves, ridge = rows[i, Z] + rows[i, HEIGHT] - 0.2, rows[i, Z] + rows[i, HEIGHT] + 0.7 * k
     for side in range(2):
         way = 1.0 if side == 0 else -1.0
         for m in range(4):
@@ -178,26 +181,34 @@ def draw_roof(buffers, axes, row, number, corners, scratch):
             low = m < 2
             x, y = corner_of(where, u, way * k if low else 0.0)
             put(corners, m, axes, x, y, eaves if low else ridge, u, 0.0 if low else k)
-        polygon(buffers, axes, corners, 4, scratch, (STRUCTURE, number), ROOF_LEFT + side, WHOLE, 0.0)
+        polygon(values, labels, axes, corners, 4, scratch, (STRUCTURE, number), ROOF_LEFT + side, WHOLE, 0.0)
     for side in range(2):
         u = h if side == 0 else -h
         for m in range(3):
-            x, y = corner_of(where, u, (m - 1.0) * 0.5 * row[WIDTH])
-            put(corners, m, axes, x, y, ridge - 0.15 if m == 1 else eaves, (m - 1.0) * k, row[HEIGHT] + (m == 1) * k)
-        polygon(buffers, axes, corners, 3, scratch, (STRUCTURE, number), FRONT if side == 0 else REAR, WHOLE, 0.0)
+            x, y = corner_of(where, u, (m - 1.0) * 0.5 * rows[i, WIDTH])
+            put(
+                corners, m, axes, x, y, ridge - 0.15 if m == 1 else eaves, (m - 1.0) * k, rows[i, HEIGHT] + (m == 1) * k
+            )
+        polygon(
+            values, labels, axes, corners, 3, scratch, (STRUCTURE, number), FRONT if side == 0 else REAR, WHOLE, 0.0
+        )
 
 
-@njit(cache=True)
-def draw_car(buffers, axes, row, number, corners, scratch):
+@njit(**FAST)
+def draw_car(values, labels, axes, rows, i, number, corners, scratch):
     """A car of two boxes, or a truck of one."""
-    where = (row[X], row[Y], row[Z], row[YAW])
+    where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
     what = (VEHICLE, number)
-    height = row[HEIGHT]
+    height = rows[i, HEIGHT]
     if height >= TRUCK:
-        draw_box(buffers, axes, where, row[LENGTH], row[WIDTH], (0.35, height), what, 0, corners, scratch)
+        draw_box(
+            values, labels, axes, where, rows[i, LENGTH], rows[i, WIDTH], (0.35, height), what, 0, corners, scratch
+        )
         return
-    draw_box(buffers, axes, where, row[LENGTH], row[WIDTH], (0.2, 0.6 * height), what, 0, corners, scratch)
-    x, y = corner_of(where, -0.06 * row[LENGTH], 0.0)
-    cabin = (x, y, row[Z], row[YAW])
-    length, width = 0.55 * row[LENGTH], 0.86 * row[WIDTH]
-    draw_box(buffers, axes, cabin, length, width, (0.6 * height, height), what, CABIN, corners, scratch)
+    draw_box(
+        values, labels, axes, where, rows[i, LENGTH], rows[i, WIDTH], (0.2, 0.6 * height), what, 0, corners, scratch
+    )
+    x, y = corner_of(where, -0.06 * rows[i, LENGTH], 0.0)
+    cabin = (x, y, rows[i, Z], rows[i, YAW])
+    length, width = 0.55 * rows[i, LENGTH], 0.86 * rows[i, WIDTH]
+    draw_box(values, labels, axes, cabin, length, width, (0.6 * height, height), what, CABIN, corners, scratch)

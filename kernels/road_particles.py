@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from sciworld.kernels.road_layout import LAMP_GAIN, RAIN, SKY_RGB, SNOW, SUN_RGB
+from sciworld.kernels.road_layout import FAST, LAMP_GAIN, RAIN, SKY_RGB, SNOW, SUN_RGB
 from sciworld.kernels.road_noise import hashed, ramp
 from sciworld.kernels.road_raster import to_camera
 from sciworld.kernels.road_sky import headlight
@@ -21,18 +21,18 @@ EXPOSURE = 0.016  # s: how long a drop draws its streak
 SWAY, SWAY_RATE = 0.12, 2.5  # m, rad/s of flakes
 
 
-@njit(cache=True)
-def particles(colour, buffers, axes, light, wind, seconds, seed):
+@njit(**FAST)
+def particles(colour, values, axes, light, wind, seconds, seed):
     """Draw rain and snow before what the camera saw. wind : (2,) m/s."""
     if light[RAIN] > 0.0:
         fall = (wind[0], wind[1], -RAIN_FALL)
-        lattice(colour, buffers, axes, light, fall, RAIN_CELL, light[RAIN], False, seconds, seed)
+        lattice(colour, values, axes, light, fall, RAIN_CELL, light[RAIN], False, seconds, seed)
     if light[SNOW] > 0.0:
         fall = (0.8 * wind[0], 0.8 * wind[1], -SNOW_FALL)
-        lattice(colour, buffers, axes, light, fall, SNOW_CELL, light[SNOW], True, seconds, seed + 1)
+        lattice(colour, values, axes, light, fall, SNOW_CELL, light[SNOW], True, seconds, seed + 1)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def reach_of(axes, rows, cols, origin, cell):
     """The cells that the camera's pyramid can touch: (least, most) along x, y, z, for an eye at `origin`."""
     least, most = np.empty(3, np.int64), np.empty(3, np.int64)
@@ -54,10 +54,10 @@ def reach_of(axes, rows, cols, origin, cell):
     return least, most
 
 
-@njit(cache=True)
-def lattice(colour, buffers, axes, light, fall, cell, share, snow, seconds, seed):
+@njit(**FAST)
+def lattice(colour, values, axes, light, fall, cell, share, snow, seconds, seed):
     """Draw the particles of one lattice, filled to `share`, that moves at `fall` = (vx, vy, vz) m/s."""
-    rows, cols = buffers[0].shape
+    rows, cols, _ = values.shape
     # Seen from the lattice it is the camera that moves.
     origin = (axes[0] - fall[0] * seconds, axes[1] - fall[1] * seconds, axes[2] - fall[2] * seconds)
     eye = (*origin, *axes[3:])
@@ -81,11 +81,11 @@ def lattice(colour, buffers, axes, light, fall, cell, share, snow, seconds, seed
                     x, y = x + SWAY * math.sin(phase), y + SWAY * math.cos(1.3 * phase)
                 right, up, ahead = to_camera(eye, x, y, z)
                 if ahead > NEAREST:
-                    _draw(colour, buffers[1], axes, light, fall, right, up, ahead, snow)
+                    _draw(colour, values, axes, light, fall, right, up, ahead, snow)
 
 
-@njit(cache=True)
-def _draw(colour, depth, axes, light, fall, right, up, ahead, snow):
+@njit(**FAST)
+def _draw(colour, values, axes, light, fall, right, up, ahead, snow):
     """Draw one particle as a stroke, as long as it falls during the exposure."""
     focal = axes[7]
     fade = ramp(NEAREST, 1.2, ahead) * (1.0 - ramp(0.65 * FAR, FAR, ahead))
@@ -96,7 +96,7 @@ def _draw(colour, depth, axes, light, fall, right, up, ahead, snow):
         opacity = fade * min(1.0, 0.3 + breadth * breadth)
         radius = max(0.71, 0.5 * breadth)
         bright = (1.7, 0.35, stray)
-        _blot(colour, depth, ahead, px, py, radius, opacity, bright, light)
+        _blot(colour, values, ahead, px, py, radius, opacity, bright, light)
         return
     fx = (fall[0] * axes[4] - fall[1] * axes[3]) * EXPOSURE
     fz = (fall[0] * axes[3] + fall[1] * axes[4]) * axes[5] * EXPOSURE + fall[2] * axes[6] * EXPOSURE
@@ -105,29 +105,29 @@ def _draw(colour, depth, axes, light, fall, right, up, ahead, snow):
     qx, qy = axes[8] + focal * (right + fx) / later, axes[9] - focal * (up + fy) / later
     opacity = fade * min(0.6, 0.12 + 0.009 * focal / ahead)
     # A short streak lets less through than a long one: the drop's light is spread along it.
-    _stroke(colour, depth, ahead, px, py, qx, qy, opacity, (1.25, 0.12, 0.8 * stray), light)
+    _stroke(colour, values, ahead, px, py, qx, qy, opacity, (1.25, 0.12, 0.8 * stray), light)
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def _mix_into(colour, y, x, opacity, bright, light):
     for k in range(3):
         value = bright[0] * light[SKY_RGB + k] + bright[1] * light[SUN_RGB + k] + bright[2]
         colour[y, x, k] += opacity * (value - colour[y, x, k])
 
 
-@njit(cache=True)
-def _blot(colour, depth, ahead, px, py, radius, opacity, bright, light):
-    rows, cols = depth.shape
+@njit(**FAST)
+def _blot(colour, values, ahead, px, py, radius, opacity, bright, light):
+    rows, cols, _ = values.shape
     for y in range(max(0, math.ceil(py - radius)), min(rows - 1, math.floor(py + radius)) + 1):
         for x in range(max(0, math.ceil(px - radius)), min(cols - 1, math.floor(px + radius)) + 1):
             q = ((x - px) ** 2 + (y - py) ** 2) / (radius * radius)
-            if q < 1.0 and depth[y, x] > ahead:
+            if q < 1.0 and values[y, x, 0] > ahead:
                 _mix_into(colour, y, x, opacity * (1.0 - q * q), bright, light)
 
 
-@njit(cache=True)
-def _stroke(colour, depth, ahead, px, py, qx, qy, opacity, bright, light):
-    rows, cols = depth.shape
+@njit(**FAST)
+def _stroke(colour, values, ahead, px, py, qx, qy, opacity, bright, light):
+    rows, cols, _ = values.shape
     dx, dy = qx - px, qy - py
     steps = int(min(60.0, max(abs(dx), abs(dy)))) + 1
     for step in range(steps):
@@ -139,5 +139,5 @@ def _stroke(colour, depth, ahead, px, py, qx, qy, opacity, bright, light):
         # Over the two pixels beside it, so that it slides rather than jumps.
         for side in range(2):
             share = 1.0 - (fx - x) if side == 0 else fx - x
-            if 0 <= x + side < cols and depth[y, x + side] > ahead:
+            if 0 <= x + side < cols and values[y, x + side, 0] > ahead:
                 _mix_into(colour, y, x + side, opacity * share, bright, light)

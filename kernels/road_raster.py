@@ -1,4 +1,6 @@
-"""Triangles in perspective into the buffers of one camera: class, inverse depth, surface coordinates, object, face.
+"""Triangles in perspective into the buffers of one camera.
+
+values : (y, x, 3) inverse depth and two surface coordinates, float32. labels : (y, x, 3) class, object, face, int32.
 
 A vertex is (right, up, ahead, a, b): camera coordinates in m, and two surface coordinates that are interpolated with
 correct perspective. What lies nearest wins; the centres of pixels are at whole numbers.
@@ -6,7 +8,6 @@ correct perspective. What lies nearest wins; the centres of pixels are at whole 
 
 import math
 
-import numpy as np
 from numba import njit
 
 from sciworld.kernels.road_layout import (
@@ -19,6 +20,7 @@ from sciworld.kernels.road_layout import (
     CAM_YAW,
     CAM_Z,
     CONIFER,
+    FAST,
     LAMP,
     POST,
     SHRUB,
@@ -32,7 +34,7 @@ CORNERS = 8  # most corners of a polygon, clipped
 WHOLE = 0  # the shape of what fills its polygon
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def axes_of(cam):
     """Camera as (x, y, z, cos yaw, sin yaw, cos pitch, sin pitch, focal, cx, cy)."""
     yaw, pitch = cam[CAM_YAW], cam[CAM_PITCH]
@@ -50,7 +52,7 @@ def axes_of(cam):
     )
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def to_camera(axes, x, y, z):
     """(right, up, ahead) in m of a point of the world."""
     dx, dy, dz = x - axes[0], y - axes[1], z - axes[2]
@@ -59,7 +61,7 @@ def to_camera(axes, x, y, z):
     return right, dz * axes[5] - level * axes[6], level * axes[5] + dz * axes[6]
 
 
-@njit(cache=True, inline="always")
+@njit(**FAST)
 def to_world(axes, right, up, ahead):
     """x, y, z in m of a point in camera coordinates."""
     level = ahead * axes[5] - up * axes[6]
@@ -68,107 +70,111 @@ def to_world(axes, right, up, ahead):
     return x, y, axes[2] + ahead * axes[6] + up * axes[5]
 
 
-@njit(cache=True)
+@njit(**FAST)
 def put(corners, k, axes, x, y, z, a, b):
     """Set corner k of a polygon to a point of the world with surface coordinates a, b."""
     corners[k, 0], corners[k, 1], corners[k, 2] = to_camera(axes, x, y, z)
     corners[k, 3], corners[k, 4] = a, b
 
 
-@njit(cache=True)
+@njit(**FAST)
 def clip(corners, count, out):
     """Cut a polygon of `count` corners at the near plane into out; returns how many corners are left."""
     kept = 0
     for k in range(count):
-        p, q = corners[k], corners[(k + 1) % count]
-        if p[2] >= NEAR:
-            out[kept] = p
-            kept += 1
-        if (p[2] >= NEAR) != (q[2] >= NEAR):
-            t = (NEAR - p[2]) / (q[2] - p[2])
+        after = k + 1 if k + 1 < count else 0
+        one, two = corners[k, 2], corners[after, 2]
+        if one >= NEAR:
             for m in range(5):
-                out[kept, m] = p[m] + t * (q[m] - p[m])
+                out[kept, m] = corners[k, m]
+            kept += 1
+        if (one >= NEAR) != (two >= NEAR):
+            t = (NEAR - one) / (two - one)
+            for m in range(5):
+                out[kept, m] = corners[k, m] + t * (corners[after, m] - corners[k, m])
             kept += 1
     return kept
 
 
-@njit(cache=True)
-def polygon(buffers, axes, corners, count, scratch, what, face, shape, tint):
+@njit(**FAST)
+def on_screen(axes, corners, k):
+    """Turn corner k from (right, up, ahead, a, b) into (px, py, 1 / ahead, a / ahead, b / ahead)."""
+    inverse = 1.0 / corners[k, 2]
+    corners[k, 0] = axes[8] + axes[7] * corners[k, 0] * inverse
+    corners[k, 1] = axes[9] - axes[7] * corners[k, 1] * inverse
+    corners[k, 2] = inverse
+    corners[k, 3] *= inverse
+    corners[k, 4] *= inverse
+
+
+@njit(**FAST)
+def polygon(values, labels, axes, corners, count, scratch, what, face, shape, tint):
     """Draw a convex polygon. what : (class, object). shape : WHOLE, or the kind of object that fills it in part."""
     kept = clip(corners, count, scratch)
-    rows, cols = buffers[0].shape
-    focal, cx, cy = axes[7], axes[8], axes[9]
-    outside = [True, True, True, True]
     for k in range(kept):
-        inverse = 1.0 / scratch[k, 2]
-        px, py = cx + focal * scratch[k, 0] * inverse, cy - focal * scratch[k, 1] * inverse
-        scratch[k, 0], scratch[k, 1], scratch[k, 2] = px, py, inverse
-        scratch[k, 3] *= inverse
-        scratch[k, 4] *= inverse
-        outside[0] &= px < 0.0
-        outside[1] &= px > cols - 1
-        outside[2] &= py < 0.0
-        outside[3] &= py > rows - 1
-    if outside[0] or outside[1] or outside[2] or outside[3]:
-        return
+        on_screen(axes, scratch, k)
     for k in range(1, kept - 1):
-        fill(buffers, scratch[0], scratch[k], scratch[k + 1], what, face, shape, tint)
+        fill(values, labels, scratch, 0, k, k + 1, what, face, shape, tint)
 
 
-@njit(cache=True, inline="always")
-def plane_of(p, q, r, m, area):
-    """Gradient along x and y of a value that is linear on the screen, from its values m at three corners."""
-    dq, dr = q[m] - p[m], r[m] - p[m]
-    gx = (dq * (r[1] - p[1]) - dr * (q[1] - p[1])) / area
-    gy = (dr * (q[0] - p[0]) - dq * (r[0] - p[0])) / area
-    return gx, gy
-
-
-@njit(cache=True, inline="always")
-def span(p, q, r, y):
-    """Where the row y crosses the triangle: its left and right end."""
-    low, high = 1e30, -1e30
-    for a, b in ((p, q), (q, r), (r, p)):
-        if (a[1] <= y) != (b[1] <= y):
-            x = a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
-            low, high = min(low, x), max(high, x)
+@njit(**FAST)
+def crossing(x0, y0, x1, y1, y, low, high):
+    """Widen (low, high) by where the row y crosses an edge, if it does."""
+    if (y0 <= y) != (y1 <= y):
+        x = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+        return min(low, x), max(high, x)
     return low, high
 
 
-@njit(cache=True)
-def fill(buffers, p, q, r, what, face, shape, tint):
-    """Draw one triangle of corners (px, py, 1 / depth, a / depth, b / depth)."""
-    mask, nearness, along, across, objects, faces = buffers
-    rows, cols = mask.shape
-    area = (q[0] - p[0]) * (r[1] - p[1]) - (r[0] - p[0]) * (q[1] - p[1])
-    if abs(area) < 1e-9:
+@njit(**FAST)
+def gradients(points, i, j, k, m, scale):
+    """Gradient along x and y of a value that is linear on the screen, from its values m at three corners."""
+    dq, dr = (points[j, m] - points[i, m]) * scale, (points[k, m] - points[i, m]) * scale
+    x, y = points[i, 0], points[i, 1]
+    return dq * (points[k, 1] - y) - dr * (points[j, 1] - y), dr * (points[j, 0] - x) - dq * (points[k, 0] - x)
+
+
+@njit(**FAST)
+def extent(points, i, j, k, m):
+    """The least and the greatest of the values m of three corners."""
+    p, q, r = points[i, m], points[j, m], points[k, m]
+    return min(p, min(q, r)), max(p, max(q, r))
+
+
+@njit(**FAST)
+def fill(values, labels, points, i, j, k, what, face, shape, tint):
+    """Draw one triangle of the corners i, j, k of points : (point, 5), see `on_screen`."""
+    rows, cols, _ = values.shape
+    least, most = extent(points, i, j, k, 1)
+    first, last = max(0, math.ceil(least)), min(rows - 1, math.floor(most))
+    least, most = extent(points, i, j, k, 0)
+    x0, y0, x1, y1, x2, y2 = points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1]
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    if first > last or most < 0.0 or least > cols - 1 or abs(area) < 1e-9:
         return
-    zx, zy = plane_of(p, q, r, 2, area)
-    ax, ay = plane_of(p, q, r, 3, area)
-    bx, by = plane_of(p, q, r, 4, area)
-    first = max(0, math.ceil(min(p[1], min(q[1], r[1]))))
-    last = min(rows - 1, math.floor(max(p[1], max(q[1], r[1]))))
+    zx, zy = gradients(points, i, j, k, 2, 1.0 / area)
+    ax, ay = gradients(points, i, j, k, 3, 1.0 / area)
+    bx, by = gradients(points, i, j, k, 4, 1.0 / area)
+    z0, a0, b0 = points[i, 2], points[i, 3], points[i, 4]
     for y in range(first, last + 1):
-        low, high = span(p, q, r, y)
-        start, end = max(0, math.ceil(max(low, -1.0))), min(cols - 1, math.floor(min(high, 1e6)))
-        dy = y - p[1]
-        for x in range(start, end + 1):
-            dx = x - p[0]
-            z = p[2] + zx * dx + zy * dy
-            if z <= nearness[y, x]:
+        low, high = crossing(x0, y0, x1, y1, y, 1e30, -1e30)
+        low, high = crossing(x1, y1, x2, y2, y, low, high)
+        low, high = crossing(x2, y2, x0, y0, y, low, high)
+        dy = y - y0
+        for x in range(max(0, math.ceil(max(low, -1.0))), min(cols - 1, math.floor(min(high, 1e6))) + 1):
+            dx = x - x0
+            z = z0 + zx * dx + zy * dy
+            if z <= values[y, x, 0]:
                 continue
-            a, b = (p[3] + ax * dx + ay * dy) / z, (p[4] + bx * dx + by * dy) / z
+            away = 1.0 / z
+            a, b = (a0 + ax * dx + ay * dy) * away, (b0 + bx * dx + by * dy) * away
             if shape != WHOLE and not inside(shape, a, b, tint):
                 continue
-            mask[y, x] = what[0]
-            nearness[y, x] = z
-            along[y, x] = a
-            across[y, x] = b
-            objects[y, x] = what[1]
-            faces[y, x] = face
+            values[y, x, 0], values[y, x, 1], values[y, x, 2] = z, a, b
+            labels[y, x, 0], labels[y, x, 1], labels[y, x, 2] = what[0], what[1], face
 
 
-@njit(cache=True)
+@njit(**FAST)
 def inside(shape, u, v, tint):
     """Whether the outline of an object of that kind holds the point u in [-1, 1], v in [0, 1] of its rectangle."""
     m = abs(u)
@@ -190,16 +196,3 @@ def inside(shape, u, v, tint):
     if shape == SHRUB:
         return u * u + v * v < 0.8 + 0.5 * rough
     return True
-
-
-@njit(cache=True)
-def empty_buffers(rows, cols):
-    """Buffers of a sky that nothing has been drawn on."""
-    return (
-        np.zeros((rows, cols), np.uint8),
-        np.zeros((rows, cols), np.float32),
-        np.zeros((rows, cols), np.float32),
-        np.zeros((rows, cols), np.float32),
-        np.zeros((rows, cols), np.int32),
-        np.zeros((rows, cols), np.uint8),
-    )

@@ -9,12 +9,12 @@ from sciworld.kernels.road_layout import (
     BUILDING,
     CAR,
     CONIFER,
+    FAST,
     HEIGHT,
     HOUSE,
     KIND,
     LENGTH,
     NOTHING,
-    PAVED,
     ROAD,
     SUN,
     SUN_RGB,
@@ -26,19 +26,19 @@ from sciworld.kernels.road_layout import (
     Y,
     Z,
 )
-from sciworld.kernels.road_raster import CORNERS, clip, put, span
+from sciworld.kernels.road_raster import CORNERS, clip, crossing, extent, gradients, on_screen, put
 
 LONGEST = 60.0  # m of shadow
 TOLERANCE = 0.09  # of the depth: how far the ground may be from the plane of an object's foot
 
 
-@njit(cache=True)
-def shadows(shadow, buffers, axes, light, movers, objects, near):
+@njit(**FAST)
+def shadows(shadow, values, labels, axes, light, movers, objects, near):
     """Into shadow : (y, x), how much of the sun is hidden at each pixel of the ground, 0 to 1."""
     corners, scratch = np.empty((CORNERS, 5)), np.empty((CORNERS, 5))
     for k in range(movers.shape[0]):
         if int(movers[k, KIND]) == CAR:
-            under(shadow, buffers, axes, movers[k], corners, scratch)
+            under(shadow, values, labels, axes, movers, k, corners, scratch)
     if light[SUN_RGB + 1] < 0.02 or light[SUN + 2] < 0.02:
         return
     flat = math.hypot(light[SUN], light[SUN + 1])
@@ -46,45 +46,43 @@ def shadows(shadow, buffers, axes, light, movers, objects, near):
     way = (-light[SUN] / max(flat, 1e-6), -light[SUN + 1] / max(flat, 1e-6), reach)
     for k in range(movers.shape[0]):
         if int(movers[k, KIND]) != NOTHING:
-            throw(shadow, buffers, axes, movers[k], way, corners, scratch)
+            throw(shadow, values, labels, axes, movers, k, way, corners, scratch)
     for k in range(near[0], near[1]):
-        throw(shadow, buffers, axes, objects[k], way, corners, scratch)
+        throw(shadow, values, labels, axes, objects, k, way, corners, scratch)
 
 
-@njit(cache=True)
-def under(shadow, buffers, axes, row, corners, scratch):
+@njit(**FAST)
+def under(shadow, values, labels, axes, rows, i, corners, scratch):
     """The dark under a vehicle, whatever the light."""
-    c, w = math.cos(row[YAW]), math.sin(row[YAW])
-    h, k = 0.5 * row[LENGTH], 0.5 * row[WIDTH]
+    c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
+    h, k = 0.5 * rows[i, LENGTH], 0.5 * rows[i, WIDTH]
     for m in range(4):
         u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
-        put(corners, m, axes, row[X] + u * c - v * w, row[Y] + u * w + v * c, row[Z] + 0.02, 0.0, 0.0)
-    lay(shadow, buffers, axes, corners, 4, scratch, 0.9)
+        put(corners, m, axes, rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c, rows[i, Z] + 0.02, 0.0, 0.0)
+    lay(shadow, values, labels, axes, corners, 4, scratch, 0.9)
 
 
-@njit(cache=True)
-def throw(shadow, buffers, axes, row, way, corners, scratch):
+@njit(**FAST)
+def throw(shadow, values, labels, axes, rows, i, way, corners, scratch):
     """The shadow of one object: of boxes their foot drawn out, of trees the crown's disc, of the rest a stroke."""
-    dx, dy = row[X] - axes[0], row[Y] - axes[1]
+    dx, dy = rows[i, X] - axes[0], rows[i, Y] - axes[1]
     if dx * axes[3] + dy * axes[4] < -LONGEST:
         return
-    kind = int(row[KIND])
-    length = min(LONGEST, way[2] * row[HEIGHT])
+    kind = int(rows[i, KIND])
+    length = min(LONGEST, way[2] * rows[i, HEIGHT])
     ex, ey = way[0] * length, way[1] * length
     if kind in (BUILDING, HOUSE, CAR):
-        c, w = math.cos(row[YAW]), math.sin(row[YAW])
-        h, k = 0.5 * row[LENGTH], 0.5 * row[WIDTH]
+        c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
+        h, k = 0.5 * rows[i, LENGTH], 0.5 * rows[i, WIDTH]
         for m in range(4):
             u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
-            nu, nv = (h if m < 1 or m > 2 else -h), (k if m < 1 or m == 1 else -k)
-            _ = nu + nv
-            x0, y0 = row[X] + u * c - v * w, row[Y] + u * w + v * c
+            x0, y0 = rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c
             after = (m + 1) % 4
             u, v = (h if after in (0, 3) else -h), (k if after < 2 else -k)
-            x1, y1 = row[X] + u * c - v * w, row[Y] + u * w + v * c
-            quad(shadow, buffers, axes, row[Z], x0, y0, x1, y1, ex, ey, corners, scratch)
+            x1, y1 = rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c
+            quad(shadow, values, labels, axes, rows[i, Z], x0, y0, x1, y1, ex, ey, corners, scratch)
         return
-    half = 0.5 * row[WIDTH] if kind in (TREE, CONIFER) else max(0.06, 0.25 * row[WIDTH])
+    half = 0.5 * rows[i, WIDTH] if kind in (TREE, CONIFER) else max(0.06, 0.25 * rows[i, WIDTH])
     sx, sy = -way[1] * half, way[0] * half
     if kind in (TREE, CONIFER):
         # Crown from 0.25 of the height to its top, as an octagon.
@@ -94,53 +92,65 @@ def throw(shadow, buffers, axes, row, way, corners, scratch):
         hx, hy = hx + half * 0.5 * way[0], hy + half * 0.5 * way[1]
         for m in range(8):
             a, b = math.cos(0.25 * math.pi * m), math.sin(0.25 * math.pi * m)
-            px, py = row[X] + mx + a * hx + b * sx, row[Y] + my + a * hy + b * sy
-            put(corners, m, axes, px, py, row[Z], 0.0, 0.0)
-        lay(shadow, buffers, axes, corners, 7, scratch, 0.82)
+            px, py = rows[i, X] + mx + a * hx + b * sx, rows[i, Y] + my + a * hy + b * sy
+            put(corners, m, axes, px, py, rows[i, Z], 0.0, 0.0)
+        lay(shadow, values, labels, axes, corners, 7, scratch, 0.82)
         sx, sy = 0.12 * sx, 0.12 * sy
         ex, ey = low * ex, low * ey
-    quad(shadow, buffers, axes, row[Z], row[X] - sx, row[Y] - sy, row[X] + sx, row[Y] + sy, ex, ey, corners, scratch)
+    quad(
+        shadow,
+        values,
+        labels,
+        axes,
+        rows[i, Z],
+        rows[i, X] - sx,
+        rows[i, Y] - sy,
+        rows[i, X] + sx,
+        rows[i, Y] + sy,
+        ex,
+        ey,
+        corners,
+        scratch,
+    )
 
 
-@njit(cache=True)
-def quad(shadow, buffers, axes, z, x0, y0, x1, y1, ex, ey, corners, scratch):
+@njit(**FAST)
+def quad(shadow, values, labels, axes, z, x0, y0, x1, y1, ex, ey, corners, scratch):
     """Lay the parallelogram that the stroke from (x0, y0) to (x1, y1) sweeps when it moves by (ex, ey)."""
     put(corners, 0, axes, x0, y0, z, 0.0, 0.0)
     put(corners, 1, axes, x1, y1, z, 0.0, 0.0)
     put(corners, 2, axes, x1 + ex, y1 + ey, z, 0.0, 0.0)
     put(corners, 3, axes, x0 + ex, y0 + ey, z, 0.0, 0.0)
-    lay(shadow, buffers, axes, corners, 4, scratch, 0.9)
+    lay(shadow, values, labels, axes, corners, 4, scratch, 0.9)
 
 
-@njit(cache=True)
-def lay(shadow, buffers, axes, corners, count, scratch, dark):
+@njit(**FAST)
+def lay(shadow, values, labels, axes, corners, count, scratch, dark):
     """Darken the ground under a polygon."""
     kept = clip(corners, count, scratch)
     for k in range(kept):
-        inverse = 1.0 / scratch[k, 2]
-        scratch[k, 0] = axes[8] + axes[7] * scratch[k, 0] * inverse
-        scratch[k, 1] = axes[9] - axes[7] * scratch[k, 1] * inverse
-        scratch[k, 2] = inverse
+        on_screen(axes, scratch, k)
     for k in range(1, kept - 1):
-        stain(shadow, buffers[0], buffers[1], scratch[0], scratch[k], scratch[k + 1], dark)
+        stain(shadow, values, labels, scratch, 0, k, k + 1, dark)
 
 
-@njit(cache=True)
-def stain(shadow, mask, depth, p, q, r, dark):
+@njit(**FAST)
+def stain(shadow, values, labels, points, i, j, k, dark):
     """Darken the ground under one triangle on the screen, where it lies about as far away as the triangle."""
-    rows, cols = mask.shape
-    area = (q[0] - p[0]) * (r[1] - p[1]) - (r[0] - p[0]) * (q[1] - p[1])
-    if abs(area) < 1e-6:
+    rows, cols, _ = values.shape
+    x0, y0, x1, y1, x2, y2 = points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1]
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    least, most = extent(points, i, j, k, 1)
+    first, last = max(0, math.ceil(least)), min(rows - 1, math.floor(most))
+    if first > last or abs(area) < 1e-6:
         return
-    dq, dr = q[2] - p[2], r[2] - p[2]
-    zx = (dq * (r[1] - p[1]) - dr * (q[1] - p[1])) / area
-    zy = (dr * (q[0] - p[0]) - dq * (r[0] - p[0])) / area
-    first = max(0, math.ceil(min(p[1], min(q[1], r[1]))))
-    last = min(rows - 1, math.floor(max(p[1], max(q[1], r[1]))))
+    zx, zy = gradients(points, i, j, k, 2, 1.0 / area)
     for y in range(first, last + 1):
-        low, high = span(p, q, r, y)
+        low, high = crossing(x0, y0, x1, y1, y, 1e30, -1e30)
+        low, high = crossing(x1, y1, x2, y2, y, low, high)
+        low, high = crossing(x2, y2, x0, y0, y, low, high)
         for x in range(max(0, math.ceil(max(low, -1.0))), min(cols - 1, math.floor(min(high, 1e6))) + 1):
-            if ROAD <= mask[y, x] <= TERRAIN and shadow[y, x] < dark:
-                near = (p[2] + zx * (x - p[0]) + zy * (y - p[1])) * depth[y, x]
-                if abs(near - 1.0) < TOLERANCE + 0.02 * (mask[y, x] == PAVED):
+            if ROAD <= labels[y, x, 0] <= TERRAIN and shadow[y, x] < dark:
+                near = (points[i, 2] + zx * (x - x0) + zy * (y - y0)) * values[y, x, 0]
+                if abs(near - 1.0) < TOLERANCE:
                     shadow[y, x] = dark

@@ -6,6 +6,7 @@ from sciworld.kernels.road_layout import (
     CLOUD,
     CLOUD_RGB,
     DISC,
+    FAST,
     FOG,
     FOG_FALLOFF,
     FOG_RGB,
@@ -29,7 +30,7 @@ STREET = (1.0, 0.62, 0.28)
 HEADLIGHT = (1.0, 0.93, 0.8)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def toward_sun(light, dx, dy, dz):
     """Cosine of the angle to the sun, and its 8th power (0 away from it)."""
     g = dx * light[SUN] + dy * light[SUN + 1] + dz * light[SUN + 2]
@@ -39,7 +40,7 @@ def toward_sun(light, dx, dy, dz):
     return g, p * p
 
 
-@njit(cache=True)
+@njit(**FAST)
 def sky(light, dx, dy, dz, seconds, seed):
     """Linear colour of the sky in the unit direction (dx, dy, dz)."""
     low = 1.0 - min(max(dz, 0.0), 1.0)
@@ -71,7 +72,7 @@ def sky(light, dx, dy, dz, seconds, seed):
     return r, v, b
 
 
-@njit(cache=True)
+@njit(**FAST)
 def clearness(light, distance, rise):
     """The part of the light that comes through the air to `distance` m away and `rise` m higher than the camera."""
     way = max(0.0, distance - light[FOG_START])
@@ -85,7 +86,7 @@ def clearness(light, distance, rise):
     return decay(min(thick, 40.0))
 
 
-@njit(cache=True)
+@njit(**FAST)
 def sky_clearness(light, dz):
     """As `clearness`, for what lies beyond the air, in a direction of which dz is the upward component."""
     thick = light[FOG] / (max(light[FOG_FALLOFF], CLOUD_TOP) * max(dz, 0.012))
@@ -93,7 +94,7 @@ def sky_clearness(light, dz):
     return decay(min(max(0.0, thick - start), 40.0))
 
 
-@njit(cache=True)
+@njit(**FAST)
 def air(light, dx, dy, dz):
     """Linear colour of air so thick that nothing comes through it."""
     _, g8 = toward_sun(light, dx, dy, dz)
@@ -105,7 +106,7 @@ def air(light, dx, dy, dz):
     )
 
 
-@njit(cache=True)
+@njit(**FAST)
 def fall_of_light(light, nx, ny, nz, shadow):
     """Sun and sky on a surface of that normal : linear colour. shadow : 0 to 1, how much of the sun is hidden."""
     sun = max(0.0, nx * light[SUN] + ny * light[SUN + 1] + nz * light[SUN + 2]) * (1.0 - shadow)
@@ -119,7 +120,7 @@ def fall_of_light(light, nx, ny, nz, shadow):
     )
 
 
-@njit(cache=True)
+@njit(**FAST)
 def headlight(right, up, ahead):
     """How bright the own headlights make a sheet at that place in camera coordinates, m; dipped, 1 at its best."""
     if ahead < 1.0:
@@ -131,7 +132,7 @@ def headlight(right, up, ahead):
     return side * side * (1.0 - 0.8 * ramp(-0.012, 0.05, height)) * ramp(1.0, 6.0, ahead) / (1.0 + (ahead / 17.0) ** 2)
 
 
-@njit(cache=True)
+@njit(**FAST)
 def street_light(section, s, n):
     """How bright the nearest street lamps of both sides make the ground at (s, n); 1 under a lamp."""
     spacing = section[LAMP_SPACING]
@@ -149,7 +150,7 @@ def street_light(section, s, n):
     return total
 
 
-@njit(cache=True)
+@njit(**FAST)
 def lamp_light(light, section, right, up, ahead, facing, s, n):
     """All lamps on a point of the ground, or (facing > 0) on something upright : linear colour."""
     gain = light[LAMP_GAIN]

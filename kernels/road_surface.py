@@ -10,6 +10,7 @@ from sciworld.kernels.road_layout import (
     CABIN,
     CAR,
     CONIFER,
+    FAST,
     FRONT,
     HEIGHT,
     HOUSE,
@@ -34,10 +35,10 @@ FLOOR, BAY = 3.1, 2.7  # m, of windows
 GLASS = 0.03
 
 
-@njit(cache=True)
-def normal_of(row, face, axes, u, v):
+@njit(**FAST)
+def normal_of(rows, i, face, axes, u, v):
     """Normal of a face of an object: what is flat and turned to the camera is taken for round."""
-    kind = int(row[KIND])
+    kind = int(rows[i, KIND])
     if kind in (TREE, CONIFER, SHRUB, WALKER):
         # Right of the camera is (sin yaw, -cos yaw).
         side, up = 0.8 * u, 0.75 * (v - 0.45) if kind != CONIFER else 0.25
@@ -46,7 +47,7 @@ def normal_of(row, face, axes, u, v):
     face = face & 7
     if face == TOP:
         return 0.0, 0.0, 1.0
-    yaw = row[YAW]
+    yaw = rows[i, YAW]
     if face in (ROOF_LEFT, ROOF_RIGHT):
         turn = yaw + (0.5 if face == ROOF_LEFT else -0.5) * math.pi
         return 0.57 * math.cos(turn), 0.57 * math.sin(turn), 0.82
@@ -56,28 +57,28 @@ def normal_of(row, face, axes, u, v):
     return -axes[3], -axes[4], 0.0
 
 
-@njit(cache=True)
-def surface(row, face, u, v, footprint, lamps, seed):
+@njit(**FAST)
+def surface(rows, i, face, u, v, footprint, lamps, seed):
     """Albedo (r, g, b), own light (r, g, b) and gloss of a point of an object. lamps : 0 by day to 1 by night."""
-    kind, tint = int(row[KIND]), row[TINT]
+    kind, tint = int(rows[i, KIND]), rows[i, TINT]
     if kind in (BUILDING, HOUSE):
-        return wall(row, face, u, v, footprint, lamps)
+        return wall(rows, i, face, u, v, footprint, lamps)
     if kind == CAR:
-        return bodywork(row, face, u, v, lamps)
+        return bodywork(rows, i, face, u, v, lamps)
     if kind == WALKER:
         return clothes(tint, u, v)
     if kind == SIGN:
-        return plate(row, face, u, v, tint)
+        return plate(rows, i, face, u, v, tint)
     if kind in (TREE, CONIFER, SHRUB):
         return leaves(kind, tint, u, v, seed)
-    if kind == POST and row[HEIGHT] < 1.5:
+    if kind == POST and rows[i, HEIGHT] < 1.5:
         band = 0.03 if 0.7 < v < 0.85 else 0.6
         return band, band, band, 0.0, 0.0, 0.0, 0.0
     grey = 0.09 if kind != POST else 0.06
     return grey, grey, grey, 0.0, 0.0, 0.0, 0.0
 
 
-@njit(cache=True)
+@njit(**FAST)
 def leaves(kind, tint, u, v, seed):
     """Bark below, leaves above, darker in their depth."""
     if v < (0.13 if kind == CONIFER else 0.3) and abs(u) < 0.08 and kind != SHRUB:
@@ -89,11 +90,11 @@ def leaves(kind, tint, u, v, seed):
     return warm * depth, (0.085 + 0.03 * tint) * depth, 0.024 * depth, 0.0, 0.0, 0.0, 0.0
 
 
-@njit(cache=True)
-def wall(row, face, u, v, footprint, lamps):
+@njit(**FAST)
+def wall(rows, i, face, u, v, footprint, lamps):
     """Walls with windows, lit at night behind some; roofs."""
-    tint = row[TINT]
-    house = int(row[KIND]) == HOUSE
+    tint = rows[i, TINT]
+    house = int(rows[i, KIND]) == HOUSE
     if face in (ROOF_LEFT, ROOF_RIGHT):
         grey = 0.7 + 0.3 * seen(3.0, footprint) * (1.0 if (v * 3.0) % 1.0 > 0.25 else 0.4)
         if tint < 0.5:
@@ -105,10 +106,10 @@ def wall(row, face, u, v, footprint, lamps):
     if 0.3 < tint < 0.6 and not house:  # brick
         r, g, b = 0.26, 0.13, 0.085
     number = int(tint * 65536.0)
-    i, j = math.floor(u / BAY), math.floor(v / FLOOR)
-    x, y = u / BAY - i, v / FLOOR - j
-    window = 0.28 < x < 0.72 and 0.3 < y < 0.8 and 0 <= v < row[HEIGHT] - 0.5
-    if house and j == 0 and hashed(i, 5, number) < 0.25:
+    bay, floor = math.floor(u / BAY), math.floor(v / FLOOR)
+    x, y = u / BAY - bay, v / FLOOR - floor
+    window = 0.28 < x < 0.72 and 0.3 < y < 0.8 and 0 <= v < rows[i, HEIGHT] - 0.5
+    if house and floor == 0 and hashed(bay, 5, number) < 0.25:
         window = window or (0.3 < x < 0.65 and y < 0.7 and v >= 0.0)
     share = seen(0.45, footprint)
     glass = (1.0 if window else 0.0) * share + 0.22 * (1.0 - share)
@@ -116,30 +117,30 @@ def wall(row, face, u, v, footprint, lamps):
         glass = 0.6
     lit = 0.0
     if lamps > 0.0:
-        on = 1.0 if hashed(i, j, number) < (0.45 if house else 0.3) else 0.0
+        on = 1.0 if hashed(bay, floor, number) < (0.45 if house else 0.3) else 0.0
         lit = lamps * glass * (on * share + 0.3 * (1.0 - share))
         if not house and v < 3.3:
             lit = lamps * 0.5 * hashed(math.floor(u / 5.4), 9, number)
     r, g, b = r + glass * (GLASS - r), g + glass * (GLASS - g), b + glass * (1.4 * GLASS - b)
-    cool = hashed(i, j, number + 1)
+    cool = hashed(bay, floor, number + 1)
     return r, g, b, 0.75 * lit, (0.5 + 0.12 * cool) * lit, (0.22 + 0.3 * cool) * lit, 0.6 * glass
 
 
-@njit(cache=True)
-def bodywork(row, face, u, v, lamps):
+@njit(**FAST)
+def bodywork(rows, i, face, u, v, lamps):
     """Paint, glass, wheels, headlights at the front and red ones behind."""
-    tint, height, length = row[TINT], row[HEIGHT], row[LENGTH]
+    tint, height, length = rows[i, TINT], rows[i, HEIGHT], rows[i, LENGTH]
     side = face & 7
     truck = height >= 2.4
     if face >= CABIN and side != TOP:
-        half = 0.43 * row[WIDTH] if side in (FRONT, REAR) else 0.275 * length
+        half = 0.43 * rows[i, WIDTH] if side in (FRONT, REAR) else 0.275 * length
         if abs(u) < half - 0.08 and v < height - 0.1:
             return GLASS, GLASS, 1.2 * GLASS, 0.0, 0.0, 0.0, 0.9
     r, g, b = paint(tint)
     if truck and side != FRONT:
         r, g, b = 0.5 + 0.2 * tint, 0.5 + 0.2 * tint, 0.48 + 0.2 * tint
     if side in (FRONT, REAR) and face < CABIN:
-        edge = abs(u) / (0.5 * row[WIDTH])
+        edge = abs(u) / (0.5 * rows[i, WIDTH])
         low, high = (0.7, 1.0) if truck else (0.42 * height, 0.55 * height)
         if edge > 0.62 and low < v < high:
             if side == REAR:
@@ -159,7 +160,7 @@ def bodywork(row, face, u, v, lamps):
     return r, g, b, 0.0, 0.0, 0.0, 0.5
 
 
-@njit(cache=True)
+@njit(**FAST)
 def paint(tint):
     """Paint of a car: greys and white mostly, some red, blue, green."""
     if tint < 0.25:
@@ -175,7 +176,7 @@ def paint(tint):
     return 0.05, 0.15, 0.07
 
 
-@njit(cache=True)
+@njit(**FAST)
 def clothes(tint, u, v):
     """Head, coat and trousers."""
     if v > 0.87:
@@ -189,15 +190,15 @@ def clothes(tint, u, v):
     return 0.03, 0.035, 0.06, 0.0, 0.0, 0.0, 0.0
 
 
-@njit(cache=True)
-def plate(row, face, u, v, tint):
+@njit(**FAST)
+def plate(rows, i, face, u, v, tint):
     """A road sign: small ones warn or limit, large ones guide; grey from behind."""
-    half = 0.5 * row[LENGTH]
-    if v < row[HEIGHT] - 0.8 * row[LENGTH] or (face & 7) != REAR:
+    half = 0.5 * rows[i, LENGTH]
+    if v < rows[i, HEIGHT] - 0.8 * rows[i, LENGTH] or (face & 7) != REAR:
         return 0.2, 0.2, 0.2, 0.0, 0.0, 0.0, 0.0
-    x, y = abs(u) / half, abs(v - row[HEIGHT] + 0.4 * row[LENGTH]) / (0.4 * row[LENGTH])
+    x, y = abs(u) / half, abs(v - rows[i, HEIGHT] + 0.4 * rows[i, LENGTH]) / (0.4 * rows[i, LENGTH])
     rim = max(x, y)
-    if row[LENGTH] > 2.0:
+    if rows[i, LENGTH] > 2.0:
         if rim > 0.92 or (y < 0.55 and 0.15 < (4.0 * x) % 1.0 < 0.6 and (3.0 * y) % 1.0 < 0.45):
             return 0.6, 0.6, 0.6, 0.0, 0.0, 0.0, 0.0
         return 0.02, 0.09, 0.3, 0.0, 0.0, 0.0, 0.0

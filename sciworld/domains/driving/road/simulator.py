@@ -27,19 +27,14 @@ IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # a camera in perspective has no plan
 class Seen:
     """What the camera sees, and where, before any light falls on it: the same in all weathers.
 
-    cams : (candidate, 8), see `sciworld.kernels.road_layout`. movers : (candidate, mover, 10). mask uint8, depth
-    float32 in m along the optical axis (inf: the sky), along, across float32 surface coordinates, objects int32 (0:
-    none; 1 ... the vehicles, then the pedestrians, then what stands), faces uint8 : (candidate, y, x).
+    cams : (candidate, 8), movers : (candidate, mover, 10), see `sciworld.kernels.road_layout`. values : (candidate, y,
+    x, 3) float32 and labels : (candidate, y, x, 3) int32, see `sciworld.kernels.road_geometry.geometry`.
     """
 
     cams: np.ndarray
     movers: np.ndarray
-    mask: np.ndarray
-    depth: np.ndarray
-    along: np.ndarray
-    across: np.ndarray
-    objects: np.ndarray
-    faces: np.ndarray
+    values: np.ndarray
+    labels: np.ndarray
 
 
 class RoadSimulator:
@@ -168,23 +163,21 @@ class RoadSimulator:
 
     def see(self, state: RoadState) -> Seen:
         """The geometry pass: what the camera sees and where; it is given no conditions."""
-        shape = (len(state), self.settings.rows, self.settings.columns)
-        kinds = (np.uint8, np.float32, np.float32, np.float32, np.int32, np.uint8)
-        buffers = tuple(np.zeros(shape, dtype=kind) for kind in kinds)
+        shape = (len(state), self.settings.rows, self.settings.columns, 3)
+        values, labels = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.int32)
         cams, coordinates = self.cameras(state)
         movers, worlds = self.movers(state), state.worlds
         tables = (worlds.line, worlds.section, worlds.seed, movers, worlds.objects, worlds.count)
-        road_geometry.geometry(cams, coordinates, state.which, *tables, buffers)
-        return Seen(cams, movers, *buffers)
+        road_geometry.geometry(cams, coordinates, state.which, *tables, values, labels)
+        return Seen(cams, movers, values, labels)
 
     def shade(self, state: RoadState, seen: Seen, seeds: np.ndarray) -> np.ndarray:
         """The shading pass: frames (candidate, y, x, 3) uint8 of what is seen, in the state's light and weather."""
         worlds = state.worlds
         light = light_of(state.conditions)
         wind = np.column_stack([0.25 * light[:, layout.WIND], light[:, layout.WIND]]).astype(np.float64)
-        frames = np.empty((*seen.mask.shape, 3), dtype=np.uint8)
-        buffers = (seen.mask, seen.depth, seen.along, seen.across, seen.objects, seen.faces)
+        frames = np.empty(seen.labels.shape, dtype=np.uint8)
         tables = (worlds.section, worlds.seed, seen.movers, worlds.objects, worlds.count, GROUNDS)
-        noise = (float(self.settings.noise), seeds)
-        road_shading.shade(seen.cams, state.which, *tables, buffers, light, wind, state.seconds, noise, frames)
+        tables = (*tables, seen.values, seen.labels, light, wind, state.seconds)
+        road_shading.shade(seen.cams, state.which, *tables, (float(self.settings.noise), seeds), frames)
         return frames

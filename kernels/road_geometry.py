@@ -176,14 +176,14 @@ def finish(values, labels, section):
             values[y, x, 0] = 1.0 / values[y, x, 0] if values[y, x, 0] > 0.0 else np.inf
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def mount_cameras(pose, road, which, lines, sections, seeds, mount, optics, cams, coordinates):
     """Cameras of all candidates into cams : (candidate, 8) and coordinates : (candidate, 3), see `geometry`.
 
     pose : (candidate, 3). road : (candidate, 2). mount : height in m, pitch in rad, m ahead of the rear axle. optics :
     focal length and principal point, pixels. The camera pitches with the slope under it, and never rolls.
     """
-    for c in prange(pose.shape[0]):
+    for c in range(pose.shape[0]):
         w = which[c]
         cam = cams[c]
         yaw = pose[c, 2]

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from sciworld.kernels.road_layout import (
     FAST,
@@ -98,10 +98,10 @@ def ground_height(line, section, seed, s, n):
     return z + (1.0 - t) * hill(section, seed, s, side, k - 1) + t * hill(section, seed, s, side, k)
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def stand(line, section, seed, coordinates, out):
     """Put (s, n) of coordinates : (point, 2) on the ground of one world: x, y, z, heading into out : (point, 4)."""
-    for i in prange(coordinates.shape[0]):
+    for i in range(coordinates.shape[0]):
         s, n = coordinates[i, 0], coordinates[i, 1]
         x, y, heading, _, _, _ = along(line, s)
         out[i, 0] = x - n * math.sin(heading)

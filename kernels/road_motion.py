@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from sciworld.kernels.road_layout import (
     CAR,
@@ -47,7 +47,7 @@ def idm(speed, desired, gap, closing):
     return max(-HARDEST, ACCELERATION * (free - (wish / max(gap, 0.1)) ** 2))
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def move_ego(motion, pose, controls, limits, wheelbase, grip, top_speed, dt):
     """Kinematic bicycle, pose of the rear axle, exact on arcs of constant curvature; changed in place.
 
@@ -55,7 +55,7 @@ def move_ego(motion, pose, controls, limits, wheelbase, grip, top_speed, dt):
     (candidate, 3) x, y in m, yaw in rad. controls : (candidate, 2) wanted steering and acceleration. limits : (2,) how
     fast these change, per second. grip : m/s^2, the tyres' largest lateral acceleration.
     """
-    for c in prange(motion.shape[0]):
+    for c in range(motion.shape[0]):
         speed, steering, acceleration = motion[c, 0], motion[c, 1], motion[c, 2]
         steering += min(max(controls[c, 0] - steering, -limits[0] * dt), limits[0] * dt)
         acceleration += min(max(controls[c, 1] - acceleration, -limits[1] * dt), limits[1] * dt)
@@ -74,21 +74,21 @@ def move_ego(motion, pose, controls, limits, wheelbase, grip, top_speed, dt):
         motion[c, 3] = curvature * mean * mean
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def locate(pose, which, lines, road):
     """Road coordinates of every candidate, road : (candidate, 2), from pose : (candidate, 3) and the last ones."""
-    for c in prange(pose.shape[0]):
+    for c in range(pose.shape[0]):
         road[c, 0], road[c, 1] = project(lines[which[c]], pose[c, 0], pose[c, 1], road[c, 0])
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def move_traffic(cars, walkers, which, shapes, people, ego, dt):
     """One step of other vehicles and pedestrians, changed in place.
 
     cars : (candidate, vehicle, 3) s, n, speed. walkers : (candidate, pedestrian, 2) s, n. shapes : (world, vehicle, 8).
     people : (world, pedestrian, 6). ego : (candidate, 4) s of its middle, n, speed, length.
     """
-    for c in prange(cars.shape[0]):
+    for c in range(cars.shape[0]):
         w = which[c]
         wishes = np.empty(cars.shape[1])
         for k in range(cars.shape[1]):
@@ -140,11 +140,11 @@ def _walk(walker, person, ego_s, dt):
         walker[1] += min(max(left, -step), step)
 
 
-@njit(parallel=True, **FAST)
+@njit(**FAST)
 def place_movers(cars, walkers, which, lines, sections, seeds, shapes, people, out):
     """Where vehicles and pedestrians stand, as objects : out (candidate, vehicle + pedestrian, 10)."""
     vehicles = cars.shape[1]
-    for c in prange(cars.shape[0]):
+    for c in range(cars.shape[0]):
         w = which[c]
         for k in range(vehicles + walkers.shape[1]):
             row = out[c, k]

@@ -178,6 +178,7 @@ class RoadSimulator:
         wind = np.column_stack([0.25 * light[:, layout.WIND], light[:, layout.WIND]]).astype(np.float64)
         frames = np.empty(seen.labels.shape, dtype=np.uint8)
         tables = (worlds.section, worlds.seed, seen.movers, worlds.objects, worlds.count, GROUNDS)
-        tables = (*tables, seen.values, seen.labels, light, wind, state.seconds)
-        road_shading.shade(seen.cams, state.which, *tables, (float(self.settings.noise), seeds), frames)
+        scene = (seen.values, seen.labels, light, wind, state.seconds)
+        grain = (float(self.settings.noise), seeds)
+        road_shading.shade(seen.cams, state.which, *tables, *scene, grain, frames)
         return frames

@@ -161,7 +161,7 @@ def make_traffic(place: Place, section: np.ndarray, settings: RoadSettings, rng:
     lane = rng.integers(0, place.lanes, n)
     truck = rng.random(n) < 0.2
     size = np.where(truck[:, None], TRUCK_SIZE, CAR_SIZE) * rng.uniform(0.94, 1.06, (n, 1))
-    start = 45.0 + (np.arange(n) + rng.uniform(0.2, 0.8, n)) * (road_motion.WINDOW - 90.0) / max(n, 1)
+    start = 75.0 + (np.arange(n) + rng.uniform(0.2, 0.8, n)) * (road_motion.WINDOW - 120.0) / max(n, 1)
     speed = place.speed * rng.uniform(0.75, 1.05, n) * np.where(truck, 0.85, 1.0)
     return np.column_stack([start, way, lane_offset(section, lane, way), size, speed, rng.random(n)])
 

@@ -29,7 +29,7 @@ SHOWN = (
     "rain_night",
     "snow_night",
 )
-ROWS, COLUMNS, FINE = 126, 210, 2  # pixels of a picture; drawn FINE times as large and averaged
+ROWS, COLUMNS, FINE = 144, 240, 2  # pixels of a picture; drawn FINE times as large and averaged
 GAP, LEVELS = 2, 3  # pixels between pictures; steps of grey levels, which keep the file small
 SEED, STEPS = 3, 60
 

@@ -9,7 +9,7 @@ from sciworld.kernels.road_line import marking, road_edge
 from sciworld.kernels.road_noise import hashed, noise, ramp
 
 FIELDS = 3  # index of the place that has fields: the countryside
-PAINT, ASPHALT, SNOW_WHITE = 0.66, 0.105, 0.78
+PAINT, ASPHALT, SNOW_WHITE = 0.68, 0.125, 0.78
 
 
 @njit(**FAST)
@@ -25,7 +25,7 @@ def asphalt(section, s, n, fs, fn, seed):
     sharp = seen(7.0, fs + fn)
     grain = (noise(7.0 * s, 13.0 * n, seed) - 0.5) * sharp if sharp > 0.05 else 0.0
     patch = noise(0.05 * s, 0.35 * n, seed + 3) - 0.5
-    grey = ASPHALT * (1.0 + 0.5 * grain + 0.3 * patch)
+    grey = ASPHALT * (1.0 + 0.32 * grain + 0.25 * patch)
     # Wheels polish the asphalt 0.8 m to both sides of a lane's middle.
     return grey * (1.0 - 0.13 * wheel_track(section, n) * seen(0.8, fn))
 

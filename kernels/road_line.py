@@ -27,7 +27,7 @@ from sciworld.kernels.road_noise import wave
 
 # The terrain's height is linear between these distances from the road's edge, m; its hills in parts of the relief.
 KNOTS = np.array([0.0, 4.0, 14.0, 40.0, 120.0, 460.0])
-HILLS = np.array([0.0, 0.012, 0.05, 0.13, 0.4, 1.6])
+HILLS = np.array([0.0, 0.012, 0.05, 0.14, 0.5, 2.8])
 HILL_LENGTH = np.array([30.0, 30.0, 45.0, 70.0, 120.0, 260.0])
 LINE_PERIOD, LINE_DASH, LINE_BREADTH = 9.0, 4.0, 0.16
 

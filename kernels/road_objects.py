@@ -47,41 +47,20 @@ TRUCK = 2.4  # m, height from which a vehicle is a truck: one box
 def draw_object(values, labels, axes, rows, i, number, corners, scratch):
     """Draw object i of rows : (object, 10), see the layout; number : what is written as its label."""
     kind = int(rows[i, KIND])
+    where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
+    top = rows[i, HEIGHT]
     if kind in (BUILDING, HOUSE):
-        where = (rows[i, X], rows[i, Y], rows[i, Z] - 1.0, rows[i, YAW])
-        draw_box(
-            values,
-            labels,
-            axes,
-            where,
-            rows[i, LENGTH],
-            rows[i, WIDTH],
-            (0.0, rows[i, HEIGHT] + 1.0),
-            (STRUCTURE, number),
-            0,
-            corners,
-            scratch,
-        )
+        # Foundations, where the ground falls away.
+        size, heights = (rows[i, LENGTH], rows[i, WIDTH]), (-1.0, top)
+        draw_box(values, labels, axes, where, size, heights, (STRUCTURE, number), 0, corners, scratch)
         if kind == HOUSE:
             draw_roof(values, labels, axes, rows, i, number, corners, scratch)
     elif kind == CAR:
         draw_car(values, labels, axes, rows, i, number, corners, scratch)
     elif kind == SIGN:
         draw_flat(values, labels, axes, rows, i, (POLE, number), POST, corners, scratch)
-        where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
-        draw_box(
-            values,
-            labels,
-            axes,
-            where,
-            0.06,
-            rows[i, LENGTH],
-            (rows[i, HEIGHT] - 0.8, rows[i, HEIGHT]),
-            (PLATE, number),
-            0,
-            corners,
-            scratch,
-        )
+        size, heights = (0.06, rows[i, LENGTH]), (top - 0.8 * rows[i, LENGTH], top)
+        draw_box(values, labels, axes, where, size, heights, (PLATE, number), 0, corners, scratch)
     else:
         klass = PLANT
         if kind == WALKER:
@@ -135,9 +114,9 @@ def corner_of(where, along, across):
 
 
 @njit(**FAST)
-def draw_box(values, labels, axes, where, length, width, heights, what, face, corners, scratch):
-    """A box on its foot at where = (x, y, z, yaw), between two heights; only the sides that face the camera."""
-    h, k = 0.5 * length, 0.5 * width
+def draw_box(values, labels, axes, where, size, heights, what, face, corners, scratch):
+    """A box at where = (x, y, z, yaw) of size = (length, width) m between two heights; its sides toward the camera."""
+    h, k = 0.5 * size[0], 0.5 * size[1]
     bottom, top = where[2] + heights[0], where[2] + heights[1]
     c, w = math.cos(where[3]), math.sin(where[3])
     dx, dy = axes[0] - where[0], axes[1] - where[1]
@@ -182,33 +161,25 @@ def draw_roof(values, labels, axes, rows, i, number, corners, scratch):
             x, y = corner_of(where, u, way * k if low else 0.0)
             put(corners, m, axes, x, y, eaves if low else ridge, u, 0.0 if low else k)
         polygon(values, labels, axes, corners, 4, scratch, (STRUCTURE, number), ROOF_LEFT + side, WHOLE, 0.0)
+    what, eave = (STRUCTURE, number), 0.5 * rows[i, WIDTH]
     for side in range(2):
-        u = h if side == 0 else -h
+        u, face = (h, FRONT) if side == 0 else (-h, REAR)
         for m in range(3):
-            x, y = corner_of(where, u, (m - 1.0) * 0.5 * rows[i, WIDTH])
-            put(
-                corners, m, axes, x, y, ridge - 0.15 if m == 1 else eaves, (m - 1.0) * k, rows[i, HEIGHT] + (m == 1) * k
-            )
-        polygon(
-            values, labels, axes, corners, 3, scratch, (STRUCTURE, number), FRONT if side == 0 else REAR, WHOLE, 0.0
-        )
+            x, y = corner_of(where, u, (m - 1.0) * eave)
+            z, v = (ridge - 0.15, rows[i, HEIGHT] + k) if m == 1 else (eaves, rows[i, HEIGHT])
+            put(corners, m, axes, x, y, z, (m - 1.0) * k, v)
+        polygon(values, labels, axes, corners, 3, scratch, what, face, WHOLE, 0.0)
 
 
 @njit(**FAST)
 def draw_car(values, labels, axes, rows, i, number, corners, scratch):
     """A car of two boxes, or a truck of one."""
-    where = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW])
-    what = (VEHICLE, number)
-    height = rows[i, HEIGHT]
+    where, what = (rows[i, X], rows[i, Y], rows[i, Z], rows[i, YAW]), (VEHICLE, number)
+    size, height = (rows[i, LENGTH], rows[i, WIDTH]), rows[i, HEIGHT]
     if height >= TRUCK:
-        draw_box(
-            values, labels, axes, where, rows[i, LENGTH], rows[i, WIDTH], (0.35, height), what, 0, corners, scratch
-        )
+        draw_box(values, labels, axes, where, size, (0.35, height), what, 0, corners, scratch)
         return
-    draw_box(
-        values, labels, axes, where, rows[i, LENGTH], rows[i, WIDTH], (0.2, 0.6 * height), what, 0, corners, scratch
-    )
-    x, y = corner_of(where, -0.06 * rows[i, LENGTH], 0.0)
-    cabin = (x, y, rows[i, Z], rows[i, YAW])
-    length, width = 0.55 * rows[i, LENGTH], 0.86 * rows[i, WIDTH]
-    draw_box(values, labels, axes, cabin, length, width, (0.6 * height, height), what, CABIN, corners, scratch)
+    draw_box(values, labels, axes, where, size, (0.2, 0.6 * height), what, 0, corners, scratch)
+    x, y = corner_of(where, -0.06 * size[0], 0.0)
+    cabin, inner = (x, y, where[2], where[3]), (0.55 * size[0], 0.86 * size[1])
+    draw_box(values, labels, axes, cabin, inner, (0.6 * height, height), what, CABIN, corners, scratch)

@@ -29,6 +29,7 @@ from sciworld.kernels.road_layout import (
 from sciworld.kernels.road_raster import CORNERS, clip, crossing, extent, gradients, on_screen, put
 
 LONGEST = 60.0  # m of shadow
+CROWN = 7  # corners of a crown's shadow; clipped, a polygon has one more
 TOLERANCE = 0.09  # of the depth: how far the ground may be from the plane of an object's foot
 
 
@@ -52,75 +53,63 @@ def shadows(shadow, values, labels, axes, light, movers, objects, near):
 
 
 @njit(**FAST)
+def foot(rows, i, m):
+    """x, y of corner m (0 to 3, around) of the foot of object i."""
+    c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
+    u = 0.5 * rows[i, LENGTH] * (1.0 if m in (0, 3) else -1.0)
+    v = 0.5 * rows[i, WIDTH] * (1.0 if m < 2 else -1.0)
+    return rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c
+
+
+@njit(**FAST)
 def under(shadow, values, labels, axes, rows, i, corners, scratch):
     """The dark under a vehicle, whatever the light."""
-    c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
-    h, k = 0.5 * rows[i, LENGTH], 0.5 * rows[i, WIDTH]
     for m in range(4):
-        u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
-        put(corners, m, axes, rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c, rows[i, Z] + 0.02, 0.0, 0.0)
+        x, y = foot(rows, i, m)
+        put(corners, m, axes, x, y, rows[i, Z], 0.0, 0.0)
     lay(shadow, values, labels, axes, corners, 4, scratch, 0.9)
 
 
 @njit(**FAST)
 def throw(shadow, values, labels, axes, rows, i, way, corners, scratch):
-    """The shadow of one object: of boxes their foot drawn out, of trees the crown's disc, of the rest a stroke."""
+    """The shadow of one object: of boxes their foot drawn out, of trees the crown's disc, of the rest a stroke.
+
+    way : unit vector away from the sun, x and y, and m of shadow for each of height.
+    """
     dx, dy = rows[i, X] - axes[0], rows[i, Y] - axes[1]
     if dx * axes[3] + dy * axes[4] < -LONGEST:
         return
-    kind = int(rows[i, KIND])
+    kind, z = int(rows[i, KIND]), rows[i, Z]
     length = min(LONGEST, way[2] * rows[i, HEIGHT])
-    ex, ey = way[0] * length, way[1] * length
+    reach = (way[0] * length, way[1] * length)
     if kind in (BUILDING, HOUSE, CAR):
-        c, w = math.cos(rows[i, YAW]), math.sin(rows[i, YAW])
-        h, k = 0.5 * rows[i, LENGTH], 0.5 * rows[i, WIDTH]
         for m in range(4):
-            u, v = (h if m in (0, 3) else -h), (k if m < 2 else -k)
-            x0, y0 = rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c
-            after = (m + 1) % 4
-            u, v = (h if after in (0, 3) else -h), (k if after < 2 else -k)
-            x1, y1 = rows[i, X] + u * c - v * w, rows[i, Y] + u * w + v * c
-            quad(shadow, values, labels, axes, rows[i, Z], x0, y0, x1, y1, ex, ey, corners, scratch)
+            one, two = foot(rows, i, m), foot(rows, i, (m + 1) % 4)
+            quad(shadow, values, labels, axes, z, one, two, reach, corners, scratch)
         return
     half = 0.5 * rows[i, WIDTH] if kind in (TREE, CONIFER) else max(0.06, 0.25 * rows[i, WIDTH])
-    sx, sy = -way[1] * half, way[0] * half
     if kind in (TREE, CONIFER):
-        # Crown from 0.25 of the height to its top, as an octagon.
-        low = 0.3 if kind == TREE else 0.1
-        mx, my = 0.5 * (1.0 + low) * ex, 0.5 * (1.0 + low) * ey
-        hx, hy = 0.5 * (1.0 - low) * ex, 0.5 * (1.0 - low) * ey
-        hx, hy = hx + half * 0.5 * way[0], hy + half * 0.5 * way[1]
-        for m in range(8):
-            a, b = math.cos(0.25 * math.pi * m), math.sin(0.25 * math.pi * m)
-            px, py = rows[i, X] + mx + a * hx + b * sx, rows[i, Y] + my + a * hy + b * sy
-            put(corners, m, axes, px, py, rows[i, Z], 0.0, 0.0)
-        lay(shadow, values, labels, axes, corners, 7, scratch, 0.82)
-        sx, sy = 0.12 * sx, 0.12 * sy
-        ex, ey = low * ex, low * ey
-    quad(
-        shadow,
-        values,
-        labels,
-        axes,
-        rows[i, Z],
-        rows[i, X] - sx,
-        rows[i, Y] - sy,
-        rows[i, X] + sx,
-        rows[i, Y] + sy,
-        ex,
-        ey,
-        corners,
-        scratch,
-    )
+        low = 0.3 if kind == TREE else 0.1  # of the height, where the crown begins
+        middle, long = 0.5 * (1.0 + low) * length, 0.5 * (1.0 - low) * length + 0.5 * half
+        for m in range(CROWN):
+            angle = 2.0 * math.pi * m / CROWN
+            ahead, aside = middle + long * math.cos(angle), half * math.sin(angle)
+            x, y = rows[i, X] + way[0] * ahead - way[1] * aside, rows[i, Y] + way[1] * ahead + way[0] * aside
+            put(corners, m, axes, x, y, z, 0.0, 0.0)
+        lay(shadow, values, labels, axes, corners, CROWN, scratch, 0.82)
+        half, reach = 0.12 * half, (low * reach[0], low * reach[1])
+    one = (rows[i, X] + way[1] * half, rows[i, Y] - way[0] * half)
+    two = (rows[i, X] - way[1] * half, rows[i, Y] + way[0] * half)
+    quad(shadow, values, labels, axes, z, one, two, reach, corners, scratch)
 
 
 @njit(**FAST)
-def quad(shadow, values, labels, axes, z, x0, y0, x1, y1, ex, ey, corners, scratch):
-    """Lay the parallelogram that the stroke from (x0, y0) to (x1, y1) sweeps when it moves by (ex, ey)."""
-    put(corners, 0, axes, x0, y0, z, 0.0, 0.0)
-    put(corners, 1, axes, x1, y1, z, 0.0, 0.0)
-    put(corners, 2, axes, x1 + ex, y1 + ey, z, 0.0, 0.0)
-    put(corners, 3, axes, x0 + ex, y0 + ey, z, 0.0, 0.0)
+def quad(shadow, values, labels, axes, z, one, two, reach, corners, scratch):
+    """Lay what the stroke from the point one to two sweeps when it moves by reach = (x, y) in m, at the height z."""
+    put(corners, 0, axes, one[0], one[1], z, 0.0, 0.0)
+    put(corners, 1, axes, two[0], two[1], z, 0.0, 0.0)
+    put(corners, 2, axes, two[0] + reach[0], two[1] + reach[1], z, 0.0, 0.0)
+    put(corners, 3, axes, one[0] + reach[0], one[1] + reach[1], z, 0.0, 0.0)
     lay(shadow, values, labels, axes, corners, 4, scratch, 0.9)
 
 

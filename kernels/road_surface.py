@@ -85,9 +85,9 @@ def leaves(kind, tint, u, v, seed):
         return 0.055, 0.04, 0.028, 0.0, 0.0, 0.0, 0.0
     depth = 0.45 + 0.9 * noise(6.0 * u + 50.0 * tint, 9.0 * v, seed)
     if kind == CONIFER:
-        return 0.028 * depth, (0.055 + 0.02 * tint) * depth, 0.026 * depth, 0.0, 0.0, 0.0, 0.0
-    warm = 0.05 + 0.045 * tint
-    return warm * depth, (0.085 + 0.03 * tint) * depth, 0.024 * depth, 0.0, 0.0, 0.0, 0.0
+        return 0.045 * depth, (0.085 + 0.03 * tint) * depth, 0.038 * depth, 0.0, 0.0, 0.0, 0.0
+    warm = 0.075 + 0.06 * tint
+    return warm * depth, (0.125 + 0.04 * tint) * depth, 0.034 * depth, 0.0, 0.0, 0.0, 0.0
 
 
 @njit(**FAST)

@@ -13,6 +13,7 @@ from sciworld.domains.driving.road.conditions import (
     sample_conditions,
 )
 from sciworld.domains.driving.road.light import light_of
+from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.errors import SettingsError
 from sciworld.kernels import road_layout as layout
 
@@ -39,6 +40,10 @@ def test_unknown_names_are_refused():
         RoadConditions().replace(hail=3.0)
     with pytest.raises(SettingsError, match=r"'monsoon' are unknown; known are clear_noon"):
         preset("monsoon")
+    with pytest.raises(SettingsError, match="conditions are"):
+        RoadSimulator(conditions=[3.0])
+    with pytest.raises(SettingsError, match="conditions are"):
+        RoadSimulator(conditions=7)
     with pytest.raises(SettingsError, match="2 conditions for 3 candidates"):
         conditions_array(["clear_noon", "sunset"], 3)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sciworld.domains.driving.road.checks import assess, collided, off_road, out_of_lane, overlaps
+from sciworld.domains.driving.road.checks import assess, collided, lane_kept, off_road, out_of_lane, overlaps
 from sciworld.domains.driving.road.expert import drive, expert_controls
 from sciworld.domains.driving.road.objectives import KeepLane, lane_position
 from sciworld.domains.driving.road.settings import RoadSettings
@@ -111,6 +111,7 @@ def test_the_objective_prefers_the_middle_and_calm_steering():
     futures, controls = frames[:, None, None], np.zeros((3, 4, 2))
     score = KeepLane(SETTINGS)(futures, controls)
     assert score.shape == (3, 1)
+    assert lane_kept(frames, SETTINGS, most=0.4).tolist() == [True, False, False]
     assert score[0, 0] > score[1:, 0].max() + 0.1
     wild = controls.copy()
     wild[:, 1, 0] = 0.5

@@ -47,6 +47,18 @@ def test_a_rollout_gives_frames_of_the_right_kind():
         np.testing.assert_array_equal(observation.view, np.tile([1, 0, 0, 0, 1, 0], (3, 1)))
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(24, 40), (64, 64), (33, 120), (192, 320)])
+def test_frames_of_any_size_show_the_same_scene(rows, columns):
+    simulator = RoadSimulator(dataclasses.replace(SMALL, rows=rows, columns=columns))
+    state = simulator.start(1, np.random.default_rng(0))
+    frames = simulator.image(state, np.random.default_rng(0)).frames
+    assert frames.shape == (1, rows, columns, 3)
+    # In the middle of the picture, right before the car, is road; above it is none.
+    mask = by_products(simulator, state).mask[0]
+    assert mask[-1, columns // 2] == CLASSES.index("road")
+    assert not np.isin(mask[0], [CLASSES.index("road"), CLASSES.index("marking")]).any()
+
+
 def test_the_same_seed_gives_the_same_frames_and_another_gives_others():
     simulator, state = started(seed=4)
     frames = simulator.image(state, np.random.default_rng(0)).frames

@@ -139,6 +139,26 @@ def test_the_road_s_curvature_is_continuous_and_its_heading_bounded():
     np.testing.assert_allclose(steps, 1.0, rtol=1e-9)
 
 
+def test_what_moves_by_the_flow_looks_alike():
+    # Nothing flickers: a frame, fetched from where the flow says, is the one before.
+    simulator = RoadSimulator(dataclasses.replace(EMPTY, place="suburb", vehicles=6, rows=96, columns=160))
+    state = simulator.start(2, np.random.default_rng(1))
+    after = simulator.move(state, np.zeros((2, 2)))
+    flow = by_products(simulator, state, after).flow
+    now, then = (simulator.image(one, np.random.default_rng(0)).frames.astype(float) for one in (state, after))
+    y, x = np.mgrid[:96, :160]
+    for c in range(2):
+        u, v = np.nan_to_num(x + flow[c, ..., 0], nan=-9), np.nan_to_num(y + flow[c, ..., 1], nan=-9)
+        inside = (u > 0) & (u < 158) & (v > 0) & (v < 94)
+        i, j = v[inside].astype(int), u[inside].astype(int)
+        a, b = (v[inside] - i)[:, None], (u[inside] - j)[:, None]
+        top = (1 - b) * then[c, i, j] + b * then[c, i, j + 1]
+        fetched = (1 - a) * top + a * ((1 - b) * then[c, i + 1, j] + b * then[c, i + 1, j + 1])
+        error, change = np.abs(fetched - now[c][inside]), np.abs(then[c][inside] - now[c][inside])
+        assert error.mean() < 0.6 * change.mean()
+        assert np.median(error) < 1.5
+
+
 def test_flow_between_different_drives_is_refused():
     simulator = RoadSimulator(EMPTY)
     state = simulator.start(2, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""What a good drive is: on trusted states, whether it hit anything, left the road, how far and how smoothly it went."""
+"""What a good drive is: on states, whether it hit anything, how far and how smoothly it went; on frames, its lane."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sciworld.domains.driving.road.objectives import lane_position
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.state import RoadState
 from sciworld.domains.driving.road.world import EGO_LENGTH, EGO_WIDTH
 from sciworld.kernels import road_layout as layout
 
+MOST = 0.7  # m, from the lane's middle
 GAP = 0.05  # m, of boxes that are said to touch
 
 
@@ -73,6 +75,11 @@ def out_of_lane(state: RoadState) -> np.ndarray:
     """Whether the vehicle's outline crosses an edge of its lane : (candidate,) bool."""
     half = 0.5 * state.section[:, layout.LANE_WIDTH]
     return np.abs(state.road[:, 1] - state.lane) + 0.5 * EGO_WIDTH > half
+
+
+def lane_kept(frames: np.ndarray, camera: RoadSettings, most: float = MOST) -> np.ndarray:
+    """Whether frames (..., y, x, channel), imagined or recorded, show the car within `most` m of its lane's middle."""
+    return np.abs(lane_position(frames, camera)) <= most
 
 
 @dataclass(frozen=True)

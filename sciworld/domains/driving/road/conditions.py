@@ -118,7 +118,7 @@ def sample_conditions(rng: np.random.Generator) -> RoadConditions:
 
 def conditions_array(conditions: RoadConditions | str | Sequence[RoadConditions | str], n: int) -> np.ndarray:
     """Conditions or names of presets, one for all or one a candidate, as numbers : (n, 13), ordered as `RANGES`."""
-    given = [conditions] if isinstance(conditions, RoadConditions | str) else list(conditions)
+    given = list(conditions) if isinstance(conditions, list | tuple) else [conditions]
     if len(given) not in (1, n):
         raise SettingsError(f"{len(given)} conditions for {n} candidates; give one for all, or one a candidate")
     values = [preset(one) if isinstance(one, str) else one for one in given]

@@ -13,8 +13,8 @@ from sciworld.kernels import road_layout as layout
 
 COLUMN = {name: index for index, name in enumerate(RANGES)}
 WHITE_SUN, LOW_SUN, RED_SUN = (1.0, 0.94, 0.84), (1.0, 0.62, 0.28), (1.0, 0.34, 0.1)
-DAY_ZENITH, DUSK_ZENITH, NIGHT_ZENITH = (0.1, 0.24, 0.62), (0.1, 0.15, 0.32), (0.0008, 0.0012, 0.003)
-DAY_HORIZON, DUSK_HORIZON, NIGHT_HORIZON = (0.5, 0.68, 0.92), (0.52, 0.36, 0.25), (0.0025, 0.0028, 0.0042)
+DAY_ZENITH, DUSK_ZENITH, NIGHT_ZENITH = (0.1, 0.24, 0.62), (0.055, 0.1, 0.25), (0.0008, 0.0012, 0.003)
+DAY_HORIZON, DUSK_HORIZON, NIGHT_HORIZON = (0.5, 0.68, 0.92), (0.36, 0.24, 0.17), (0.0025, 0.0028, 0.0042)
 DUST = (0.62, 0.42, 0.22)
 WHITENESS = 0.9  # of the luminance of an overcast sky, in parts of the clear one's horizon
 TOP_WIND = 15.0  # m/s
@@ -55,7 +55,7 @@ def _set_sky(light: np.ndarray, altitude: np.ndarray, cover: np.ndarray, day: np
     light[:, layout.HORIZON : layout.HORIZON + 3] = _mix_rows(horizon, grey, overcast)
     dusk = day * (1.0 - high) * _smooth(-9.0, 2.0, altitude)
     light[:, layout.GLOW : layout.GLOW + 3] = (
-        _mix((0.5, 0.42, 0.3), (1.5, 0.55, 0.16), dusk) * (day * (0.35 + 0.65 * dusk) * (1.0 - overcast))[:, None]
+        _mix((0.5, 0.42, 0.3), (1.0, 0.27, 0.04), dusk) * (day * (0.35 + 0.65 * dusk) * (1.0 - overcast))[:, None]
     )
     light[:, layout.CLOUD] = cover
     lit = _mix_rows(grey * 1.25, _mix((1.0, 1.0, 1.0), (1.25, 0.72, 0.5), dusk) * day[:, None], 1.0 - overcast)

@@ -57,7 +57,7 @@ class RoadSimulator:
     ) -> None:
         self.settings = one = settings or RoadSettings()
         self.conditions = conditions
-        conditions_array(conditions, 1 if isinstance(conditions, RoadConditions | str) else len(conditions))
+        conditions_array(conditions, len(conditions) if isinstance(conditions, list | tuple) else 1)
         self._space = ControlSpace(
             ColumnTable(
                 (

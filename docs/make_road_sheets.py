@@ -29,22 +29,21 @@ SHOWN = (
     "rain_night",
     "snow_night",
 )
-ROWS, COLUMNS, FINE = 144, 240, 2  # pixels of a picture; drawn FINE times as large and averaged
+ROWS, COLUMNS = 168, 280  # pixels of a picture
 GAP, LEVELS = 2, 3  # pixels between pictures; steps of grey levels, which keep the file small
 SEED, STEPS = 3, 60
 
 
 def picture_of(place: str, seed: int, conditions: list[str]) -> np.ndarray:
     """The same moment of a drive in each of the conditions : (condition, y, x, 3) uint8."""
-    simulator = RoadSimulator(RoadSettings(place=place, rows=ROWS * FINE, columns=COLUMNS * FINE))
+    simulator = RoadSimulator(RoadSettings(place=place, rows=ROWS, columns=COLUMNS, samples=3))
     rng = np.random.default_rng(seed)
     state = simulator.start(1, rng)
     for _ in range(STEPS):
         state = simulator.move(state, expert_controls(simulator, state))
     state = state.take(np.zeros(len(conditions), dtype=int)).under(list(conditions))
     frames = simulator.image(state, rng).frames.astype(np.float32)
-    small = frames.reshape(-1, ROWS, FINE, COLUMNS, FINE, 3).mean(axis=(2, 4))
-    return (np.round(small / LEVELS) * LEVELS).clip(0, 255).astype(np.uint8)
+    return (np.round(frames / LEVELS) * LEVELS).clip(0, 255).astype(np.uint8)
 
 
 def sheet(pictures: np.ndarray, across: int) -> np.ndarray:

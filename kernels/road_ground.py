@@ -25,7 +25,7 @@ def asphalt(section, s, n, fs, fn, seed):
     sharp = seen(7.0, fs + fn)
     grain = (noise(7.0 * s, 13.0 * n, seed) - 0.5) * sharp if sharp > 0.05 else 0.0
     patch = noise(0.05 * s, 0.35 * n, seed + 3) - 0.5
-    grey = ASPHALT * (1.0 + 0.32 * grain + 0.25 * patch)
+    grey = ASPHALT * (1.0 + 0.22 * grain + 0.25 * patch)
     # Wheels polish the asphalt 0.8 m to both sides of a lane's middle.
     return grey * (1.0 - 0.13 * wheel_track(section, n) * seen(0.8, fn))
 
@@ -71,10 +71,16 @@ def pavement(section, s, n, fs, fn, seed):
     """Albedo of the pavement: slabs and a kerb; grey."""
     grey = 0.23 * (1.0 + 0.25 * (noise(0.7 * s, 0.7 * n, seed + 8) - 0.5))
     kerb = abs(n) - road_edge(section)
-    if kerb < 0.25:
-        return grey * (1.35 if kerb > 0.1 else 0.6)
+    dark, bright = within(kerb, 0.0, 0.1, fn), within(kerb, 0.1, 0.28, fn)
     gap = 1.0 if (s % 1.5) < 0.06 or (n % 1.0) < 0.06 else 0.0
-    return grey * (1.0 - 0.3 * gap * seen(6.0, fs + fn))
+    return grey * (1.0 - 0.4 * dark + 0.35 * bright) * (1.0 - 0.3 * gap * seen(12.0, fs + fn))
+
+
+@njit(**FAST)
+def within(at, low, high, footprint):
+    """How much of a footprint about `at` lies between low and high: 0 to 1."""
+    half = 0.5 * max(footprint, 1e-3)
+    return max(0.0, min(at + half, high) - max(at - half, low)) / (2.0 * half)
 
 
 @njit(forceinline=True, **FAST)

@@ -147,6 +147,22 @@ def test_the_camera_s_noise_is_of_the_generator_and_of_the_size_that_is_set():
     assert (one - clean)[middle].std() == pytest.approx(5.0, rel=0.05)
 
 
+def test_more_samples_smooth_edges_and_change_nothing_else():
+    one, state = started()
+    fine = RoadSimulator(dataclasses.replace(SMALL, samples=3))
+    many = RoadSimulator(dataclasses.replace(SMALL, rows=72, columns=120))
+    frames = fine.image(state, np.random.default_rng(0)).frames
+    large = many.image(state, np.random.default_rng(0)).frames.astype(float)
+    mean = large.reshape(3, 24, 3, 40, 3, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(frames, mean, atol=0.51)
+    np.testing.assert_array_equal(by_products(fine, state).depth, by_products(one, state).depth)
+    noisy = RoadSimulator(dataclasses.replace(SMALL, samples=2, noise=4.0))
+    clean = RoadSimulator(dataclasses.replace(SMALL, samples=2)).image(state, np.random.default_rng(0)).frames
+    middle = (clean > 40) & (clean < 210)
+    change = noisy.image(state, np.random.default_rng(0)).frames.astype(float) - clean
+    assert change[middle].std() == pytest.approx(4.0, rel=0.08)
+
+
 def test_traffic_answers_to_the_vehicle():
     # A car that is cut off brakes harder than one that has a free road.
     simulator = RoadSimulator(dataclasses.replace(SMALL, place="desert", vehicles=1))

@@ -139,24 +139,34 @@ def test_the_road_s_curvature_is_continuous_and_its_heading_bounded():
     np.testing.assert_allclose(steps, 1.0, rtol=1e-9)
 
 
+def inner(labels):
+    """Which pixels of labels : (y, x) lie among their like : (y, x) bool."""
+    same = np.ones(labels.shape, dtype=bool)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            same &= np.roll(labels, (dy, dx), axis=(0, 1)) == labels
+    return same
+
+
 def test_what_moves_by_the_flow_looks_alike():
-    # Nothing flickers: a frame, fetched from where the flow says, is the one before.
+    # Nothing flickers: away from edges a frame, fetched from where the flow says, is the one before.
     simulator = RoadSimulator(dataclasses.replace(EMPTY, place="suburb", vehicles=6, rows=96, columns=160))
     state = simulator.start(2, np.random.default_rng(1))
     after = simulator.move(state, np.zeros((2, 2)))
-    flow = by_products(simulator, state, after).flow
+    truth = by_products(simulator, state, after)
     now, then = (simulator.image(one, np.random.default_rng(0)).frames.astype(float) for one in (state, after))
     y, x = np.mgrid[:96, :160]
     for c in range(2):
-        u, v = np.nan_to_num(x + flow[c, ..., 0], nan=-9), np.nan_to_num(y + flow[c, ..., 1], nan=-9)
-        inside = (u > 0) & (u < 158) & (v > 0) & (v < 94)
+        u, v = (np.nan_to_num(part, nan=-9) for part in np.moveaxis(truth.flow[c] + np.stack([x, y], axis=-1), -1, 0))
+        inside = (u > 0) & (u < 158) & (v > 0) & (v < 94) & inner(truth.objects[c]) & inner(truth.mask[c])
         i, j = v[inside].astype(int), u[inside].astype(int)
         a, b = (v[inside] - i)[:, None], (u[inside] - j)[:, None]
         top = (1 - b) * then[c, i, j] + b * then[c, i, j + 1]
         fetched = (1 - a) * top + a * ((1 - b) * then[c, i + 1, j] + b * then[c, i + 1, j + 1])
-        error, change = np.abs(fetched - now[c][inside]), np.abs(then[c][inside] - now[c][inside])
-        assert error.mean() < 0.6 * change.mean()
-        assert np.median(error) < 1.5
+        error = np.abs(fetched - now[c][inside])
+        assert inside.mean() > 0.5
+        assert np.quantile(error, 0.9) < 3.0
+        assert error.mean() < 1.5
 
 
 def test_flow_between_different_drives_is_refused():

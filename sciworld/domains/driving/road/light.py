@@ -14,7 +14,7 @@ from sciworld.kernels import road_layout as layout
 COLUMN = {name: index for index, name in enumerate(RANGES)}
 WHITE_SUN, LOW_SUN, RED_SUN = (1.0, 0.94, 0.84), (1.0, 0.62, 0.28), (1.0, 0.34, 0.1)
 DAY_ZENITH, DUSK_ZENITH, NIGHT_ZENITH = (0.1, 0.24, 0.62), (0.055, 0.1, 0.25), (0.0008, 0.0012, 0.003)
-DAY_HORIZON, DUSK_HORIZON, NIGHT_HORIZON = (0.5, 0.68, 0.92), (0.36, 0.24, 0.17), (0.0025, 0.0028, 0.0042)
+DAY_HORIZON, DUSK_HORIZON, NIGHT_HORIZON = (0.5, 0.68, 0.92), (0.37, 0.2, 0.105), (0.0025, 0.0028, 0.0042)
 DUST = (0.62, 0.42, 0.22)
 WHITENESS = 0.9  # of the luminance of an overcast sky, in parts of the clear one's horizon
 TOP_WIND = 15.0  # m/s

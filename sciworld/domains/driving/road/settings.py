@@ -16,7 +16,7 @@ class RoadSettings:
     Parameters
     ----------
     place : one of `places.NAMES`, or "any": each world's seed draws it.
-    rows, columns : pixels.
+    rows, columns : pixels. samples : rays along each side of a pixel; 2 smooths edges, and takes four times as long.
     field_of_view : degrees, along the columns. camera_height : m over the ground. camera_pitch : degrees, positive up.
     camera_ahead : m, from the rear axle. Pixels are square, the optical axis is in their middle.
     step : s between frames.
@@ -32,6 +32,7 @@ class RoadSettings:
     place: str = "any"
     rows: int = 64
     columns: int = 96
+    samples: int = 1
     field_of_view: float = 70.0
     camera_height: float = 1.4
     camera_pitch: float = -2.0
@@ -56,6 +57,7 @@ class RoadSettings:
         require(self.place in ("any", *NAMES), f"place is {self.place!r}; use any, {', '.join(NAMES)}")
         whole(self.rows, "rows", 8, 4096)
         whole(self.columns, "columns", 8, 4096)
+        whole(self.samples, "samples", 1, 8)
         whole(self.road_length, "road_length", 100, 100_000)
         whole(self.vehicles, "vehicles", 0, 64)
         whole(self.pedestrians, "pedestrians", 0, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,11 @@ class RoadSimulator:
         self.settings = one = settings or RoadSettings()
         self.conditions = conditions
         conditions_array(conditions, len(conditions) if isinstance(conditions, list | tuple) else 1)
+        self._fine = self
+        if (k := one.samples) > 1:
+            # As many pixels as rays; their mean has the noise that is asked for.
+            many = dataclasses.replace(one, rows=k * one.rows, columns=k * one.columns, noise=k * one.noise, samples=1)
+            self._fine = RoadSimulator(many, conditions)
         self._space = ControlSpace(
             ColumnTable(
                 (
@@ -136,10 +142,12 @@ class RoadSimulator:
 
     def image(self, state: RoadState, rng: np.random.Generator) -> Observation:
         """The image of the present state, without touching it; rng is drawn from for the camera's noise alone."""
-        n = len(state)
-        seen = self.see(state)
-        seeds = rng.integers(0, 2**31, n) if self.settings.noise > 0 else np.zeros(n, dtype=np.int64)
-        frames = self.shade(state, seen, seeds)
+        n, one = len(state), self.settings
+        seeds = rng.integers(0, 2**31, n) if one.noise > 0 else np.zeros(n, dtype=np.int64)
+        frames = self._fine.shade(state, self._fine.see(state), seeds)
+        if one.samples > 1:
+            rays = frames.reshape(n, one.rows, one.samples, one.columns, one.samples, 3)
+            frames = (rays.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
         return Observation(frames, state.seconds, np.tile(IDENTITY, (n, 1)))
 
     def movers(self, state: RoadState) -> np.ndarray:

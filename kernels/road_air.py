@@ -4,7 +4,7 @@ import math
 
 from numba import njit
 
-from sciworld.kernels.road_layout import FAST, FOG, LAMP_GAIN, LAMPS, RAIN, SKY, TERRAIN
+from sciworld.kernels.road_layout import FAST, FOG, HAZE, LAMP_GAIN, LAMPS, RAIN, SKY, TERRAIN
 from sciworld.kernels.road_noise import decay, noise
 from sciworld.kernels.road_raster import to_world
 from sciworld.kernels.road_sky import air, clearness, sky_clearness
@@ -18,7 +18,7 @@ def blur_into_air(colour, values, labels, axes, light):
     rows, cols, _ = values.shape
     turn = (0.0, 0.0, 0.0, *axes[3:])
     # The own headlights shine on the air before the camera.
-    stray = 0.3 * light[LAMP_GAIN] * light[LAMPS] * (1.0 - decay(18.0 * (light[FOG] - 0.0009)))
+    stray = 0.3 * light[LAMP_GAIN] * light[LAMPS] * (1.0 - decay(18.0 * (light[FOG] - HAZE)))
     for y in range(rows):
         up = (axes[9] - y) / axes[7]
         for x in range(cols):

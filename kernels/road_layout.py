@@ -40,6 +40,7 @@ FOG, FOG_START, FOG_FALLOFF, FOG_RGB = 23, 24, 25, 26
 WET, PUDDLES, SNOW_COVER, RAIN, SNOW, LAMPS, LAMP_GAIN, WIND = range(29, 37)
 LIGHT_COLUMNS = 37
 
+HAZE = 0.0009  # 1/m, extinction of clear air, which the colours of the sky have in them
 SIGHT = 320.0  # m, farthest object that is drawn
 
 # How the road kernels are compiled: sums may be taken in any order; what is not finite stays so, as the sky's depth is.

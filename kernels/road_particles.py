@@ -15,6 +15,7 @@ from sciworld.kernels.road_raster import to_camera
 from sciworld.kernels.road_sky import headlight
 
 FAR, NEAREST = 13.0, 0.5  # m
+NEAR_SIGHT, SIGHT_GAIN = 8.0, 0.03  # m, and m for each pixel of focal length: a coarse picture shows near drops alone
 RAIN_CELL, SNOW_CELL = 0.85, 0.62  # m
 RAIN_FALL, SNOW_FALL = 8.0, 1.2  # m/s, of drops of 2 mm (Gunn and Kinzer 1949), of flakes
 EXPOSURE = 0.016  # s: how long a drop draws its streak
@@ -33,19 +34,19 @@ def particles(colour, values, axes, light, wind, seconds, seed):
 
 
 @njit(**FAST)
-def reach_of(axes, rows, cols, origin, cell):
+def reach_of(axes, rows, cols, origin, cell, far):
     """The cells that the camera's pyramid can touch: (least, most) along x, y, z, for an eye at `origin`."""
     least, most = np.empty(3, np.int64), np.empty(3, np.int64)
     low = np.array([origin[0], origin[1], origin[2]])
     high = low.copy()
     for k in range(4):
-        right = FAR * ((0.0 if k % 2 == 0 else cols - 1.0) - axes[8]) / axes[7]
-        up = FAR * (axes[9] - (0.0 if k < 2 else rows - 1.0)) / axes[7]
-        level = FAR * axes[5] - up * axes[6]
+        right = far * ((0.0 if k % 2 == 0 else cols - 1.0) - axes[8]) / axes[7]
+        up = far * (axes[9] - (0.0 if k < 2 else rows - 1.0)) / axes[7]
+        level = far * axes[5] - up * axes[6]
         corner = (
             origin[0] + level * axes[3] + right * axes[4],
             origin[1] + level * axes[4] - right * axes[3],
-            origin[2] + FAR * axes[6] + up * axes[5],
+            origin[2] + far * axes[6] + up * axes[5],
         )
         for m in range(3):
             low[m], high[m] = min(low[m], corner[m]), max(high[m], corner[m])
@@ -61,13 +62,14 @@ def lattice(colour, values, axes, light, fall, cell, share, snow, seconds, seed)
     # Seen from the lattice it is the camera that moves.
     origin = (axes[0] - fall[0] * seconds, axes[1] - fall[1] * seconds, axes[2] - fall[2] * seconds)
     eye = (*origin, *axes[3:])
-    least, most = reach_of(axes, rows, cols, origin, cell)
+    far = min(FAR, NEAR_SIGHT + SIGHT_GAIN * axes[7])
+    least, most = reach_of(axes, rows, cols, origin, cell, far)
     wide, high = 0.5 * cols / axes[7], 0.5 * rows / axes[7]
     for i in range(least[0], most[0] + 1):
         for j in range(least[1], most[1] + 1):
             for k in range(least[2], most[2] + 1):
                 right, up, ahead = to_camera(eye, (i + 0.5) * cell, (j + 0.5) * cell, (k + 0.5) * cell)
-                if ahead < NEAREST or ahead > FAR:
+                if ahead < NEAREST or ahead > far:
                     continue
                 if abs(right) > wide * ahead + cell or abs(up) > high * ahead + cell:
                     continue
@@ -81,14 +83,14 @@ def lattice(colour, values, axes, light, fall, cell, share, snow, seconds, seed)
                     x, y = x + SWAY * math.sin(phase), y + SWAY * math.cos(1.3 * phase)
                 right, up, ahead = to_camera(eye, x, y, z)
                 if ahead > NEAREST:
-                    _draw(colour, values, axes, light, fall, right, up, ahead, snow)
+                    _draw(colour, values, axes, light, fall, far, right, up, ahead, snow)
 
 
 @njit(**FAST)
-def _draw(colour, values, axes, light, fall, right, up, ahead, snow):
+def _draw(colour, values, axes, light, fall, far, right, up, ahead, snow):
     """Draw one particle as a stroke, as long as it falls during the exposure."""
     focal = axes[7]
-    fade = ramp(NEAREST, 1.2, ahead) * (1.0 - ramp(0.65 * FAR, FAR, ahead))
+    fade = ramp(NEAREST, 1.2, ahead) * (1.0 - ramp(0.65 * far, far, ahead))
     px, py = axes[8] + focal * right / ahead, axes[9] - focal * up / ahead
     stray = 1.6 * light[LAMP_GAIN] * headlight(right, up - 0.5, ahead + 2.0)
     if snow:

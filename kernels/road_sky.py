@@ -12,6 +12,7 @@ from sciworld.kernels.road_layout import (
     FOG_RGB,
     FOG_START,
     GLOW,
+    HAZE,
     HORIZON,
     LAMP_GAIN,
     LAMP_SPACING,
@@ -24,7 +25,7 @@ from sciworld.kernels.road_layout import (
 from sciworld.kernels.road_line import road_edge
 from sciworld.kernels.road_noise import decay, noise, ramp
 
-CLOUD_TOP = 1.0 / 300.0  # 1/m: the least falloff of fog, which makes haze a layer of 300 m for those who look up
+CLOUD_TOP = 1.0 / 300.0  # 1/m: the least falloff of fog, which is a layer of 300 m for those who look up
 LAMP_HEIGHT, LAMP_REACH, FIRST_LAMP = 8.0, 1.7, 12.0  # m
 STREET = (1.0, 0.62, 0.28)
 HEADLIGHT = (1.0, 0.93, 0.8)
@@ -89,8 +90,8 @@ def clearness(light, distance, rise):
 @njit(**FAST)
 def sky_clearness(light, dz):
     """As `clearness`, for what lies beyond the air, in a direction of which dz is the upward component."""
-    thick = light[FOG] / (max(light[FOG_FALLOFF], CLOUD_TOP) * max(dz, 0.012))
-    start = light[FOG_START] * light[FOG]
+    thick = (light[FOG] - HAZE) / (max(light[FOG_FALLOFF], CLOUD_TOP) * max(dz, 0.012))
+    start = light[FOG_START] * (light[FOG] - HAZE)
     return decay(min(max(0.0, thick - start), 40.0))
 
 

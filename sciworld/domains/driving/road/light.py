@@ -58,7 +58,7 @@ def _set_sky(light: np.ndarray, altitude: np.ndarray, cover: np.ndarray, day: np
         _mix((0.5, 0.42, 0.3), (1.0, 0.27, 0.04), dusk) * (day * (0.35 + 0.65 * dusk) * (1.0 - overcast))[:, None]
     )
     light[:, layout.CLOUD] = cover
-    lit = _mix_rows(grey * 1.25, _mix((1.0, 1.0, 1.0), (1.25, 0.72, 0.5), dusk) * day[:, None], 1.0 - overcast)
+    lit = _mix_rows(grey * 1.25, _mix((1.0, 1.0, 1.0), (0.95, 0.5, 0.33), dusk) * day[:, None], 1.0 - overcast)
     light[:, layout.CLOUD_RGB : layout.CLOUD_RGB + 3] = np.maximum(lit, 0.002)
     # Light clouds and what lies about make the sky's light less blue than the sky.
     blue = 0.6 * (zenith + horizon) + 0.4 * 1.8 * grey
@@ -91,7 +91,7 @@ def _set_air(light: np.ndarray, conditions: np.ndarray, dust: np.ndarray) -> Non
     rain, snow = conditions[:, COLUMN["precipitation"]] / 100.0, conditions[:, COLUMN["snow"]] / 100.0
     # Koschmieder: one sees as far as 3.9 over the extinction.
     thick = 0.156 * fog**2.2 + 0.05 * dust**1.5 + 0.006 * rain + 0.016 * snow**1.3
-    light[:, layout.FOG] = 0.0009 + thick
+    light[:, layout.FOG] = layout.HAZE + thick
     light[:, layout.FOG_START] = conditions[:, COLUMN["fog_distance"]]
     # Dust, rain and snow fill the air up to the clouds: only fog thins with height.
     own = 0.156 * fog**2.2 / np.maximum(thick, 1e-9)

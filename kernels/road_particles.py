@@ -107,7 +107,7 @@ def _draw(colour, values, axes, light, fall, far, right, up, ahead, snow):
     qx, qy = axes[8] + focal * (right + fx) / later, axes[9] - focal * (up + fy) / later
     opacity = fade * min(0.6, 0.12 + 0.009 * focal / ahead)
     # A short streak lets less through than a long one: the drop's light is spread along it.
-    _stroke(colour, values, ahead, px, py, qx, qy, opacity, (1.25, 0.12, 0.8 * stray), light)
+    _stroke(colour, values, ahead, px, py, qx, qy, opacity, (1.25, 0.12, 0.5 * stray), light)
 
 
 @njit(**FAST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sciworld import catalog
 from sciworld.config import require
 from sciworld.demos import stem_report
+from sciworld.demos.folder import clear, fetched, require_free
 from sciworld.demos.hop_map import HopMap, beams, hop_map
 from sciworld.demos.steering import STEPS, Episodes, chance, planner
 from sciworld.domains.stem.appearance import Appearance, appearance_of
 from sciworld.domains.stem.greedy import BEST, Greedy
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
-from sciworld.errors import SettingsError
 from sciworld.evaluate.verdict import Verdict, to_json
 from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
@@ -29,8 +27,6 @@ from sciworld.training.trainer import FitSettings
 
 DATA = "si-graphene-sim-small"
 PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
-MARK = ".sciworld-demo"
-MARKED = "made by `sciworld demo stem`, which replaces this folder\n"
 DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
 
 
@@ -68,10 +64,10 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     out = Path(out).resolve()
     console = Console()
     began = time.perf_counter()
-    _require_free(out)
+    require_free(out)
     console.print("1/5  recordings")
-    store = Store.open(data) if data is not None else Store.open(_fetched())
-    _clear(out)  # last, so that what cannot begin removes nothing
+    store = Store.open(data if data is not None else fetched(DATA))
+    clear(out)  # last, so that what cannot begin removes nothing
     console.print(f"     {store!r}")
     console.print("2/5  training")
     trained = train(store, out / "run", fitting, domain="stem")
@@ -149,27 +145,3 @@ def one_path(
         keep_states=True,
     )
     return trajectory, one.goals[0]
-
-
-def _fetched() -> Path:
-    found = catalog.fetch(DATA)
-    return found if isinstance(found, Path) else found[0]
-
-
-def _require_free(out: Path) -> None:
-    """Raise SettingsError unless `out` is missing, empty, or an earlier demo by its mark."""
-    if out.exists() and not out.is_dir():
-        raise SettingsError(f"{out}: is a file; choose a folder")
-    if out.exists() and any(out.iterdir()):
-        mark = out / MARK
-        if not (mark.is_file() and mark.read_bytes() == MARKED.encode()):
-            raise SettingsError(f"{out}: holds something that is no earlier demo; choose another folder")
-
-
-def _clear(out: Path) -> None:
-    """Make room for a new report: remove what an earlier one left, and refuse a folder of anything else."""
-    _require_free(out)
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / MARK).write_bytes(MARKED.encode())

@@ -23,7 +23,8 @@ import sciworld
 from sciworld import catalog, cli, doctor, recording
 from sciworld.cli import terminal
 from sciworld.controls import Column, ColumnTable
-from sciworld.demos import folder, steering, stem, stem_run
+from sciworld.demos import steering, stem, stem_run
+from sciworld.demos.folder import MARK, MARKED, clear
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
 from sciworld.errors import SciworldError, SettingsError, StoreError
@@ -541,20 +542,20 @@ def test_demo_does_the_whole_job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_demo_removes_nothing_but_an_earlier_demo(tmp_path: Path) -> None:
     mine, linked = tmp_path / "mine", tmp_path / "linked"
     mine.mkdir()
-    for name, text in (("demo.txt", folder.MARKED), (folder.MARK, "notes on a demo")):
+    for name, text in (("demo.txt", MARKED), (MARK, "notes on a demo")):
         (mine / name).write_text(text)
         with pytest.raises(SettingsError, match="no earlier demo"):
             stem.run(mine, data=tmp_path / "none")
         assert (mine / name).read_text() == text
-    (mine / folder.MARK).write_text(folder.MARKED)
+    (mine / MARK).write_text(MARKED)
     with pytest.raises(StoreError, match="not a store"):
         stem.run(mine, data=tmp_path / "none")
     assert (mine / "demo.txt").exists()  # a demo that cannot begin removes nothing
     with pytest.raises(SettingsError, match="is a file"):
         stem.run(mine / "demo.txt")
     linked.symlink_to(mine)
-    folder.clear(linked.resolve())
-    assert [path.name for path in linked.iterdir()] == [folder.MARK]
+    clear(linked.resolve())
+    assert [path.name for path in linked.iterdir()] == [MARK]
     for wrong in ({"seed": -1}, {"within": np.nan}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             stem.DemoSettings(**wrong)

@@ -19,7 +19,7 @@ xlb.init(velocity_set=velocities, default_backend=backend, default_precision_pol
 grid = grid_factory((CELLS, CELLS), compute_backend=backend)
 stepper = IncompressibleNavierStokesStepper(grid=grid, boundary_conditions=[], collision_type="BGK")
 here, there, mask, missing = stepper.prepare_fields()
-for repeat in range(2):  # the first compiles
+for _ in range(2):  # the first compiles
     begin = time.perf_counter()
     for step in range(STEPS):
         here, there = stepper(here, there, mask, missing, 1.9, step)[::-1]

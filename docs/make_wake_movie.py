@@ -1,6 +1,6 @@
 """Make docs/wake.gif: the vorticity of a cylinder's wake, left alone and then calmed by jets that heed one probe.
 
-    python docs/make_wake_movie.py
+python docs/make_wake_movie.py
 """
 
 from __future__ import annotations

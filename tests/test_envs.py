@@ -1,5 +1,6 @@
 """The Gymnasium faces: checked by Gymnasium itself, alike alone and in a vector, in units, deterministic by seed."""
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.gym.episodes import Recipe, record
@@ -231,6 +233,55 @@ def test_beams_outside_the_field_stand_at_its_edge():
     env.reset(seed=0)
     _, _, _, _, info = env.step(np.array([60.0, -60.0, 0.5], dtype=np.float32))
     assert info["hops"] == 0.0  # far from the silicon
+
+
+def test_a_silicon_beyond_the_beam_is_lost():
+    face = make(STEM).unwrapped.face
+    state = face.start(np.random.default_rng(0), {}).truth
+    half = face.simulator.settings.half_field
+    for centre, lost in ((19.9 + half, False), (20.1 + half, True), (-20.1 - half, True), (0 * half, False)):
+        assert face.lost(dataclasses.replace(state, centre=centre[None])) == lost
+
+
+@every
+def test_only_runs_that_go_on_look_at_their_action(name):
+    env = gymnasium.make_vec(name, 2, **SMALL[name])
+    env.reset(seed=0)
+    good = env.action_space.sample()
+    env.unwrapped._over[0] = True
+    bad = good.copy()
+    bad[1] = np.nan
+    with pytest.raises(ControlError, match="NaN"):
+        env.step(bad)
+    frames, rewards, *_ = env.step(np.where([[True], [False]], np.nan, good).astype(np.float32))
+    assert rewards[0] == 0.0 and rewards[1] != 0.0 and env.observation_space.contains(frames)
+    with pytest.raises(ControlError, match="shape"):
+        env.step(good[:1])
+
+
+@every
+def test_seeds_of_each(name):
+    env = gymnasium.make_vec(name, 2, **SMALL[name])
+    frames, _ = env.reset(seed=np.array([4, 4]))
+    again, _ = env.reset(seed=[4, 9])
+    np.testing.assert_array_equal(frames[0], frames[1])
+    np.testing.assert_array_equal(frames[0], again[0])
+    assert not (again[0] == again[1]).all()
+    with pytest.raises(SettingsError, match="3 seeds for 2 environments"):
+        env.reset(seed=[1, 2, 3])
+
+
+def test_gymnasium_s_wrappers_fit():
+    vector = gymnasium.make_vec(ROAD, 2, max_episode_steps=3, render_mode="rgb_array", **SMALL[ROAD])
+    env = DictInfoToList(RecordEpisodeStatistics(vector))
+    env.reset(seed=0)
+    for _ in range(3):
+        *_, truncated, infos = env.step(env.action_space.sample())
+    assert truncated.all() and infos[1]["units"]["speed"] == "m/s" and infos[1]["episode"]["l"] == 3
+    assert [picture.shape for picture in env.render()] == [(24, 40, 3)] * 2
+    scaled = gymnasium.wrappers.RescaleAction(make(CYLINDER, actuator="rotation"), np.float32(-1), np.float32(1))
+    scaled.reset(seed=0)
+    assert scaled.step(np.ones(1, dtype=np.float32))[-1]["amplitude"] > 30.0
 
 
 def test_a_wake_left_alone_costs_nothing_and_a_steady_jet_does():

@@ -27,7 +27,8 @@ class StemFace:
 
     Settings are those of StemSettings, and radius : A within which goals are drawn, goal : (x, y) A in the laboratory
     frame, whose nearest lattice site all episodes have as their goal; `reset(options={"goal": (x, y)})` sets that of
-    one. A beam outside the field of view stands at its edge: no scan reaches further.
+    one. A beam outside the field of view stands at its edge: no scan reaches further. Where the silicon has taken the
+    field of view beyond the bounds of the beam, it is lost and the episode over.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -74,7 +75,12 @@ class StemFace:
         far = _distance(after, moment.memory)
         nearer = _distance(before, moment.memory) - far
         reward = nearer - TIME_COST * (after.seconds - before.seconds)
-        return Outcome(observation.frames, Moment(after, moment.memory), reward, far < REACHED)
+        return Outcome(observation.frames, Moment(after, moment.memory), reward, (far < REACHED) | self.lost(after))
+
+    def lost(self, state: StemState) -> np.ndarray:
+        """Whether no beam within its bounds falls into the field of view : (run,) bool."""
+        nearest = np.abs(state.centre) - self.simulator.settings.half_field
+        return np.asarray((nearest >= self.simulator.settings.reach).any(axis=1))
 
     def facts(self, moment: Moment) -> dict[str, np.ndarray]:
         """Where the silicon, its goal and the middle of the field of view are, and what it took so far."""

@@ -64,7 +64,7 @@ class Environments(VectorEnv):
             require(len(seeds) == self.num_envs, f"{len(seeds)} seeds for {self.num_envs} environments; give one each")
             for k, one in enumerate(seeds):
                 if one is not None:
-                    self._generators[k] = seeding.np_random(one)[0]
+                    self._generators[k] = seeding.np_random(int(one))[0]
         self._runs.reset(self._generators, options or {})
         self._steps[:], self._over[:] = 0, False
         return self._runs.frames.copy(), self._infos()

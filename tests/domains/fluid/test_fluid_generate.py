@@ -111,6 +111,12 @@ def test_another_seed_makes_others(store):
     assert other.attrs["session"] not in store.sessions()
 
 
+def test_controls_are_cut_to_their_bounds(monkeypatch):
+    monkeypatch.setattr("sciworld.domains.fluid.generate.NOISE", 2.0)
+    (ds,) = make_episodes(CylinderSettings(**SMALL), SEED, ACTIONS, ("expert",), [0])
+    assert np.abs(ds["controls"].values[:-1]).max() == 1.0
+
+
 def test_rotation_too(tmp_path):
     store = generate(tmp_path / "s", 0, 2, 3, "smooth, expert", actuator="rotation", **SMALL)
     column = recording.control_table(store[0])["rotation"]

@@ -12,7 +12,7 @@ from sciworld.config import from_dict
 from sciworld.controls import ControlSpace
 from sciworld.domains.fluid.objectives import wake_cost
 from sciworld.domains.fluid.scenarios import ACTIONS
-from sciworld.domains.fluid.simulator import PIXEL, CylinderSettings, CylinderSimulator, CylinderState
+from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, CylinderState
 from sciworld.envs.faces import Moment, Outcome, no_options
 from sciworld.together import join
 
@@ -78,7 +78,7 @@ class CylinderFace:
     def picture(self, frame: np.ndarray) -> np.ndarray:
         """The vorticity: blue turns clockwise, red counter-clockwise."""
         one = self.simulator.settings
-        pixel, full = PIXEL * one.length, STRONG * one.speed / one.length
+        pixel, full = one.pixel * one.length, STRONG * one.speed / one.length
         u, v = np.moveaxis(frame.astype(np.float64), -1, 0)
         vorticity = np.gradient(v, pixel, axis=1) - np.gradient(u, pixel, axis=0)
         place = np.clip(0.5 + 0.5 * vorticity / full, 0.0, 1.0)

@@ -33,7 +33,7 @@ class Domain:
     simulator: Callable[..., Any]
 
 
-DOMAINS = {"stem": "sciworld.domains.stem:DOMAIN"}
+DOMAINS = {"stem": "sciworld.domains.stem:DOMAIN", "fluid": "sciworld.domains.fluid:DOMAIN"}
 
 
 def domain(name: str) -> Domain:

@@ -33,7 +33,7 @@ class Domain:
     simulator: Callable[..., Any]
 
 
-DOMAINS = {"stem": "sciworld.domains.stem:DOMAIN"}
+DOMAINS = {"driving": "sciworld.domains.driving:DOMAIN", "stem": "sciworld.domains.stem:DOMAIN"}
 
 
 def domain(name: str) -> Domain:

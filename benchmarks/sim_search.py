@@ -11,9 +11,10 @@ import numpy as np
 from harness import Figure, Run
 from sciworld.domains.fluid.controllers import LAGS, Feedback, Signals, probe_places
 from sciworld.domains.fluid.objectives import WakeCost, wake_cost
-from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
+from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, CylinderState
+from sciworld.search.law import search_law
 from sciworld.search.optimizers import cem
-from sciworld.simulator import Controller, rollout
+from sciworld.simulator import Controller, Observation, Trajectory, rollout
 
 ACTIONS = 160  # 40 D/U, of which the second half counts
 EVALUATIONS = {"signals": 72, "feedback": 128}
@@ -73,30 +74,38 @@ def feedback(simulator: CylinderSimulator, gains: np.ndarray) -> Controller:
 
 def _search(run: Run, simulator: CylinderSimulator, kind: str, low: Any, high: Any, make: Make) -> dict[str, Any]:
     """The best of a kind by the cross-entropy method; all from one phase of the shedding."""
-    generations = 2 if run.quick else EVALUATIONS[kind] // POPULATION
     settings = cem.Settings(population=POPULATION, elite=0.25, smoothing=0.8)
-    state, rng = cem.start(low[None], high[None], settings, ((low + high) / 2)[None]), np.random.default_rng(0)
-    best: dict[str, Any] = {}
-    trace = []
-    for _ in range(generations):
-        candidates = cem.ask(state, rng)
-        cost = evaluate(simulator, make(candidates[0]), POPULATION, 0)
-        state = cem.tell(state, candidates, -cost.total[None])
-        index = int(cost.total.argmin())
-        trace += cost.total.tolist()
-        if not best or cost.total[index] < best["best"]["total"]:
-            best = {"parameters": candidates[0, index].tolist(), "best": first(cost, index)}
-    return best | {"evaluations": len(trace), "trace": trace}
+
+    def saved(episodes: Trajectory) -> np.ndarray:
+        return -_cost(simulator, episodes).total
+
+    law = search_law(
+        simulator, lambda index: _start(simulator, len(index), 0), make, saved,
+        low, high, starts=1, steps=ACTIONS, generations=2 if run.quick else EVALUATIONS[kind] // POPULATION,
+        rng=np.random.default_rng(0), settings=settings, guess=(low + high) / 2, keep_states=True,
+    )  # fmt: skip
+    best = evaluate(simulator, make(law.parameters[None]), 1, 0)
+    facts = {"parameters": law.parameters.tolist(), "best": first(best), "evaluations": law.episodes}
+    return facts | {"trace": (-law.scores).ravel().tolist()}
 
 
 def evaluate(simulator: CylinderSimulator, controller: Controller, n: int, seed: int) -> WakeCost:
     """Cost of n episodes of 40 D/U from one phase of the shedding, over the second half."""
     rng = np.random.default_rng(seed)
+    state, seen = _start(simulator, n, seed)
+    return _cost(simulator, rollout(simulator, state, seen, controller, ACTIONS, rng, keep_states=True))
+
+
+def _start(simulator: CylinderSimulator, n: int, seed: int) -> tuple[CylinderState, Observation]:
+    rng = np.random.default_rng(seed)
     state = simulator.start(1, rng).take(np.zeros(n, np.int64))
-    trajectory = rollout(simulator, state, simulator.image(state, rng), controller, ACTIONS, rng, keep_states=True)
+    return state, simulator.image(state, rng)
+
+
+def _cost(simulator: CylinderSimulator, episodes: Trajectory) -> WakeCost:
     half = ACTIONS // 2
-    coefficients = np.stack([one.coefficients for one in trajectory.states[1 + half :]], axis=1)
-    baseline, amplitudes = simulator.baseline, trajectory.controls[:, half:, 0]
+    coefficients = np.stack([one.coefficients for one in episodes.states[1 + half :]], axis=1)
+    baseline, amplitudes = simulator.baseline, episodes.controls[:, half:, 0]
     return wake_cost(coefficients, amplitudes, simulator.settings.most, baseline.drag, baseline.lift_rms)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +67,8 @@ def mlups_256(run: Run) -> Figure:
     """Million updates a second of 256 x 256 float32 on one core, with others of the same flow in turn.
 
     Rows hold the same collision (one relaxation time) written with whole arrays of torch and of NumPy, on one thread,
-    and one flow of float64.
+    and one flow of float64; and XLB, where XLB_PYTHON names the Python of an environment that has it. Of the others,
+    lettucecfd has no package to install, and pylbm needs an MPI library of the system.
     """
     ours, double = steps_of(256), steps_of(256, dtype=np.float64)
     before = torch.get_num_threads()
@@ -73,11 +77,22 @@ def mlups_256(run: Run) -> Figure:
         peers = {"torch": Arrays(torch, 256), "numpy": Arrays(np, 256)}
         rows = []
         for _ in range(3 if run.quick else 9):
-            row = {"mlups": ours(600), "float64_mlups": double(300)}
+            row = {"mlups": ours(600), "float64_mlups": double(300)} | _xlb()
             rows.append(row | {f"{name}_mlups": peer.rate(10) for name, peer in peers.items()})
     finally:
         torch.set_num_threads(before)
     return _median(rows, "mlups", "MLUPS")
+
+
+def _xlb() -> dict[str, float]:
+    """The rate of XLB on one core, in a process of its own; nothing where it is not installed."""
+    python = os.environ.get("XLB_PYTHON")
+    if not python:
+        return {}
+    one = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    words = ["taskset", "-c", "0", python, str(Path(__file__).with_name("peer_xlb.py"))]
+    done = subprocess.run(words, env=os.environ | one, capture_output=True, text=True, check=True)
+    return {"xlb_mlups": float(done.stdout.split()[-1])}
 
 
 def two_cores(run: Run) -> Figure:

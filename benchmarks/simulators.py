@@ -6,6 +6,7 @@ python benchmarks/simulators.py [--quick] [--only FIGURE] [--json benchmarks/sim
 from __future__ import annotations
 
 import sim_flows
+import sim_road
 import sim_search
 import sim_speed
 from harness import Benchmark
@@ -23,6 +24,8 @@ bench.figure("lbm_mlups_256")(sim_speed.mlups_256)
 bench.figure("lbm_two_cores")(sim_speed.two_cores)
 bench.figure("direct_j_jets")(sim_search.direct_jets)
 bench.figure("direct_j_rotary")(sim_search.direct_rotary)
+bench.figure("road_fps_64", "road_fps_320")(sim_road.speed)
+bench.figure("counterfactual_mask_difference")(sim_road.counterfactuals)
 
 if __name__ == "__main__":
     bench.main()

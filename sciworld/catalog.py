@@ -22,7 +22,11 @@ from sciworld.errors import CatalogError, SciworldError
 from sciworld.files import staged
 
 # generate(path, seed, progress=, **settings) writes a store at a path that does not exist yet.
-GENERATORS = {"stem": "sciworld.domains.stem.generate:generate"}
+GENERATORS = {
+    "fluid": "sciworld.domains.fluid.generate:generate",
+    "road": "sciworld.domains.driving.road.generate:generate",
+    "stem": "sciworld.domains.stem.generate:generate",
+}
 
 Progress = Callable[[int, int], None]
 

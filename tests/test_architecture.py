@@ -23,7 +23,7 @@ ROWS = (
     ("errors",),
     ("config", "files", "kernels", "datasets_catalog", "nodes", "shards", "units"),
     ("controls", "stored", "lazy", "cluster", "writing"),
-    ("recording", "parts", "selection", "simulator", "measures"),
+    ("recording", "parts", "selection", "simulator", "together", "measures"),
     ("store", "catalog", "plots", "crop"),
     ("windows", "domains"),
     ("loader", "ingest", "export", "envs", "sweep"),
@@ -35,7 +35,7 @@ ROWS = (
     ("cli", "testing"),
 )
 ROW = {name: index for index, row in enumerate(ROWS) for name in row}
-SHARED = ("base", "hdf5", "logs", "media", "pictures")  # modules of `domains` that all domains know
+SHARED = ("base", "generated", "hdf5", "logs", "media", "pictures")  # modules of `domains` that all domains know
 
 # Import name -> (distribution, extra that brings it; "" is core).
 PACKAGES = {

@@ -16,7 +16,7 @@ from sciworld import __version__
 from sciworld.config import cache_dir, from_dict, require
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid.lattice import DENSITY, Lattice, Populations
-from sciworld.domains.fluid.scenarios import ACTIONS, MIDDLE, scenario
+from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, scenario
 from sciworld.errors import SimulatorError
 from sciworld.files import replace_file
 from sciworld.kernels import lbm
@@ -24,7 +24,6 @@ from sciworld.simulator import Observation
 
 SCENARIO = {"jets": "jets_rabault", "rotation": "rotary"}
 LIMIT = {"jets": 1.0, "rotation": 2.0}  # in units of the mean speed of the inflow
-PIXEL = 0.1  # diameters
 LEFT = 1.6  # diameters from the left edge of the frame to the cylinder's centre
 # Rabault et al. (2019), section 2.2: each step of their solver brings the jets a tenth nearer to what is asked for.
 SMOOTHING, THEIR_STEP = 0.1, 0.005  # D/U
@@ -43,8 +42,8 @@ class CylinderSettings:
     actuator : jets | rotation. reynolds : of the mean inflow and the diameter. cells : across the diameter, a multiple
         of 10. lattice_speed : of the mean inflow in cells a step: errors grow with its square, and the time that is
         needed as it falls. length, speed : diameter in m, mean inflow in m/s. limit : the largest mean speed of a jet,
-        or of the surface that turns, in units of `speed`; 0 for 1 and 2. rows, columns : of the frames, pixels of a
-        tenth of a diameter. collision : trt | bgk.
+        or of the surface that turns, in units of `speed`; 0 for 1 and 2. rows, columns : of the frames, of pixels of
+        `pixel` diameters, which are whole cells. collision : trt | bgk.
     """
 
     actuator: str = "jets"
@@ -56,6 +55,7 @@ class CylinderSettings:
     limit: float = 0.0
     rows: int = 32
     columns: int = 96
+    pixel: float = 0.1
     collision: str = "trt"
 
     def __post_init__(self) -> None:
@@ -64,8 +64,16 @@ class CylinderSettings:
             math.isfinite(self.limit) and 0 <= self.limit <= 5,
             f"limit is {self.limit}; use up to 5, or 0 for the usual",
         )
-        require(8 <= self.rows <= 40 and self.rows % 2 == 0, f"rows is {self.rows}; use an even number of 8 to 40")
-        require(17 <= self.columns <= 216, f"columns is {self.columns}; use 17 to 216")
+        whole = math.isfinite(self.pixel) and self.pixel > 0 and abs(self.pixel * self.cells - self.size) < 1e-9
+        require(whole, f"pixel is {self.pixel} diameters of {self.cells} cells; use one of whole cells")
+        high, long = 2 * int(MIDDLE[1] / self.pixel), int((CHANNEL[0] - MIDDLE[0] + LEFT) / self.pixel)
+        require(1 <= self.rows <= high and self.rows % 2 == 0, f"rows is {self.rows}; use an even number up to {high}")
+        require(1 <= self.columns <= long, f"columns is {self.columns}; use 1 to {long}")
+
+    @property
+    def size(self) -> int:
+        """Cells along a pixel."""
+        return max(1, round(self.pixel * self.cells))
 
     @property
     def most(self) -> float:
@@ -147,7 +155,7 @@ class CylinderSimulator:
 
     def image(self, state: CylinderState, rng: np.random.Generator) -> Observation:
         """The velocities of the present, without touching it : frames (candidate, rows, columns, 2) float32, m/s."""
-        size = round(PIXEL * self.settings.cells)
+        size = self.settings.size
         rows, columns = self._window()
         fluid = ~self.case.solid if self.case.solid is not None else np.ones(self.case.shape, bool)
         velocity = self.lattice.moments(state.populations)[:, 1:] * fluid * self.case.velocity
@@ -158,7 +166,7 @@ class CylinderSimulator:
     def view(self) -> np.ndarray:
         """The affine map from pixels to m from the inlet and the bottom : (6,); y grows with the row."""
         rows, columns = self._window()
-        pixel = PIXEL * self.settings.length
+        pixel = self.settings.pixel * self.settings.length
         x, y = (place.start * self.case.cell + pixel / 2 for place in (columns, rows))
         return np.array([pixel, 0.0, x, 0.0, pixel, y])
 
@@ -195,7 +203,7 @@ class CylinderSimulator:
 
     def _window(self) -> tuple[slice, slice]:
         """The rows and columns of cells that frames show, about the cylinder and behind it."""
-        settings, size = self.settings, round(PIXEL * self.settings.cells)
+        settings, size = self.settings, self.settings.size
         first = round(MIDDLE[1] * settings.cells) - settings.rows // 2 * size
         left = round((MIDDLE[0] - LEFT) * settings.cells)
         return slice(first, first + settings.rows * size), slice(left, left + settings.columns * size)

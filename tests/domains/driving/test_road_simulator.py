@@ -11,7 +11,6 @@ from sciworld.domains.driving.road.conditions import PRESETS, RANGES, RoadCondit
 from sciworld.domains.driving.road.places import NAMES
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
-from sciworld.domains.driving.road.speed import frames_per_second
 from sciworld.domains.driving.road.truth import CLASSES, by_products
 from sciworld.errors import ControlError, SettingsError, SimulatorError
 from sciworld.simulator import rollout
@@ -176,10 +175,6 @@ def test_traffic_answers_to_the_vehicle():
     beside = dataclasses.replace(near, cars=cars + np.array([0.0, 3.5, 0.0]))
     slow, free = (simulator.move(one, np.zeros((1, 2))).cars[0, 0, 2] for one in (near, beside))
     assert slow < free - 0.1
-
-
-def test_the_speed_is_measured():
-    assert frames_per_second(8, 12, n=2, repeats=1) > 0
 
 
 def test_controls_out_of_bounds_or_unknown_are_refused():

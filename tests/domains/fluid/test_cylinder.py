@@ -77,6 +77,15 @@ def test_frames_lie_where_the_view_says(wakes):
     np.testing.assert_allclose(inflow, 6 * y[:, 0] * (0.41 - y[:, 0]) / 0.41**2, rtol=0.1)
 
 
+def test_coarser_pixels_are_means_of_finer_ones(wakes):
+    wake, rng = wakes["jets"], np.random.default_rng(0)
+    coarse = simulator(**COARSE, rows=16, columns=48, pixel=0.2)
+    state = wake.start(1, rng)
+    fine = wake.image(state, rng).frames.reshape(1, 16, 2, 48, 2, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(coarse.image(state, rng).frames, fine, atol=1e-6)
+    np.testing.assert_allclose(coarse.view(), wake.view() * [2, 1, 1, 1, 2, 1] + [0, 0, 0.005, 0, 0, 0.005])
+
+
 def test_the_actuator_follows_with_its_lag(wakes):
     """A tenth nearer in 0.005 D/U: after a quarter of D/U, 0.9^50 is left of the way."""
     wake = wakes["jets"]
@@ -161,7 +170,9 @@ def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
     for settings, message in (
         ({"actuator": "flaps"}, "actuator is 'flaps'; use one of jets, rotation"),
         ({"rows": 0}, "rows is 0"),
-        ({"columns": 5}, "columns is 5"),
+        ({"rows": 42}, "rows is 42; use an even number up to 40"),
+        ({"columns": 217}, "columns is 217; use 1 to 216"),
+        ({"pixel": 0.13}, "pixel is 0.13 diameters of 20 cells; use one of whole cells"),
         ({"limit": -1.0}, "limit is -1"),
         ({"cell": 20}, "unknown setting cell"),
         ({"lattice_speed": 0.4}, "Mach number"),

@@ -1,9 +1,9 @@
-# make demo    the main job from start to report; make test    every check.
+# make demo    the main job from start to report, in DOMAIN=stem or driving; make test    every check.
 # Both make .venv first where it is missing or older than what it is made from.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO := runs/demo-stem
+DOMAIN ?= stem
 # Any Python from 3.11 on; `make PYTHON=/path/to/python test` chooses another.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 .PHONY: demo test
 
 demo: $(READY)
-	$(BIN)/sciworld demo stem --out $(DEMO)
+	$(BIN)/sciworld demo $(DOMAIN) --out runs/demo-$(DOMAIN)
 
 test: $(READY)
 	$(BIN)/ruff check

@@ -21,7 +21,8 @@ def train(
     model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
     preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
     domain: Annotated[
-        str, typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries.")
+        str,
+        typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries. driving: neither."),
     ] = "",
     seconds: Annotated[float | None, typer.Option(help="Of training; 300 unless --steps is given.")] = None,
     steps: Annotated[
@@ -144,6 +145,22 @@ def demo_stem(
     from sciworld.demos import stem
 
     stem.run(out, stem.DemoSettings(steps=steps, episodes=episodes, seed=seed))
+
+
+@demo_app.command("driving")
+def demo_driving(
+    out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A store of recordings of the road simulator; else some are made.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 2000,
+    episodes: Annotated[int, typer.Option(help="Of driving.", callback=count_in_range("episodes"))] = 12,
+    seed: Seed = 0,
+) -> None:
+    """Keep a lane on winding roads: record, train, search, replay, report."""
+    from sciworld.demos import driving
+
+    driving.run(out, driving.DemoSettings(steps=steps, episodes=episodes, seed=seed), data)
 
 
 def load(run: Path, device: str) -> tuple[Any, Any]:

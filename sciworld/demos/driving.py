@@ -1,0 +1,233 @@
+"""The main job on a road: record, train, search, replay, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from sciworld import recording
+from sciworld.config import from_dict, require, to_dict
+from sciworld.controls import Column, ColumnTable
+from sciworld.demos import driving_report
+from sciworld.demos.driving_report import PLANNED
+from sciworld.demos.folder import clear, require_free
+from sciworld.demos.lane_keeping import OFFSET, Episodes, Expert, LaneReader, Road, offset, planner, region
+from sciworld.demos.lane_response import response
+from sciworld.domains.driving.road.expert import expert_controls
+from sciworld.domains.driving.road.settings import RoadSettings
+from sciworld.domains.driving.road.simulator import CHANNELS, RoadSimulator
+from sciworld.errors import SettingsError
+from sciworld.evaluate.verdict import Verdict, to_json
+from sciworld.search.receding import FixedPlan, RandomController
+from sciworld.simulator import Controller, Trajectory, rollout
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.training.run import Run
+from sciworld.training.train import train
+from sciworld.training.trainer import FitSettings
+
+SOURCE = "sciworld.demos.driving"
+EXPERT, STRAIGHT, RANDOM = "expert with the truth", "straight ahead", "random"
+# A small camera, five frames a second, no traffic: what a driver does in 0.2 s shows in the next frame.
+CAMERA = RoadSettings(
+    place="countryside",
+    rows=24,
+    columns=40,
+    step=0.2,
+    max_steering=0.1,
+    low_acceleration=-4.0,
+    high_acceleration=2.0,
+    vehicles=0,
+    pedestrians=0,
+    noise=2.0,
+)
+STEPS = 60  # transitions a recording
+STATES = ColumnTable(tuple(Column(name, units, role="measured") for name, units in ((OFFSET, "m"), ("speed", "m/s"))))
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How long the main job takes.
+
+    Parameters
+    ----------
+    drives : recorded, of 60 steps each. steps : of training: counted in steps, not in seconds, so that the demo can be
+    repeated. episodes : of closed-loop driving per controller. seconds : that the lane is to be kept. contexts :
+    unseen places at which the answer to the steering is measured. seed : of everything.
+    """
+
+    drives: int = 200
+    steps: int = 2000
+    episodes: int = 12
+    seconds: float = 8.0
+    contexts: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("drives", "steps", "episodes", "contexts"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; use at least 1")
+        require(0 < self.seconds <= 60, f"seconds is {self.seconds}; use above 0, at most 60: roads end")
+        require(self.seed >= 0, f"seed is {self.seed}; use at least 0")
+
+
+def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
+    """Do the whole job in the folder `out`, anew; the path of its report.
+
+    data : a store of recordings of the road simulator; by default some are made in `out`.
+    """
+    settings = settings or DemoSettings()
+    fitting = FitSettings(steps=settings.steps, seed=settings.seed)
+    out = Path(out).resolve()
+    console = Console()
+    began = time.perf_counter()
+    require_free(out)
+    console.print("1/5  recordings")
+    store = None if data is None else Store.open(data)
+    clear(out)  # after the data are there, so that what cannot begin removes nothing
+    store = store or record(out / "recordings", settings.drives, settings.seed)
+    console.print(f"     {store!r}")
+    console.print("2/5  training")
+    trained = train(store, out / "run", fitting, domain="driving")
+    surrogate, reader = Surrogate(trained.model()), LaneReader.fit(store)
+    simulator = judge_of(surrogate, store)
+    console.print("3/5  the answer to the steering at unseen places")
+    answer = response(surrogate, reader, simulator, settings.contexts, settings.seed)
+    console.print(f"     {answer.summary()}")
+    console.print("4/5  driving in the trusted simulator")
+    episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
+    verdicts = contest(episodes, surrogate, reader, settings.seed + 2, simulated(trained))
+    console.print(str(driving_report.verdict_table(verdicts)))
+    console.print("5/5  report")
+    material = driving_report.Material(
+        run=trained,
+        response=answer,
+        verdicts=verdicts,
+        dream=driving_report.dream(surrogate, simulator, settings.seed + 3),
+        paths=paths(episodes, surrogate, reader, settings.seed + 2),
+        seconds=settings.seconds,
+    )
+    report = driving_report.write(out / "report.html", material)
+    (out / "verdicts.json").write_text(to_json(verdicts))
+    console.print(f"     {report}, after {time.perf_counter() - began:.0f} s")
+    return report
+
+
+def record(path: Path, drives: int, seed: int, settings: RoadSettings = CAMERA) -> Store:
+    """Recordings in a new store at `path`: an expert who wanders, shakes, and now and then holds some steering."""
+    simulator = RoadSimulator(settings)
+    rng = np.random.default_rng(seed)
+    state = simulator.start(drives, rng)
+    observations, states, controls = [simulator.image(state, rng)], [state], []
+    aside, shake, held, left = (np.zeros(drives) for _ in range(4))
+    for _ in range(STEPS):
+        aside = 0.9 * aside + 0.26 * rng.standard_normal(drives)  # m, slowly
+        shake = 0.8 * shake + 0.007 * rng.standard_normal(drives)  # rad
+        chosen = expert_controls(simulator, state, state.lane + aside)
+        far = np.abs(offset(state)) > 1.2
+        begins = (left == 0) & (rng.random(drives) < 0.2)
+        held = np.where(begins, rng.uniform(-0.04, 0.04, drives), held)
+        left = np.where(far, 0, np.where(begins, rng.integers(1, 5, drives), left))
+        chosen[:, 0] = np.where(left > 0, held, chosen[:, 0] + shake)
+        left = np.maximum(left - 1, 0)
+        chosen[:, 1] += 0.3 * rng.standard_normal(drives)
+        controls.append(simulator.space.clip(chosen))
+        observation, state = simulator.step(state, controls[-1], rng)
+        observations.append(observation)
+        states.append(state)
+    rows = np.stack([*controls, np.full((drives, 2), np.nan)], axis=1)
+    truth = np.stack([np.column_stack([offset(state), state.speed]) for state in states], axis=1)
+    store = Store.create(path)
+    store.append(
+        [
+            recording.make(
+                np.stack([seen.frames[i] for seen in observations]),
+                np.array([seen.time[i] for seen in observations]),
+                channels=CHANNELS,
+                controls=rows[i],
+                control_table=simulator.space.table,
+                states=truth[i],
+                state_table=STATES,
+                session=f"{settings.place}-{seed}-{i:05d}",
+                source=f"{SOURCE}, seed {seed}, {to_dict(settings)}",
+                licence="CC0-1.0",
+                citation="",
+                history="simulated: an expert who wanders, shakes, and now and then holds some steering",
+            )
+            for i in range(drives)
+        ]
+    )
+    return store
+
+
+def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
+    """The trusted simulator with frames, steps and bounds such as the surrogate knows.
+
+    Raises ControlError where its controls are no driver's, SettingsError for bounds that no car has.
+    """
+    region(surrogate.space)
+    rows, columns, _ = surrogate.model.signature.shape
+    steering, acceleration = surrogate.space.table
+    if steering.low is None or steering.high != -steering.low:
+        raise SettingsError(
+            f"steering is from {steering.low} to {steering.high} rad; use recordings with bounds alike to both sides"
+        )
+    known = {
+        "max_steering": steering.high,
+        "steering_rate": steering.rate_limit,
+        "low_acceleration": acceleration.low,
+        "high_acceleration": acceleration.high,
+        "jerk": acceleration.rate_limit,
+        "step": round(float(np.median(np.diff(store[0]["time"].values))), 6),
+    }
+    known = {name: value for name, value in known.items() if value is not None}
+    return RoadSimulator(from_dict(RoadSettings, {**to_dict(CAMERA), **known, "rows": rows, "columns": columns}))
+
+
+def simulated(run: Run) -> bool:
+    """Whether the road simulator made any recording that the run was trained on."""
+    return any(source.startswith((SOURCE, "sciworld.domains.driving.road")) for source in run.config["sources"])
+
+
+def rivals(episodes: Episodes, surrogate: Surrogate, reader: LaneReader) -> dict[str, Controller]:
+    """Who competes: the planner, the expert, no steering, and chance in the region that the planner searches."""
+    low, high = region(surrogate.space)
+    idle = np.zeros((episodes.steps, len(surrogate.space)))
+    return {
+        PLANNED: planner(surrogate, reader),
+        EXPERT: Expert(episodes),
+        STRAIGHT: FixedPlan(idle),
+        RANDOM: RandomController(
+            surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
+        ),
+    }
+
+
+def contest(
+    episodes: Episodes,
+    surrogate: Surrogate,
+    reader: LaneReader,
+    seed: int,
+    made_training_data: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Verdict]:
+    """The verdicts on all rivals, from the same starts on the same roads."""
+    return {
+        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress)
+        for name, rival in rivals(episodes, surrogate, reader).items()
+    }
+
+
+def paths(episodes: Episodes, surrogate: Surrogate, reader: LaneReader, seed: int) -> dict[str, Trajectory]:
+    """Planner, expert and no steering on the first episode, with the truth after every step."""
+    one = episodes.take(np.array([0]))
+    found = {}
+    for name, rival in rivals(one, surrogate, reader).items():
+        if name != RANDOM:
+            rng = np.random.default_rng(seed)
+            found[name] = rollout(Road(one.simulator), one.state, one.first, rival, one.steps, rng, keep_states=True)
+    return found

@@ -48,7 +48,7 @@ class DemoSettings:
     """
 
     steps: int = 4000
-    generations: int = 8
+    generations: int = 10
     starts: int = 2
     episodes: int = 4
     seed: int = 0
@@ -166,11 +166,8 @@ def search(surrogate: Surrogate, store: Store, cost: ImaginedCost, wake: Any, se
     wake : settings of the wake, of which its bound, its speed and its cylinder's place are used.
     """
     rng = np.random.default_rng([settings.seed, 3])
-    seen = []
-    for index in rng.integers(0, len(store), settings.starts):
-        ds = store.lazily(int(index))
-        at = int(rng.integers(0, ds.sizes["time"]))
-        seen.append(ds.isel(time=slice(at, at + 1)))
+    chosen = rng.choice(len(store), settings.starts, replace=settings.starts > len(store))
+    seen = [store.lazily(int(index)).isel(time=slice(0, 1)) for index in chosen]  # where wakes are still undisturbed
     frames, view = (np.concatenate([ds[name].values for ds in seen]) for name in ("frames", "view"))
 
     def start(index: np.ndarray) -> tuple[Any, Observation]:

@@ -151,7 +151,7 @@ def demo_stem(
 def demo_fluid(
     out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
     data: Annotated[Path | None, typer.Option(help="A store of simulated wakes; else the catalogue's.")] = None,
-    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 4000,
+    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 5000,
     episodes: Annotated[int, typer.Option(help="Of each controller.", callback=count_in_range("episodes"))] = 4,
     seed: Seed = 0,
 ) -> None:

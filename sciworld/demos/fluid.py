@@ -34,7 +34,7 @@ DIRECT_GAINS = (0.75, 0.49, -0.02)
 AHEAD, SETTLE = 56, 32  # actions that the surrogate looks ahead, of which the first do not count
 EPISODE = 160  # actions, 40 D/U, of which the second half counts
 SAVED = 1.0  # %: an episode that saves as much, lift charged, has succeeded
-OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25, smoothing=0.8)
+OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2, smoothing=0.8)
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class DemoSettings:
 
     Parameters
     ----------
-    steps : of training. generations : of the search, of 16 laws each. starts : frames from which each law is imagined.
+    steps : of training. generations : of the search, of 32 laws each. starts : frames from which each law is imagined.
     episodes : in the trusted simulator, for each controller. seed : of everything.
     """
 
-    steps: int = 4000
-    generations: int = 10
+    steps: int = 5000
+    generations: int = 8
     starts: int = 2
     episodes: int = 4
     seed: int = 0

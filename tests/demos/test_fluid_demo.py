@@ -54,7 +54,7 @@ def test_the_search_sees_no_truth(made, monkeypatch):
     for name in ("start", "step", "act", "image"):
         monkeypatch.setattr(truth.CylinderSimulator, name, lambda *_: pytest.fail("the search asked for the truth"))
     law = fluid.search(surrogate, store, fit_cost(store), settings, SHORT)
-    assert law.parameters.shape == (3,) and law.episodes == 2 * 16
+    assert law.parameters.shape == (3,) and law.episodes == 2 * 32
     again = fluid.search(surrogate, store, fit_cost(store), settings, SHORT)
     np.testing.assert_array_equal(law.scores, again.scores)
 

@@ -1,4 +1,4 @@
-# make demo    the main job from start to report, in DOMAIN=stem or driving; make test    every check.
+# make demo    the main job from start to report, in DOMAIN=stem, fluid or driving; make test    every check.
 # Both make .venv first where it is missing or older than what it is made from.
 VENV := .venv
 BIN := $(VENV)/bin

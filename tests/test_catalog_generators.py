@@ -11,14 +11,12 @@ LESS = {
     "fluid": {"episodes": 2, "actions": 3, "cells": 10, "lattice_speed": 0.05},
     "road": {"episodes": 2, "steps": 3, "rows": 24, "columns": 40},
 }
-FRAME = {"fluid": (32, 96, 2), "road": (24, 40, 3)}
 
 
 def test_each_has_three_sizes():
-    assert set(MADE) == {
-        f"{kind}-sim-{size}" for kind in ("fluid-cylinder", "road") for size in ("tiny", "small", "base")
-    }
-    assert len({(entries()[name].generator, entries()[name].seed) for name in MADE}) == 6  # no session twice
+    sizes = {f"{kind}-sim-{size}" for kind in ("fluid-cylinder", "road") for size in ("tiny", "small", "base")}
+    assert set(MADE) == sizes | {"fluid-cylinder-sim-coarse"}
+    assert len({(entries()[name].generator, entries()[name].seed) for name in MADE}) == len(MADE)  # no session twice
     for name in MADE:
         assert "GB" in show(name) or "MB" in show(name)
 
@@ -31,6 +29,8 @@ def test_an_entry_generates_a_store(name, tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "entries", lambda: {name: less})
     told = []
     store = Store.open(fetch(name, lambda *done: told.append(done)))
-    assert len(store) == 2 and store[0]["frames"].shape[1:] == FRAME[entry.generator] and told[-1] == (2, 2)
-    assert entry.generator in GENERATORS and set(entry.settings) <= {"episodes", "actions", "steps", "rows", "columns"}
+    shape = (24, 40, 3) if entry.generator == "road" else (*((16, 48) if "coarse" in name else (32, 96)), 2)
+    assert len(store) == 2 and store[0]["frames"].shape[1:] == shape and told[-1] == (2, 2)
+    known = {"episodes", "actions", "steps", "rows", "columns", "pixel"}
+    assert entry.generator in GENERATORS and set(entry.settings) <= known
     assert fetch(name) == store.path

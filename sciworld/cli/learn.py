@@ -147,6 +147,20 @@ def demo_stem(
     stem.run(out, stem.DemoSettings(steps=steps, episodes=episodes, seed=seed))
 
 
+@demo_app.command("fluid")
+def demo_fluid(
+    out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],
+    data: Annotated[Path | None, typer.Option(help="A store of simulated wakes; else the catalogue's.")] = None,
+    steps: Annotated[int, typer.Option(help="Of training.", callback=count_in_range("steps"))] = 4000,
+    episodes: Annotated[int, typer.Option(help="Of each controller.", callback=count_in_range("episodes"))] = 4,
+    seed: Seed = 0,
+) -> None:
+    """Calm the wake of a cylinder by jets: record, train, search, replay, report."""
+    from sciworld.demos import fluid
+
+    fluid.run(out, fluid.DemoSettings(steps=steps, episodes=episodes, seed=seed), data)
+
+
 @demo_app.command("driving")
 def demo_driving(
     out: Annotated[Path, typer.Option(help="The folder of the report; an earlier demo there is replaced.")],

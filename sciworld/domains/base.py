@@ -33,7 +33,11 @@ class Domain:
     simulator: Callable[..., Any]
 
 
-DOMAINS = {"driving": "sciworld.domains.driving:DOMAIN", "stem": "sciworld.domains.stem:DOMAIN"}
+DOMAINS = {
+    "stem": "sciworld.domains.stem:DOMAIN",
+    "fluid": "sciworld.domains.fluid:DOMAIN",
+    "driving": "sciworld.domains.driving:DOMAIN",
+}
 
 
 def domain(name: str) -> Domain:

@@ -46,13 +46,10 @@ def fit_reader(recordings: Iterable[xr.Dataset]) -> WakeReader:
     """
     features, values, number = [], [], []
     for index, ds in enumerate(recordings):
-        table = recording.table(ds, "states")
-        if not set(NAMES) <= set(table.names):
-            raise RecordingError(f"recording {index}: no states drag and lift; a reader is fitted on what was measured")
-        measured = ds["states"].values[:, [table.index(name) for name in NAMES]]
-        known = np.isfinite(measured).all(axis=1)
+        coefficients = measured(ds)
+        known = np.isfinite(coefficients).all(axis=1)
         features.append(_features(ds["frames"].values[known]))
-        values.append(measured[known])
+        values.append(coefficients[known])
         number.append(np.full(int(known.sum()), index))
     if len(features) < 5:
         raise RecordingError(f"{len(features)} recordings; a reader needs five or more")
@@ -63,6 +60,14 @@ def fit_reader(recordings: Iterable[xr.Dataset]) -> WakeReader:
     weights = np.linalg.solve(normal, z[~out].T @ (y[~out] - offset) / (~out).sum())
     error = np.sqrt(((z[out] @ weights + offset - y[out]) ** 2).mean(axis=0))
     return WakeReader(mean, scale, weights, offset, error)
+
+
+def measured(ds: xr.Dataset) -> np.ndarray:
+    """The drag and lift coefficients of a recording : (time, 2), NaN where unknown. Raises RecordingError."""
+    table = recording.table(ds, "states")
+    if not set(NAMES) <= set(table.names):
+        raise RecordingError(f"{ds.attrs['source']}: no states drag and lift; a reader is fitted on what was measured")
+    return np.asarray(ds["states"].values[:, [table.index(name) for name in NAMES]])
 
 
 def _features(frames: np.ndarray) -> np.ndarray:

@@ -64,6 +64,7 @@ class CylinderSettings:
             math.isfinite(self.limit) and 0 <= self.limit <= 5,
             f"limit is {self.limit}; use up to 5, or 0 for the usual",
         )
+        require(type(self.cells) is int and self.cells % 10 == 0, f"cells is {self.cells!r}; use a multiple of 10")
         whole = math.isfinite(self.pixel) and self.pixel > 0 and abs(self.pixel * self.cells - self.size) < 1e-9
         require(whole, f"pixel is {self.pixel} diameters of {self.cells} cells; use one of whole cells")
         high, long = 2 * int(MIDDLE[1] / self.pixel), int((CHANNEL[0] - MIDDLE[0] + LEFT) / self.pixel)

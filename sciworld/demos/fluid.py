@@ -1,0 +1,199 @@
+"""The main job on a cylinder's wake: record, train, search a law for its jets, replay, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from sciworld.config import require
+from sciworld.demos import fluid_report
+from sciworld.demos.folder import clear, fetched, require_free
+from sciworld.domains import base
+from sciworld.domains.fluid.controllers import LAGS, Feedback, probe_places
+from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
+from sciworld.domains.fluid.objectives import WakeCost, wake_cost
+from sciworld.evaluate.verdict import Verdict, compare, to_json
+from sciworld.search import optimizers
+from sciworld.search.law import Law, search_law
+from sciworld.simulator import Controller, Observation, Trajectory, rollout
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.training.train import train
+from sciworld.training.trainer import FitSettings
+
+DATA = "fluid-cylinder-sim-coarse"
+PLANNED, DIRECT, IDLE, CHANCE = "searched on the surrogate", "searched in the simulator", "no control", "random law"
+# Gains that 200 evaluations of direct search in the trusted simulator found (benchmarks/simulators.json), in units of
+# the bound over the mean speed: what the search on the surrogate is to match.
+DIRECT_GAINS = (0.75, 0.49, -0.02)
+AHEAD, SETTLE = 56, 32  # actions that the surrogate looks ahead, of which the first do not count
+EPISODE = 160  # actions, 40 D/U, of which the second half counts
+SAVED = 1.0  # %: an episode that saves as much, lift charged, has succeeded
+OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25, smoothing=0.8)
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How long the main job takes.
+
+    Parameters
+    ----------
+    steps : of training. generations : of the search, of 16 laws each. starts : frames from which each law is imagined.
+    episodes : in the trusted simulator, for each controller. seed : of everything.
+    """
+
+    steps: int = 4000
+    generations: int = 10
+    starts: int = 2
+    episodes: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "generations", "starts", "episodes"):
+            value = getattr(self, name)
+            require(type(value) is int and value >= 1, f"{name} is {value!r}; use an integer, at least 1")
+        require(type(self.seed) is int and self.seed >= 0, f"seed is {self.seed!r}; use at least 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Wakes:
+    """The trusted simulator, and the beginnings that every controller gets alike."""
+
+    simulator: Any
+    state: Any
+    first: Observation
+
+    @classmethod
+    def draw(cls, simulator: Any, n: int, seed: int) -> Wakes:
+        """n developed wakes."""
+        rng = np.random.default_rng(seed)
+        state = simulator.start(n, rng)
+        return cls(simulator, state, simulator.image(state, rng))
+
+    def law(self, gains: np.ndarray) -> Feedback:
+        """The controllers of gains (episode, lag), in units of the bound over the mean speed."""
+        return feedback(gains, self.simulator.settings)
+
+    def run(self, controller: Controller) -> Trajectory:
+        """The episodes of a controller, with the truth after every action."""
+        rng = np.random.default_rng(0)  # of nothing: flows and laws are deterministic
+        return rollout(self.simulator, self.state, self.first, controller, EPISODE, rng, keep_states=True)
+
+    def cost(self, run: Trajectory) -> WakeCost:
+        """What the second half of each episode cost, by the solver's own forces."""
+        half, baseline = EPISODE // 2, self.simulator.baseline
+        coefficients = np.stack([state.coefficients for state in run.states[1 + half :]], axis=1)
+        most = self.simulator.settings.most
+        return wake_cost(coefficients, run.controls[:, half:, 0], most, baseline.drag, baseline.lift_rms)
+
+    def judge(self, run: Trajectory, name: str, promise: float, made_training_data: bool) -> Verdict:
+        """The verdict on a controller's episodes. promise : of what it saves, -J in %; NaN where none was made."""
+        cost, n = self.cost(run), len(self.first)
+        saved = -cost.total
+        return Verdict(
+            controller=name,
+            judge=self.simulator.judge,
+            made_training_data=made_training_data,
+            success=saved > SAVED,
+            actions=run.length,
+            seconds=run.states[-1].seconds - run.states[0].seconds,
+            dose=cost.energy,
+            promise=np.full((n, 1), promise),
+            outcome=saved[:, None],
+            promise_units="%",
+        )
+
+
+def feedback(gains: np.ndarray, settings: Any) -> Feedback:
+    """The controllers of gains (episode, lag), in units of the bound over the mean speed; `settings` of a wake."""
+    middle = (2 * settings.length, 2 * settings.length)
+    return Feedback(
+        np.asarray(gains)[:, :, None] * settings.most / settings.speed, settings.most,
+        probe_places(settings.length, middle),
+    )  # fmt: skip
+
+
+def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
+    """Do the whole job in the folder `out`, anew; the path of its report.
+
+    data : a store of recordings; by default the catalogue's simulated wakes, made once and kept.
+    """
+    settings = settings or DemoSettings()
+    fitting = FitSettings(steps=settings.steps, batch=16, seed=settings.seed, threads=1)
+    out, console, began = Path(out).resolve(), Console(), time.perf_counter()
+    require_free(out)
+    console.print("1/5  recordings")
+    store = Store.open(data if data is not None else fetched(DATA))
+    clear(out)  # last, so that what cannot begin removes nothing
+    console.print(f"     {store!r}")
+    console.print("2/5  training")
+    trained = train(store, out / "run", fitting, domain="fluid")
+    surrogate = Surrogate(trained.model(), evaluations=1)
+    console.print("3/5  search on the surrogate")
+    cost = fit_cost(store)
+    simulator = trusted(store)
+    law = search(surrogate, store, cost, simulator.settings, settings)
+    console.print(
+        f"     gains {np.round(law.parameters, 3)}, promise: {law.promise:.2f} % saved, {law.episodes} episodes"
+    )
+    console.print("4/5  the trusted simulator")
+    wakes = Wakes.draw(simulator, settings.episodes, settings.seed + 1)
+    runs, verdicts = contest(wakes, law, settings.seed + 2)
+    console.print(str(compare(verdicts)))
+    console.print("5/5  report")
+    material = fluid_report.Material(trained, surrogate, cost, law, wakes, runs, verdicts)
+    report = fluid_report.write(out / "report.html", material)
+    (out / "verdicts.json").write_text(to_json(verdicts))
+    console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
+    return report
+
+
+def trusted(store: Store) -> Any:
+    """The trusted simulator with frames as the store has them."""
+    rows, columns = store.parts[0].array("frames").shape[1:3]
+    view = store.lazily(0)["view"].values[0]
+    return base.domain("fluid").simulator(rows=int(rows), columns=int(columns), pixel=round(float(view[0]) / 0.1, 6))
+
+
+def search(surrogate: Surrogate, store: Store, cost: ImaginedCost, wake: Any, settings: DemoSettings) -> Law:
+    """The law whose imagined wakes cost least, from frames of the store: it sees frames, controls and the surrogate.
+
+    wake : settings of the wake, of which its bound, its speed and its cylinder's place are used.
+    """
+    rng = np.random.default_rng([settings.seed, 3])
+    chosen = rng.choice(len(store), settings.starts, replace=settings.starts > len(store))
+    seen = [store.lazily(int(index)).isel(time=slice(0, 1)) for index in chosen]  # where wakes are still undisturbed
+    frames, view = (np.concatenate([ds[name].values for ds in seen]) for name in ("frames", "view"))
+
+    def start(index: np.ndarray) -> tuple[Any, Observation]:
+        observation = Observation(frames[index], np.zeros(len(index)), view[index])
+        return surrogate.start(observation), observation
+
+    def score(episodes: Trajectory) -> np.ndarray:
+        imagined = np.stack([one.frames for one in episodes.observations[1 + SETTLE :]], axis=1)
+        return -cost(imagined, episodes.controls[:, SETTLE:, 0], wake.most)
+
+    size = len(LAGS)
+    return search_law(
+        surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
+        starts=settings.starts, steps=AHEAD, generations=settings.generations, rng=rng, settings=OPTIMIZER,
+        guess=np.zeros(size),
+    )  # fmt: skip
+
+
+def contest(wakes: Wakes, law: Law, seed: int) -> tuple[dict[str, Trajectory], dict[str, Verdict]]:
+    """Episodes and verdicts of the law that was found, of the one by direct search, of none, and of random ones."""
+    n = len(wakes.first)
+    chance = np.random.default_rng(seed).uniform(-1, 1, (n, len(LAGS)))
+    laws = {PLANNED: law.parameters, DIRECT: np.array(DIRECT_GAINS), IDLE: np.zeros(len(LAGS)), CHANCE: chance}
+    runs = {name: wakes.run(wakes.law(np.broadcast_to(gains, (n, len(LAGS))))) for name, gains in laws.items()}
+    promises = {PLANNED: law.promise}
+    verdicts = {
+        name: wakes.judge(done, name, promises.get(name, np.nan), name == PLANNED) for name, done in runs.items()
+    }
+    return runs, verdicts

@@ -10,17 +10,15 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sciworld import recording
 from sciworld.config import from_dict, require, to_dict
-from sciworld.controls import Column, ColumnTable
 from sciworld.demos import driving_report
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import clear, require_free
-from sciworld.demos.lane_keeping import OFFSET, Episodes, Expert, LaneReader, Road, offset, planner, region
+from sciworld.demos.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
 from sciworld.demos.lane_response import response
-from sciworld.domains.driving.road.expert import expert_controls
+from sciworld.domains.driving.road.generate import SOURCE, generate
 from sciworld.domains.driving.road.settings import RoadSettings
-from sciworld.domains.driving.road.simulator import CHANNELS, RoadSimulator
+from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.errors import SettingsError
 from sciworld.evaluate.verdict import Verdict, to_json
 from sciworld.search.receding import FixedPlan, RandomController
@@ -31,7 +29,6 @@ from sciworld.training.run import Run
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
-SOURCE = "sciworld.demos.driving"
 EXPERT, STRAIGHT, RANDOM = "expert with the truth", "straight ahead", "random"
 # A small camera, five frames a second, no traffic: what a driver does in 0.2 s shows in the next frame.
 CAMERA = RoadSettings(
@@ -47,7 +44,7 @@ CAMERA = RoadSettings(
     noise=2.0,
 )
 STEPS = 60  # transitions a recording
-STATES = ColumnTable(tuple(Column(name, units, role="measured") for name, units in ((OFFSET, "m"), ("speed", "m/s"))))
+CONDITIONS = "clear_noon"
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,12 @@ class DemoSettings:
 
     Parameters
     ----------
-    drives : recorded, of 60 steps each. steps : of training: counted in steps, not in seconds, so that the demo can be
-    repeated. episodes : of closed-loop driving per controller. seconds : that the lane is to be kept. contexts :
-    unseen places at which the answer to the steering is measured. seed : of everything.
+    drives : recorded, of at most 60 steps each. steps : of training: counted in steps, not in seconds, so that the
+    demo can be repeated. episodes : of closed-loop driving per controller. seconds : that the lane is to be kept.
+    contexts : unseen places at which the answer to the steering is measured. seed : of everything.
     """
 
-    drives: int = 200
+    drives: int = 240
     steps: int = 2000
     episodes: int = 12
     seconds: float = 8.0
@@ -117,51 +114,9 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     return report
 
 
-def record(path: Path, drives: int, seed: int, settings: RoadSettings = CAMERA) -> Store:
-    """Recordings in a new store at `path`: an expert who wanders, shakes, and now and then holds some steering."""
-    simulator = RoadSimulator(settings)
-    rng = np.random.default_rng(seed)
-    state = simulator.start(drives, rng)
-    observations, states, controls = [simulator.image(state, rng)], [state], []
-    aside, shake, held, left = (np.zeros(drives) for _ in range(4))
-    for _ in range(STEPS):
-        aside = 0.9 * aside + 0.26 * rng.standard_normal(drives)  # m, slowly
-        shake = 0.8 * shake + 0.007 * rng.standard_normal(drives)  # rad
-        chosen = expert_controls(simulator, state, state.lane + aside)
-        far = np.abs(offset(state)) > 1.2
-        begins = (left == 0) & (rng.random(drives) < 0.2)
-        held = np.where(begins, rng.uniform(-0.04, 0.04, drives), held)
-        left = np.where(far, 0, np.where(begins, rng.integers(1, 5, drives), left))
-        chosen[:, 0] = np.where(left > 0, held, chosen[:, 0] + shake)
-        left = np.maximum(left - 1, 0)
-        chosen[:, 1] += 0.3 * rng.standard_normal(drives)
-        controls.append(simulator.space.clip(chosen))
-        observation, state = simulator.step(state, controls[-1], rng)
-        observations.append(observation)
-        states.append(state)
-    rows = np.stack([*controls, np.full((drives, 2), np.nan)], axis=1)
-    truth = np.stack([np.column_stack([offset(state), state.speed]) for state in states], axis=1)
-    store = Store.create(path)
-    store.append(
-        [
-            recording.make(
-                np.stack([seen.frames[i] for seen in observations]),
-                np.array([seen.time[i] for seen in observations]),
-                channels=CHANNELS,
-                controls=rows[i],
-                control_table=simulator.space.table,
-                states=truth[i],
-                state_table=STATES,
-                session=f"{settings.place}-{seed}-{i:05d}",
-                source=f"{SOURCE}, seed {seed}, {to_dict(settings)}",
-                licence="CC0-1.0",
-                citation="",
-                history="simulated: an expert who wanders, shakes, and now and then holds some steering",
-            )
-            for i in range(drives)
-        ]
-    )
-    return store
+def record(path: Path, drives: int, seed: int) -> Store:
+    """Recordings of good and bad drives in fair weather, made in a new store at `path`."""
+    return generate(path, seed, drives, STEPS, conditions=CONDITIONS, **to_dict(CAMERA))
 
 
 def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
@@ -185,12 +140,14 @@ def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
         "step": round(float(np.median(np.diff(store[0]["time"].values))), 6),
     }
     known = {name: value for name, value in known.items() if value is not None}
-    return RoadSimulator(from_dict(RoadSettings, {**to_dict(CAMERA), **known, "rows": rows, "columns": columns}))
+    return RoadSimulator(
+        from_dict(RoadSettings, {**to_dict(CAMERA), **known, "rows": rows, "columns": columns}), CONDITIONS
+    )
 
 
 def simulated(run: Run) -> bool:
     """Whether the road simulator made any recording that the run was trained on."""
-    return any(source.startswith((SOURCE, "sciworld.domains.driving.road")) for source in run.config["sources"])
+    return any(source.startswith(SOURCE) for source in run.config["sources"])
 
 
 def rivals(episodes: Episodes, surrogate: Surrogate, reader: LaneReader) -> dict[str, Controller]:

@@ -27,12 +27,12 @@ from sciworld.simulator import Controller, Observation, State
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 
-OFFSET = "offset"  # the column of a recording's states: m left of the lane's middle
+OFFSET = "lane_offset"  # the column of a recording's states: m left of the lane's middle
 NEAR = 2.5  # m: frames from farther away say little of the lane, and teach the reader nothing
 FRAMES = 6000  # that the reader is fitted to, at most
 RIDGE = 100.0  # of frames in units of their standard deviation
 HORIZON = 4  # steps
-REACH = 0.04  # rad: steering that is searched, either way
+REACH = 0.03  # rad: steering that is searched, either way
 OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25)
 
 

@@ -16,9 +16,21 @@ from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.demos import driving, lane_response
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import MARK
-from sciworld.demos.lane_keeping import HORIZON, REACH, Episodes, InLane, LaneReader, Road, offset, planner, region
+from sciworld.demos.lane_keeping import (
+    HORIZON,
+    OFFSET,
+    REACH,
+    Episodes,
+    InLane,
+    LaneReader,
+    Road,
+    offset,
+    planner,
+    region,
+)
 from sciworld.domains import base as domains
 from sciworld.domains.driving.road import simulator as road_simulator
+from sciworld.domains.driving.road.generate import STATES
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.errors import ControlError, RecordingError, SettingsError, StoreError
@@ -29,6 +41,7 @@ from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.run import Run
 
+LANE = STATES.index(OFFSET)
 TINY = driving.DemoSettings(drives=6, steps=2, episodes=2, seconds=1.0, contexts=2, seed=3)
 SMALL = dataclasses.replace(driving.CAMERA, rows=12, columns=20)
 
@@ -87,8 +100,8 @@ def test_the_lane_is_read_from_frames_that_the_reader_did_not_see(recordings: St
     reader = LaneReader.fit(recordings)
     other = driving.record(tmp_path / "store", 4, 1)
     frames, true = (np.concatenate([other[i][name].values for i in range(4)]) for name in ("frames", "states"))
-    near = np.abs(true[:, 0]) < 1.5
-    assert np.corrcoef(reader(frames)[near], true[near, 0])[0, 1] > 0.8
+    near = np.abs(true[:, LANE]) < 1.5
+    assert np.corrcoef(reader(frames)[near], true[near, LANE])[0, 1] > 0.8
     futures = frames[near][:6].reshape(2, 1, 3, *frames.shape[1:])
     scores = InLane(reader)(futures, np.zeros((2, 3, 2)))
     assert scores == pytest.approx(-np.square(reader(frames[near][:6])).reshape(2, 1, 3).mean(axis=2), rel=1e-4)
@@ -151,7 +164,7 @@ def test_what_no_demo_can_be_made_of_is_refused(recordings: Store, tmp_path: Pat
     assert not (tmp_path / "new").exists()
     unknown = Store.create(tmp_path / "unknown")
     unknown.append([recording.check(recordings[0].drop_vars("states"))])
-    with pytest.raises(RecordingError, match="no 'offset'"):
+    with pytest.raises(RecordingError, match="no 'lane_offset'"):
         LaneReader.fit(unknown)
     with pytest.raises(ControlError, match=r"beam_x \(A\)"):
         region(ControlSpace(ColumnTable((Column("beam_x", "A", low=0.0, high=1.0),))))

@@ -440,7 +440,7 @@ def test_compact_says_why_it_merged_nothing(tmp_path: Path) -> None:
     ("command", "message"),
     [
         ("train {t}/none --run {t}/r", "none: not a store"),
-        ("train {store} --run {t}/r --domain fluid", "no domain 'fluid'; there are stem"),
+        ("train {store} --run {t}/r --domain chemistry", "no domain 'chemistry'; there are driving, fluid, stem"),
         ("train {store} --run {t}/r --steps 3 --seconds 5", "one of steps and seconds"),
         ("train {store} --run {t}/r --steps 3 --preset huge", "no preset 'huge'"),
         ("train {store} --run {t}/r --steps 3 --model gan", "no model family 'gan'"),

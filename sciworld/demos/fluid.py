@@ -31,8 +31,10 @@ PLANNED, DIRECT, IDLE, CHANCE = "searched on the surrogate", "searched in the si
 # Gains that 200 evaluations of direct search in the trusted simulator found (benchmarks/simulators.json), in units of
 # the bound over the mean speed: what the search on the surrogate is to match.
 DIRECT_GAINS = (0.75, 0.49, -0.02)
-AHEAD, SETTLE = 56, 32  # actions that the surrogate looks ahead, of which the first do not count
+AHEAD, SETTLE = 80, 40  # actions that the surrogate looks ahead, of which the first do not count
 EPISODE = 160  # actions, 40 D/U, of which the second half counts
+EFFORT = 10.0  # % that jets at their bound cost while a law is searched: what needs them is far from what was recorded
+PESSIMISM = 1.0  # standard deviations over the starts: a law that fails from one of them is none
 SAVED = 1.0  # %: an episode that saves as much, lift charged, has succeeded
 OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2, smoothing=0.8)
 
@@ -49,7 +51,7 @@ class DemoSettings:
 
     steps: int = 5000
     generations: int = 8
-    starts: int = 2
+    starts: int = 4
     episodes: int = 4
     seed: int = 0
 
@@ -176,13 +178,15 @@ def search(surrogate: Surrogate, store: Store, cost: ImaginedCost, wake: Any, se
 
     def score(episodes: Trajectory) -> np.ndarray:
         imagined = np.stack([one.frames for one in episodes.observations[1 + SETTLE :]], axis=1)
-        return -cost(imagined, episodes.controls[:, SETTLE:, 0], wake.most)
+        chosen = episodes.controls[:, SETTLE:, 0]
+        effort = (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2
+        return -cost(imagined, chosen, wake.most) - EFFORT * effort
 
     size = len(LAGS)
     return search_law(
         surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
         starts=settings.starts, steps=AHEAD, generations=settings.generations, rng=rng, settings=OPTIMIZER,
-        guess=np.zeros(size),
+        guess=np.zeros(size), pessimism=PESSIMISM,
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def _forces(material: Material, imagined: Trajectory) -> Section:
 
 def _wakes(material: Material) -> Section:
     frames = {
-        name: np.stack([run.observations[-1 - 4 * k].frames[0, ::-1, :, 0] for k in (2, 1, 0)])
+        name.split()[-1]: np.stack([run.observations[-1 - 4 * k].frames[0, ::-1, :, 0] for k in (2, 1, 0)])
         for name, run in material.runs.items()
     }
     return Section(

@@ -50,6 +50,7 @@ def search_law(
     optimizer: str = "cem",
     settings: Any = None,
     guess: np.ndarray | None = None,
+    pessimism: float = 0.0,
     keep_states: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Law:
@@ -62,6 +63,8 @@ def search_law(
     make : parameters (episode, dimension) -> one controller of so many episodes.
     score : the episodes -> (episode,), larger is better; NaN is the worst.
     low, high : (dimension,) bounds. guess : (dimension,) where the search begins, by default everywhere.
+    pessimism : standard deviations over the starts that a mean score is lowered by where laws are compared; what is
+        promised stays the mean.
     steps : of an episode. generations : of the optimizer, a name in `sciworld.search.optimizers`, with its settings.
     keep_states : whether `score` is given the states after every step, see `rollout`.
     progress : called with the generations that are done, and all.
@@ -77,19 +80,25 @@ def search_law(
     for generation in range(generations):
         candidates = method.ask(state, rng)
         found = _scores(simulator, start, make, score, candidates[0], starts, steps, rng, keep_states)
-        state = method.tell(state, candidates, found.mean(axis=1)[None])
+        state = method.tell(state, candidates, _compared(found, pessimism)[None])
         tried.append(candidates[0])
         scores.append(found)
         trace.append(float(state.best_score[0]))
         if progress is not None:
             progress(generation + 1, generations)
     everything, every = np.stack(tried), np.stack(scores)
-    means = every.mean(axis=2)
-    if np.isnan(means).all():
+    compared = _compared(every, pessimism)
+    if np.isnan(compared).all():
         raise SearchError("search_law: no episode got a score; the objective returned NaN for all of them")
-    best = np.unravel_index(np.nanargmax(means), means.shape)
+    best = np.unravel_index(np.nanargmax(compared), compared.shape)
     spread = float(every[best].std(ddof=1)) if starts > 1 else np.nan
-    return Law(everything[best], float(means[best]), spread, every.size, np.array(trace), everything, means)
+    promise = float(every[best].mean())
+    return Law(everything[best], promise, spread, every.size, np.array(trace), everything, every.mean(axis=2))
+
+
+def _compared(scores: np.ndarray, pessimism: float) -> np.ndarray:
+    """What laws are compared by : (...), of scores (..., start)."""
+    return np.asarray(scores.mean(axis=-1) - pessimism * scores.std(axis=-1))
 
 
 def _scores(

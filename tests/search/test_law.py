@@ -69,6 +69,26 @@ def test_the_best_gain_is_found_and_promised():
     np.testing.assert_array_equal(again.parameters, law.parameters)
 
 
+def test_pessimism_prefers_what_never_fails():
+    """Gains from -3 to 1: with one, the mean decides; with pessimism, the episodes' differences too."""
+
+    def uneven(run):
+        gain = run.controls[:, 0, 0] / run.observations[0].frames[:, 0, 0, 0]
+        far = np.abs(run.observations[0].frames[:, 0, 0, 0]) > 0.75
+        return np.where(far, -3 * gain, gain)  # rises with the gain from two starts, falls from the third
+
+    found = {}
+    for pessimism in (0.0, 2.0):
+        settings = optimizers.named("cem").Settings(population=24)
+        law = search_law(
+            Drift(), start, Proportional, uneven, np.array([-3.0]), np.array([1.0]), starts=3, steps=1,
+            generations=10, rng=np.random.default_rng(0), settings=settings, pessimism=pessimism,
+        )  # fmt: skip
+        found[pessimism] = law.parameters[0]
+        assert law.promise == pytest.approx(-law.parameters[0] / 3)
+    assert found[0.0] < -2.8 and abs(found[2.0]) < 0.2
+
+
 def test_what_cannot_be_searched_is_refused():
     with pytest.raises(SearchError, match="0 generations; use at least 1"):
         search(generations=0)

@@ -31,6 +31,6 @@ def test_an_entry_generates_a_store(name, tmp_path, monkeypatch):
     store = Store.open(fetch(name, lambda *done: told.append(done)))
     shape = (24, 40, 3) if entry.generator == "road" else (*((16, 48) if "coarse" in name else (32, 96)), 2)
     assert len(store) == 2 and store[0]["frames"].shape[1:] == shape and told[-1] == (2, 2)
-    known = {"episodes", "actions", "steps", "rows", "columns", "pixel"}
+    known = {"episodes", "actions", "steps", "rows", "columns", "pixel", "controls"}
     assert entry.generator in GENERATORS and set(entry.settings) <= known
     assert fetch(name) == store.path

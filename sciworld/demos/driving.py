@@ -20,7 +20,7 @@ from sciworld.domains.driving.road.generate import SOURCE, generate
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.errors import SettingsError
-from sciworld.evaluate.verdict import Verdict, to_json
+from sciworld.evaluate.verdict import Verdict, compare, to_json
 from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
@@ -98,7 +98,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     console.print("4/5  driving in the trusted simulator")
     episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
     verdicts = contest(episodes, surrogate, reader, settings.seed + 2, simulated(trained))
-    console.print(str(driving_report.verdict_table(verdicts)))
+    console.print(str(compare(verdicts)))
     console.print("5/5  report")
     material = driving_report.Material(
         run=trained,

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from plotly.graph_objects import Figure
 
 from sciworld import plots
 from sciworld.demos.lane_keeping import HORIZON, REACH, offset
 from sciworld.demos.lane_response import Response
+from sciworld.demos.trained import how_trained
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.evaluate.report import Section, write_report
-from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.simulator import Trajectory
 from sciworld.surrogate.surrogate import Surrogate
@@ -76,14 +75,9 @@ def write(path: Path, material: Material) -> Path:
         _response(material.response),
         _path(material.paths),
         _verdicts(material),
-        _training(material.run),
+        how_trained(material.run),
     ]
     return write_report(path, "Keeping a lane", sections)
-
-
-def verdict_table(verdicts: dict[str, Verdict]) -> Table:
-    """The controllers side by side."""
-    return compare(verdicts)
 
 
 def honest(verdicts: dict[str, Verdict]) -> str:
@@ -177,23 +171,6 @@ def _verdicts(material: Material) -> Section:
         "down for bends. Straight ahead and random keep their speed; random steers within the bounds that the planner "
         "searches. Promise is minus the mean squared distance that the planner expected over its next steps, outcome "
         "is what came: the planner chooses anew after every step.",
-        [verdict_table(verdicts)],
+        [compare(verdicts)],
         [text for verdict in verdicts.values() for text in verdict.warnings()],
     )
-
-
-def _training(run: Run) -> Section:
-    log = run.log()
-    warnings = sorted({str(row["warning"]) for row in log if "warning" in row})
-    gains = [row for row in log if "control_gain" in row]
-    items: list[Figure] = [plots.curves(log, ["loss"], title="Training loss", y_title="loss")]
-    prose = "The loss of the denoiser while it was trained."
-    if gains:
-        prose += (
-            f" Under controls shuffled between windows the loss of the trained model is "
-            f"{gains[-1]['control_gain']:+.1%} worse: that is how much it listens to them."
-        )
-        items.append(
-            plots.curves(gains, ["control_gain"], title="Control gain", y_title="relative increase", log=False)
-        )
-    return Section("How it was trained", prose, items, warnings)

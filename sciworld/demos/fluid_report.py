@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sciworld import plots
+from sciworld.demos.trained import how_trained
 from sciworld.domains.fluid.imagined import ImaginedCost
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import Table, number
@@ -43,7 +44,7 @@ def write(path: Path, material: Material) -> Path:
         _forces(material, imagined),
         _wakes(material),
         _verdicts(material),
-        _training(material.run),
+        how_trained(material.run),
     ]
     return write_report(path, "Calming the wake of a cylinder", sections)
 
@@ -150,19 +151,3 @@ def _verdicts(material: Material) -> Section:
         [compare(material.verdicts), Table(("", *names), tuple(rows), caption)],
         [text for verdict in material.verdicts.values() for text in verdict.warnings()],
     )
-
-
-def _training(run: Run) -> Section:
-    log = run.log()
-    gains = [row for row in log if "control_gain" in row]
-    items = [plots.curves(log, ["loss"], title="Training loss", y_title="loss")]
-    prose = "The loss of the denoiser while it was trained."
-    if gains:
-        last = gains[-1]["control_gain"]
-        prose += (
-            f" Under controls shuffled between windows the loss of the trained model is {last:+.1%} worse: that is how "
-            "much it listens to them."
-        )
-        title = "relative increase"
-        items.append(plots.curves(gains, ["control_gain"], title="Control gain", y_title=title, log=False))
-    return Section("How it was trained", prose, items, sorted({str(row["warning"]) for row in log if "warning" in row}))

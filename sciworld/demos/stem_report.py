@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from plotly.graph_objects import Figure
@@ -12,6 +11,7 @@ from plotly.graph_objects import Figure
 from sciworld import plots
 from sciworld.demos.hop_map import HopMap
 from sciworld.demos.steering import LIMIT
+from sciworld.demos.trained import how_trained
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.simulator import StemSimulator
 from sciworld.evaluate.report import Section, write_report
@@ -74,7 +74,7 @@ def write(path: Path, material: Material) -> Path:
         _maps(material.maps),
         _path(material),
         _verdicts(material),
-        _training(material.run),
+        how_trained(material.run),
         *material.extra,
     ]
     return write_report(path, "Steering silicon through graphene", sections)
@@ -160,21 +160,3 @@ def _verdicts(material: Material) -> Section:
         [verdict_table(verdicts)],
         [text for verdict in verdicts.values() for text in verdict.warnings()],
     )
-
-
-def _training(run: Run) -> Section:
-    log = run.log()
-    warnings = sorted({str(row["warning"]) for row in log if "warning" in row})
-    gains = [row for row in log if "control_gain" in row]
-    items: list[Any] = [plots.curves(log, ["loss"], title="Training loss", y_title="loss")]
-    prose = "The loss of the denoiser while it was trained."
-    if gains:
-        last = gains[-1]["control_gain"]
-        prose += (
-            f" Under controls shuffled between windows the loss of the trained model is {last:+.1%} worse: "
-            "that is how much it listens to them."
-        )
-        items.append(
-            plots.curves(gains, ["control_gain"], title="Control gain", y_title="relative increase", log=False)
-        )
-    return Section("How it was trained", prose, items, warnings)

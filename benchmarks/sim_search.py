@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness import Figure, Run
-from sciworld.domains.fluid.controllers import LAGS, Feedback, Signals, probe_places
+from sciworld.domains.fluid.controllers import LAGS, Signals, feedback
 from sciworld.domains.fluid.objectives import WakeCost, wake_cost
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, CylinderState
 from sciworld.search.law import search_law
@@ -41,14 +41,14 @@ def _direct(run: Run, actuator: str) -> Figure:
     confirm = CylinderSimulator(CylinderSettings(actuator=actuator, cells=fine))
     found = {
         "signals": _search(run, search, "signals", *WAVES, lambda x: signals(search, x)),
-        "feedback": _search(run, search, "feedback", *_gains(), lambda x: feedback(search, x)),
+        "feedback": _search(run, search, "feedback", *_gains(), lambda x: feedback(x, search.settings)),
     }
     best = min(found, key=lambda kind: found[kind]["best"]["total"])
     parameters = np.array([found[best]["parameters"]])
-    make = signals if best == "signals" else feedback
+    law = signals(confirm, parameters) if best == "signals" else feedback(parameters, confirm.settings)
     rows = []
     for seed in range(1 if run.quick else 4):  # other phases of the shedding
-        rows.append({"cells": fine, "phase": seed} | first(evaluate(confirm, make(confirm, parameters), 1, seed)))
+        rows.append({"cells": fine, "phase": seed} | first(evaluate(confirm, law, 1, seed)))
     values = [row["total"] for row in rows]
     kinds = [{"kind": kind, "chosen": kind == best, **facts} for kind, facts in found.items()]
     baselines = [{"cells": one.settings.cells, **dataclasses.asdict(one.baseline)} for one in (search, confirm)]
@@ -63,13 +63,6 @@ def signals(simulator: CylinderSimulator, waves: np.ndarray) -> Controller:
     """Controllers of waves : (n, 4), amplitudes in units of the bound."""
     most = simulator.settings.most
     return Signals(waves * [most, 1, 1, 1], simulator.action_seconds, most)
-
-
-def feedback(simulator: CylinderSimulator, gains: np.ndarray) -> Controller:
-    """Controllers of gains : (n, lag), in units of the bound a mean speed of the inflow."""
-    settings = simulator.settings
-    places = probe_places(settings.length, (2 * settings.length, 2 * settings.length))
-    return Feedback(gains[:, :, None] * settings.most / settings.speed, settings.most, places)
 
 
 def _search(run: Run, simulator: CylinderSimulator, kind: str, low: Any, high: Any, make: Make) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from sciworld.domains.fluid.controllers import Feedback, probe_places
+from sciworld.domains.fluid.controllers import feedback
 from sciworld.domains.fluid.simulator import CylinderSimulator
 
 GAINS = (0.75, 0.49, -0.02)  # by direct search, benchmarks/simulators.json
@@ -32,9 +32,7 @@ def palette() -> np.ndarray:
 
 def main() -> None:
     wake, rng = CylinderSimulator(), np.random.default_rng(0)
-    settings = wake.settings
-    places = probe_places(settings.length, (2 * settings.length, 2 * settings.length))
-    controller = Feedback(np.array(GAINS)[None, :, None] * settings.most / settings.speed, settings.most, places)
+    controller = feedback(np.array([GAINS]), wake.settings)
     state, memory, film = wake.start(1, rng), controller.start(1, rng), []
     for action in range(ALONE + CALMED):
         controls, memory = controller.act(memory, wake.image(state, rng))

@@ -63,6 +63,7 @@ def make(
     time_bounds: np.ndarray | None = None,
     view: np.ndarray | None = None,
     view_units: str = "",
+    row_direction: str = "down",
     view_standard_error: np.ndarray | None = None,
     rewards: np.ndarray | None = None,
     reward_table: ColumnTable | None = None,
@@ -87,6 +88,7 @@ def make(
         the instrument, not of this run: a store keeps recordings together only if their tables are the same.
     time_bounds : (time, 2) seconds, start and end of each exposure.
     view : (time, 6), or (6,) for one that never moves, in `view_units`; without it the laboratory is the pixel grid.
+        row_direction : where rows go when a frame is shown, "down" or "up".
     rewards, states : (time, reward), (time, state). covariates : by the names in `covariate_table`.
     dose : (time, 2) in the exposure and in the gap after it, in `dose_units`.
     logs : `log_time` (log,) s, `log_column` (log,) rows of `log_table`, `log_value` (log,).
@@ -103,7 +105,7 @@ def make(
     dims = ("time", "z", "y", "x", "channel") if frames.ndim == 5 else ("time", "y", "x", "channel")
     if view is None and view_units:
         raise RecordingError(f"recording: view_units is {view_units!r} but there is no view; give both or neither")
-    geometry = {"units": "pixel" if view is None else view_units, "row_direction": "down"}
+    geometry = {"units": "pixel" if view is None else view_units, "row_direction": row_direction}
     variables: dict[str, Any] = {"frames": (dims, frames, _columns(channels, "frames"))}
     variables["time"] = ("time", _float(time), {"units": "s", "long_name": "start of the exposure"})
     if counted:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from sciworld.config import require
+from sciworld.config import LARGEST, whole
 from sciworld.demos import fluid_report
 from sciworld.demos.folder import clear, fetched, require_free
 from sciworld.domains import base
-from sciworld.domains.fluid.controllers import LAGS, Feedback, probe_places
+from sciworld.domains.fluid.controllers import LAGS, Feedback, feedback
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
 from sciworld.domains.fluid.objectives import WakeCost, wake_cost
 from sciworld.evaluate.verdict import Verdict, compare, to_json
@@ -57,9 +57,8 @@ class DemoSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "generations", "starts", "episodes"):
-            value = getattr(self, name)
-            require(type(value) is int and value >= 1, f"{name} is {value!r}; use an integer, at least 1")
-        require(type(self.seed) is int and self.seed >= 0, f"seed is {self.seed!r}; use at least 0")
+            whole(getattr(self, name), name, 1)
+        whole(self.seed, "seed", 0, LARGEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +108,6 @@ class Wakes:
             outcome=saved[:, None],
             promise_units="%",
         )
-
-
-def feedback(gains: np.ndarray, settings: Any) -> Feedback:
-    """The controllers of gains (episode, lag), in units of the bound over the mean speed; `settings` of a wake."""
-    middle = (2 * settings.length, 2 * settings.length)
-    return Feedback(
-        np.asarray(gains)[:, :, None] * settings.most / settings.speed, settings.most,
-        probe_places(settings.length, middle),
-    )  # fmt: skip
 
 
 def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciworld.domains.fluid.scenarios import MIDDLE
 from sciworld.errors import SimulatorError
 from sciworld.simulator import Observation
+
+if TYPE_CHECKING:
+    from sciworld.domains.fluid.simulator import CylinderSettings
 
 PROBES = (1.5,)  # diameters behind the centre of the cylinder, on the line through it
 LAGS = (0, 2, 4)  # actions
@@ -68,6 +72,13 @@ class Feedback:
         lagged = np.stack([seen[max(len(seen) - 1 - lag, 0)] for lag in self.lags], axis=1)
         wanted = (self.gains * lagged).sum(axis=(1, 2))
         return np.clip(wanted, -self.most, self.most)[:, None], seen
+
+
+def feedback(gains: np.ndarray, wake: CylinderSettings) -> Feedback:
+    """The laws of gains (episode, lag) in units of the control's bound over the mean speed, with the usual probe."""
+    middle = (MIDDLE[0] * wake.length, MIDDLE[1] * wake.length)
+    scaled = np.asarray(gains)[:, :, None] * wake.most / wake.speed
+    return Feedback(scaled, wake.most, probe_places(wake.length, middle))
 
 
 def probe_places(length: float, middle: tuple[float, float], distances: tuple[float, ...] = PROBES) -> np.ndarray:

@@ -13,7 +13,7 @@ from sciworld.config import from_dict, require
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem.constants import LATTICE
 from sciworld.domains.stem.objectives import REACHED
-from sciworld.domains.stem.simulator import StemSettings, StemSimulator, StemState, random_goals, site_positions
+from sciworld.domains.stem.simulator import StemSettings, StemSimulator, StemState, places_about, random_goals
 from sciworld.envs.faces import Moment, Outcome, no_options, split
 from sciworld.together import join
 
@@ -103,9 +103,7 @@ def nearest_site(state: StemState, place: np.ndarray) -> np.ndarray:
     goals = np.empty((len(state.seconds), 2))
     for c, silicon in enumerate(state.silicon):
         reach = int(np.linalg.norm(place - silicon) / (LATTICE * 0.866)) + 2
-        steps = np.mgrid[-reach : reach + 1, -reach : reach + 1, 0:2].reshape(3, -1).T
-        sites = np.column_stack([state.site[c, :2] + steps[:, :2], steps[:, 2]])
-        places = site_positions(sites, state.lattice[c][None]) + state.shift[c]
+        places = places_about(state, c, reach)
         goals[c] = places[np.linalg.norm(places - place, axis=1).argmin()]
     return goals
 

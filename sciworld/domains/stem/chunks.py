@@ -71,8 +71,10 @@ def _require_whole(file: Path, blosc: bool) -> None:
     """Raises FormatError for a chunk that is not there, or is cut off. Of Blosc, which may read beyond its end."""
     try:
         size = file.stat().st_size
-        with file.open("rb") as content:
-            head = content.read(BLOSC_HEADER) if blosc else b""
+        head = b""
+        if blosc:
+            with file.open("rb") as content:
+                head = content.read(BLOSC_HEADER)
     except FileNotFoundError:
         raise FormatError(f"{file}: was there when it was opened, and is gone; copy it anew") from None
     if not size:  # which Zarr takes for absent

@@ -349,15 +349,20 @@ class StemSimulator:
             )
 
 
+def places_about(state: StemState, c: int, reach: int) -> np.ndarray:
+    """Where the lattice sites of candidate c are, up to `reach` cells either way from its silicon : (site, 2) A."""
+    steps = np.mgrid[-reach : reach + 1, -reach : reach + 1, 0:2].reshape(3, -1).T
+    sites = np.column_stack([state.site[c, :2] + steps[:, :2], steps[:, 2]])
+    return site_positions(sites, state.lattice[c][None]) + state.shift[c]
+
+
 def random_goals(state: StemState, radius: float, rng: np.random.Generator) -> np.ndarray:
     """One lattice site per atom, drawn evenly from those two bonds to `radius` A away from it : (candidate, 2) A."""
     n = len(state.seconds)
     reach = int(radius / (LATTICE * 0.866)) + 2
-    steps = np.array([(i, j, s) for i in range(-reach, reach + 1) for j in range(-reach, reach + 1) for s in (0, 1)])
     goals = np.empty((n, 2))
     for c in range(n):
-        sites = np.column_stack([state.site[c, :2] + steps[:, :2], steps[:, 2]])
-        places = site_positions(sites, state.lattice[c][None]) + state.shift[c]
+        places = places_about(state, c, reach)
         distance = np.linalg.norm(places - state.silicon[c], axis=1)
         near = np.flatnonzero((distance > 1.5 * BOND) & (distance <= radius))
         if not len(near):

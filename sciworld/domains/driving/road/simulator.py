@@ -18,10 +18,10 @@ from sciworld.domains.driving.road.world import EGO_LENGTH, lane_offset, make_wo
 from sciworld.errors import SimulatorError
 from sciworld.kernels import road_geometry, road_line, road_motion, road_shading
 from sciworld.kernels import road_layout as layout
+from sciworld.recording import PIXELS
 from sciworld.simulator import Observation
 
 CHANNELS = ColumnTable(tuple(Column(name, "counts", low=0.0, high=255.0, role="measured") for name in COLOURS))
-IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # a camera in perspective has no plane: pixel indices are its coordinates
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ class RoadSimulator:
         if one.samples > 1:
             rays = frames.reshape(n, one.rows, one.samples, one.columns, one.samples, 3)
             frames = (rays.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
-        return Observation(frames, state.seconds, np.tile(IDENTITY, (n, 1)))
+        # A camera in perspective has no plane: pixel indices are its coordinates.
+        return Observation(frames, state.seconds, np.tile(PIXELS, (n, 1)))
 
     def movers(self, state: RoadState) -> np.ndarray:
         """Where vehicles and pedestrians stand : (candidate, vehicle + pedestrian, 10), see `road_layout`."""

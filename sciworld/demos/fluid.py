@@ -138,7 +138,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     runs, verdicts = contest(wakes, law, settings.seed + 2)
     console.print(str(compare(verdicts)))
     console.print("5/5  report")
-    material = fluid_report.Material(trained, surrogate, cost, law, wakes, runs, verdicts)
+    material = fluid_report.Material(trained, surrogate, cost, law, (SETTLE, AHEAD), wakes, runs, verdicts)
     report = fluid_report.write(out / "report.html", material)
     (out / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
@@ -168,15 +168,16 @@ def search(surrogate: Surrogate, store: Store, cost: ImaginedCost, wake: Any, se
 
     def score(episodes: Trajectory) -> np.ndarray:
         imagined = np.stack([one.frames for one in episodes.observations[1 + SETTLE :]], axis=1)
-        chosen = episodes.controls[:, SETTLE:, 0]
-        effort = (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2
-        return -cost(imagined, chosen, wake.most) - EFFORT * effort
+        return -cost(imagined, episodes.controls[:, SETTLE:, 0], wake.most)
+
+    def price(episodes: Trajectory) -> np.ndarray:
+        return np.asarray(EFFORT * (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2)
 
     size = len(LAGS)
     return search_law(
         surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
         starts=settings.starts, steps=AHEAD, generations=settings.generations, rng=rng, settings=OPTIMIZER,
-        guess=np.zeros(size), pessimism=PESSIMISM,
+        guess=np.zeros(size), price=price, pessimism=PESSIMISM,
     )  # fmt: skip
 
 

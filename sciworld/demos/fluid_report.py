@@ -25,12 +25,16 @@ UNITS = "m/s"
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What the report is made of; runs and verdicts by the names of their controllers, the first being the search's."""
+    """What the report is made of; runs and verdicts by the names of their controllers, the first being the search's.
+
+    promised : from which action to which the law's promise counts.
+    """
 
     run: Run
     surrogate: Surrogate
     cost: ImaginedCost
     law: Law
+    promised: tuple[int, int]
     wakes: Any
     runs: dict[str, Trajectory]
     verdicts: dict[str, Verdict]
@@ -138,7 +142,7 @@ def _verdicts(material: Material) -> Section:
         cost = material.wakes.cost(run)
         terms = (cost.drag_change, cost.lift, cost.lift_rms, cost.energy, -cost.total)
         rows.append((name, *(number(float(np.mean(term))) for term in terms)))
-    baseline = material.wakes.simulator.baseline
+    baseline, (begin, end) = material.wakes.simulator.baseline, material.promised
     caption = (
         f"Means over the second half of the episodes. Without control C_D is {baseline.drag:.3f} and the rms of C_L "
         f"{baseline.lift_rms:.3f}. Saved is the drag's change with its sign turned, less what lift costs; effort is "
@@ -147,7 +151,8 @@ def _verdicts(material: Material) -> Section:
     return Section(
         "The verdict",
         f"The same {len(material.wakes.first)} developed wakes for each controller, 40 D/U long. Promise is what the "
-        "surrogate expected to be saved, outcome is what was, by the solver's own forces.",
+        f"surrogate expected to be saved in actions {begin} to {end}, while the wake still calms; outcome is what "
+        "was saved in the second half of the episodes, by the solver's own forces.",
         [compare(material.verdicts), Table(("", *names), tuple(rows), caption)],
         [text for verdict in material.verdicts.values() for text in verdict.warnings()],
     )

@@ -50,6 +50,7 @@ def search_law(
     optimizer: str = "cem",
     settings: Any = None,
     guess: np.ndarray | None = None,
+    price: Callable[[Trajectory], np.ndarray] | None = None,
     pessimism: float = 0.0,
     keep_states: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -63,8 +64,8 @@ def search_law(
     make : parameters (episode, dimension) -> one controller of so many episodes.
     score : the episodes -> (episode,), larger is better; NaN is the worst.
     low, high : (dimension,) bounds. guess : (dimension,) where the search begins, by default everywhere.
-    pessimism : standard deviations over the starts that a mean score is lowered by where laws are compared; what is
-        promised stays the mean.
+    price, pessimism : what a mean score is lowered by where laws are compared, while the promise stays the mean score:
+        the mean of price(episodes), (episode,), and so many standard deviations over the starts.
     steps : of an episode. generations : of the optimizer, a name in `sciworld.search.optimizers`, with its settings.
     keep_states : whether `score` is given the states after every step, see `rollout`.
     progress : called with the generations that are done, and all.
@@ -74,20 +75,25 @@ def search_law(
     if starts < 1 or steps < 1 or generations < 1:
         raise SearchError(f"search_law: {starts} starts, {steps} steps, {generations} generations; use at least 1 each")
     method = optimizers.named(optimizer)
-    first = None if guess is None else np.atleast_2d(guess)
-    state = method.start(np.atleast_2d(low), np.atleast_2d(high), settings or method.Settings(), first)
-    tried, scores, trace = [], [], []
+    middle = None if guess is None else np.atleast_2d(guess)
+    state = method.start(np.atleast_2d(low), np.atleast_2d(high), settings or method.Settings(), middle)
+    kept: list[tuple[np.ndarray, ...]] = []
+    trace: list[float] = []
     for generation in range(generations):
         candidates = method.ask(state, rng)
-        found = _scores(simulator, start, make, score, candidates[0], starts, steps, rng, keep_states)
-        state = method.tell(state, candidates, _compared(found, pessimism)[None])
-        tried.append(candidates[0])
-        scores.append(found)
+        begun, first = start(np.tile(np.arange(starts), len(candidates[0])))
+        controller = make(np.repeat(candidates[0], starts, axis=0))
+        run = rollout(simulator, begun, first, controller, steps, rng, keep_states=keep_states)
+        found = _of_episodes(score, run, "score").reshape(-1, starts)
+        merit = found.mean(axis=1) - pessimism * found.std(axis=1)
+        if price is not None:
+            merit = merit - _of_episodes(price, run, "price").reshape(-1, starts).mean(axis=1)
+        state = method.tell(state, candidates, merit[None])
         trace.append(float(state.best_score[0]))
+        kept.append((candidates[0], found, merit))
         if progress is not None:
             progress(generation + 1, generations)
-    everything, every = np.stack(tried), np.stack(scores)
-    compared = _compared(every, pessimism)
+    everything, every, compared = (np.stack(part) for part in zip(*kept, strict=True))
     if np.isnan(compared).all():
         raise SearchError("search_law: no episode got a score; the objective returned NaN for all of them")
     best = np.unravel_index(np.nanargmax(compared), compared.shape)
@@ -96,21 +102,9 @@ def search_law(
     return Law(everything[best], promise, spread, every.size, np.array(trace), everything, every.mean(axis=2))
 
 
-def _compared(scores: np.ndarray, pessimism: float) -> np.ndarray:
-    """What laws are compared by : (...), of scores (..., start)."""
-    return np.asarray(scores.mean(axis=-1) - pessimism * scores.std(axis=-1))
-
-
-def _scores(
-    simulator: Simulator, start: Start, make: Callable[[np.ndarray], Controller],
-    score: Callable[[Trajectory], np.ndarray], candidates: np.ndarray, starts: int, steps: int,
-    rng: np.random.Generator, keep_states: bool,
-) -> np.ndarray:  # fmt: skip
-    """Scores : (candidate, start) of candidates (candidate, dimension), all episodes side by side."""
-    state, first = start(np.tile(np.arange(starts), len(candidates)))
-    controller = make(np.repeat(candidates, starts, axis=0))
-    run = rollout(simulator, state, first, controller, steps, rng, keep_states=keep_states)
-    found = np.asarray(score(run), dtype=np.float64)
-    if found.shape != (len(candidates) * starts,):
-        raise SearchError(f"search_law: score returned {found.shape}; it must return ({len(candidates) * starts},)")
-    return found.reshape(len(candidates), starts)
+def _of_episodes(function: Callable[[Trajectory], np.ndarray], run: Trajectory, name: str) -> np.ndarray:
+    """What a user's function makes of episodes : (episode,)."""
+    found = np.asarray(function(run), dtype=np.float64)
+    if found.shape != run.length.shape:
+        raise SearchError(f"search_law: {name} returned {found.shape}; it must return {run.length.shape}")
+    return found

@@ -89,6 +89,16 @@ def test_pessimism_prefers_what_never_fails():
     assert found[0.0] < -2.8 and abs(found[2.0]) < 0.2
 
 
+def test_a_price_steers_the_search_and_is_not_promised():
+    settings = optimizers.named("cem").Settings(population=24)
+    law = search_law(
+        Drift(), start, Proportional, lambda run: np.ones(len(run.length)), np.array([-4.0]), np.array([4.0]),
+        starts=3, steps=2, generations=12, rng=np.random.default_rng(0), settings=settings,
+        price=lambda run: (run.controls[:, :, 0] ** 2).mean(axis=1),
+    )  # fmt: skip
+    assert law.parameters[0] == pytest.approx(0, abs=0.05) and law.promise == 1
+
+
 def test_what_cannot_be_searched_is_refused():
     with pytest.raises(SearchError, match="0 generations; use at least 1"):
         search(generations=0)

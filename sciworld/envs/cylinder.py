@@ -33,8 +33,9 @@ class CylinderFace:
         one = self.simulator.settings
         self.frame = spaces.Box(-np.inf, np.inf, (one.rows, one.columns, 2), np.float32)
         self.fps = 1.0 / self.simulator.action_seconds
+        units = self.space.table.columns[0].units
         self.units = {
-            "drag": "1", "lift": "1", "lift_square": "1", "amplitude": self.space.table.columns[0].units,
+            "drag": "1", "lift": "1", "lift_square": "1", "momentum": "1", "amplitude": units,
             "drag_change": "%", "baseline_drag": "1", "baseline_lift_rms": "1", "time": "s",
         }  # fmt: skip
 
@@ -67,7 +68,7 @@ class CylinderFace:
         """Coefficients of the last action, the drag's change over the last period, and the wake without control."""
         state, baseline, n = moment.truth, self.simulator.baseline, len(moment.memory)
         change = 100.0 * (moment.memory[:, :, 0].mean(axis=1) / baseline.drag - 1.0)
-        values = [*state.coefficients.T, state.amplitude, change]
+        values = [*state.coefficients.T, state.momentum, state.amplitude, change]
         constant = [np.full(n, baseline.drag), np.full(n, baseline.lift_rms)]
         return dict(zip(self.units, [*values, *constant, state.seconds], strict=True))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def play(
 def state_table(simulator: CylinderSimulator) -> ColumnTable:
     """The states of a recording: means over the action that led to a frame, and the actuator at its end."""
     told = {"role": "measured", "acts": "during"}
-    columns = [Column(name, "1", **told) for name in COEFFICIENTS]  # type: ignore[arg-type]
+    columns = [Column(name, "1", **told) for name in (*COEFFICIENTS, "momentum")]  # type: ignore[arg-type]
     units = simulator.space.table.columns[0].units
     return ColumnTable((*columns, Column("amplitude", units, **told)))  # type: ignore[arg-type]
 
@@ -158,8 +158,8 @@ def _recording(
 ) -> xr.Dataset:
     """Episode k of those that were simulated together."""
     settings, baseline = simulator.settings, simulator.baseline
-    coefficients = np.stack([state.coefficients[k] for state in states])
-    coefficients[0] = np.nan
+    means = np.stack([[*state.coefficients[k], state.momentum[k]] for state in states])
+    means[0] = np.nan  # of no action
     units = simulator.space.table.columns[0].units
     facts = {
         "reynolds": (settings.reynolds, "1"),
@@ -177,7 +177,7 @@ def _recording(
         view=observations[0].view[k],
         view_units="m",
         row_direction="up",
-        states=np.column_stack([coefficients, [state.amplitude[k] for state in states]]),
+        states=np.column_stack([means, [state.amplitude[k] for state in states]]),
         state_table=state_table(simulator),
         covariates={name: value for name, (value, _) in facts.items()},
         covariate_table=ColumnTable(tuple(Column(name, unit, low=0.0) for name, (_, unit) in facts.items())),
@@ -190,9 +190,7 @@ def _recording(
 
 
 def _without_flow(state: CylinderState) -> CylinderState:
-    return CylinderState(
-        state.populations.take(np.zeros(0, np.int64)), state.amplitude, state.coefficients, state.seconds
-    )
+    return replace(state, populations=state.populations.take(np.zeros(0, np.int64)))
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ import numpy as np
 from sciworld import __version__
 from sciworld.config import cache_dir, from_dict, require
 from sciworld.controls import Column, ColumnTable, ControlSpace
+from sciworld.domains.fluid import cylinder
 from sciworld.domains.fluid.lattice import DENSITY, Lattice, Populations
 from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, scenario
 from sciworld.errors import SimulatorError
@@ -97,18 +98,21 @@ class CylinderState:
     """The truth about n wakes: what a search must never see.
 
     populations : of the lattice. amplitude : (candidate,) of the actuator at this moment, m/s or rad/s. coefficients :
-    (candidate, 3), see COEFFICIENTS. seconds : (candidate,) since the beginning.
+    (candidate, 3), see COEFFICIENTS. momentum : (candidate,) coefficient of what one jet carries through the surface, a
+    mean over the last action; the other carries its opposite, so that it is no part of drag and lift. seconds :
+    (candidate,) since the beginning.
     """
 
     populations: Populations
     amplitude: np.ndarray
     coefficients: np.ndarray
+    momentum: np.ndarray
     seconds: np.ndarray
 
     def take(self, index: np.ndarray) -> CylinderState:
         """The state of the candidates in `index`, repeats allowed."""
-        flows = self.populations.take(index)
-        return CylinderState(flows, self.amplitude[index], self.coefficients[index], self.seconds[index])
+        flows, told = self.populations.take(index), (self.amplitude, self.coefficients, self.momentum, self.seconds)
+        return CylinderState(flows, *(values[index] for values in told))
 
 
 class CylinderSimulator:
@@ -152,7 +156,8 @@ class CylinderSimulator:
         wake, baseline = self._developed()
         flows = wake.take(rng.integers(0, len(wake.f), n))
         coefficients = np.tile([baseline.drag, 0.0, baseline.lift_rms**2], (n, 1))
-        return CylinderState(replace(flows, steps=np.zeros(n, np.int64)), np.zeros(n), coefficients, np.zeros(n))
+        flows, none = replace(flows, steps=np.zeros(n, np.int64)), np.zeros(n)
+        return CylinderState(flows, none, coefficients, none.copy(), none.copy())
 
     def image(self, state: CylinderState, rng: np.random.Generator) -> Observation:
         """The velocities of the present, without touching it : frames (candidate, rows, columns, 2) float32, m/s."""
@@ -192,15 +197,25 @@ class CylinderSimulator:
         flows, forces = self.lattice.advance(state.populations, amplitudes[:, :, None])
         drag, lift = np.moveaxis(self._coefficients(forces), -1, 0)
         means = np.stack([drag.mean(axis=1), lift.mean(axis=1), (lift**2).mean(axis=1)], axis=1)
-        return CylinderState(flows, amplitudes[:, -1], means, state.seconds + self.action_seconds)
+        return CylinderState(
+            flows, amplitudes[:, -1], means, self._momentum(amplitudes), state.seconds + self.action_seconds
+        )
 
     def observe(self, state: CylinderState, observation: Observation) -> CylinderState:
         """The state as it is: a trusted simulator has nothing to learn from its own image."""
         return state
 
     def _coefficients(self, forces: np.ndarray) -> np.ndarray:
-        """Drag and lift coefficients : (..., 2), from forces in N for 1 m of depth."""
+        """Coefficients of forces in N for 1 m of depth."""
         return forces / (0.5 * DENSITY * self.settings.speed**2 * self.settings.length)
+
+    def _momentum(self, amplitudes: np.ndarray) -> np.ndarray:
+        """See `CylinderState`: (candidate,), of amplitudes (candidate, step)."""
+        if self.settings.actuator != "jets":
+            return np.zeros(len(amplitudes))
+        settings = self.settings
+        flux = cylinder.jet_momentum(amplitudes, settings.length / 2).mean(axis=1)
+        return np.asarray(self._coefficients(DENSITY * flux))
 
     def _window(self) -> tuple[slice, slice]:
         """The rows and columns of cells that frames show, about the cylinder and behind it."""

@@ -102,6 +102,8 @@ def test_constant_jets_cheat_and_are_charged_for_it(wakes):
     for _ in range(120):
         state = wake.act(state, np.array([[0.0], [wake.space.high[0]]]))
         states.append(state)
+    momentum = np.pi**2 / 8 * np.radians(10) / 2 / 0.5  # of a jet as fast as the stream, by hand
+    np.testing.assert_allclose(states[-1].momentum, [0.0, momentum], rtol=1e-6)
     coefficients = np.stack([one.coefficients for one in states[40:]], axis=1)
     amplitudes = np.tile([[0.0], [1.0]], (1, 80))
     cost = wake_cost(coefficients, amplitudes, wake.settings.most, wake.baseline.drag, wake.baseline.lift_rms)

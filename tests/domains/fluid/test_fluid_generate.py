@@ -59,9 +59,9 @@ def test_replaying_the_controls_gives_the_recording(store):
         for t in range(ACTIONS):
             np.testing.assert_array_equal(simulator.image(state, rng).frames[0], ds["frames"].values[t])
             state = simulator.act(state, ds["controls"].values[t : t + 1])
-            truth = [*state.coefficients[0], state.amplitude[0]]
+            truth = [*state.coefficients[0], state.momentum[0], state.amplitude[0]]
             np.testing.assert_array_equal(ds["states"].values[t + 1], truth)
-        assert np.isnan(ds["states"].values[0, :3]).all() and ds["states"].values[0, 3] == 0.0
+        assert np.isnan(ds["states"].values[0, :4]).all() and ds["states"].values[0, 4] == 0.0
 
 
 def test_kinds_of_controls(store):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciworld.domains.fluid.cylinder import JET_WIDTH, circle, jets, turning
+from sciworld.domains.fluid.cylinder import JET_WIDTH, circle, jet_momentum, jets, turning
 from sciworld.domains.fluid.lattice import Lattice
 from sciworld.domains.fluid.scenarios import SCENARIOS, scenario
 from sciworld.errors import SettingsError, SimulatorError
@@ -114,6 +114,19 @@ def test_jets_pass_what_their_slots_pass_and_nothing_in_all(radius, off):
     assert passed[up].sum() == pytest.approx(JET_WIDTH * radius, rel=1e-6)
     assert passed.sum() == pytest.approx(0, abs=1e-9 * radius)
     assert (velocity[:, 1] >= 0).all()  # one blows up, the other sucks from above
+
+
+def test_what_the_jets_carry_cancels():
+    """On the lattice too, where the cylinder is cut alike above and below."""
+    links, _, places, _ = circle((52, 63), (26.0, 30.0), 10)
+    k, velocity = links[:, 2], jets(links, places)[0]
+    passed = -6 * lbm.WEIGHTS[k] * (lbm.CX[k] * velocity[:, 0] + lbm.CY[k] * velocity[:, 1])
+    carried = passed[:, None] * velocity
+    assert carried[places[:, 1] > 0, 1].sum() > 0.5
+    np.testing.assert_allclose(carried.sum(axis=0), 0, atol=1e-12)
+    off = (np.arange(1000) + 0.5) / 1000 - 0.5  # across a slot, by a half wave of mean 0.7
+    speed = 0.7 * np.pi / 2 * np.cos(np.pi * off)
+    assert jet_momentum(0.7, 10) == pytest.approx((speed**2).mean() * JET_WIDTH * 10, rel=1e-6)
 
 
 @pytest.mark.parametrize(

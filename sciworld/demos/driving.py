@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sciworld.config import from_dict, require, to_dict
+from sciworld import catalog
+from sciworld.config import LARGEST, from_dict, require, to_dict, whole
 from sciworld.demos import driving_report
 from sciworld.demos.driving_report import PLANNED
-from sciworld.demos.folder import clear, require_free
+from sciworld.demos.folder import clear, fetched, require_free
 from sciworld.demos.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
 from sciworld.demos.lane_response import response
-from sciworld.domains.driving.road.generate import SOURCE, generate
+from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.errors import SettingsError
@@ -31,20 +32,7 @@ from sciworld.training.trainer import FitSettings
 
 EXPERT, STRAIGHT, RANDOM = "expert with the truth", "straight ahead", "random"
 # A small camera, five frames a second, no traffic: what a driver does in 0.2 s shows in the next frame.
-CAMERA = RoadSettings(
-    place="countryside",
-    rows=24,
-    columns=40,
-    step=0.2,
-    max_steering=0.1,
-    low_acceleration=-4.0,
-    high_acceleration=2.0,
-    vehicles=0,
-    pedestrians=0,
-    noise=2.0,
-)
-STEPS = 60  # transitions a recording
-CONDITIONS = "clear_noon"
+DATA = "road-sim-lane"
 
 
 @dataclass(frozen=True)
@@ -53,12 +41,11 @@ class DemoSettings:
 
     Parameters
     ----------
-    drives : recorded, of at most 60 steps each. steps : of training: counted in steps, not in seconds, so that the
-    demo can be repeated. episodes : of closed-loop driving per controller. seconds : that the lane is to be kept.
-    contexts : unseen places at which the answer to the steering is measured. seed : of everything.
+    steps : of training: counted in steps, not in seconds, so that the demo can be repeated. episodes : of closed-loop
+    driving per controller. seconds : that the lane is to be kept. contexts : unseen places at which the answer to the
+    steering is measured. seed : of everything.
     """
 
-    drives: int = 240
     steps: int = 2000
     episodes: int = 12
     seconds: float = 8.0
@@ -66,16 +53,16 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("drives", "steps", "episodes", "contexts"):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; use at least 1")
+        for name in ("steps", "episodes", "contexts"):
+            whole(getattr(self, name), name, 1)
         require(0 < self.seconds <= 60, f"seconds is {self.seconds}; use above 0, at most 60: roads end")
-        require(self.seed >= 0, f"seed is {self.seed}; use at least 0")
+        whole(self.seed, "seed", 0, LARGEST)
 
 
 def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
     """Do the whole job in the folder `out`, anew; the path of its report.
 
-    data : a store of recordings of the road simulator; by default some are made in `out`.
+    data : a store of recordings of the road simulator; by default the catalogue's, made once and kept.
     """
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
@@ -84,9 +71,8 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     began = time.perf_counter()
     require_free(out)
     console.print("1/5  recordings")
-    store = None if data is None else Store.open(data)
+    store = Store.open(data if data is not None else fetched(DATA))
     clear(out)  # after the data are there, so that what cannot begin removes nothing
-    store = store or record(out / "recordings", settings.drives, settings.seed)
     console.print(f"     {store!r}")
     console.print("2/5  training")
     trained = train(store, out / "run", fitting, domain="driving")
@@ -114,9 +100,12 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     return report
 
 
-def record(path: Path, drives: int, seed: int) -> Store:
-    """Recordings of good and bad drives in fair weather, made in a new store at `path`."""
-    return generate(path, seed, drives, STEPS, conditions=CONDITIONS, **to_dict(CAMERA))
+def camera() -> tuple[RoadSettings, str]:
+    """Settings and conditions of the catalogue's drives."""
+    made = dict(catalog.get(DATA).settings)
+    conditions = str(made.pop("conditions"))
+    fields = {name: value for name, value in made.items() if name not in ("episodes", "steps")}
+    return from_dict(RoadSettings, fields, DATA), conditions
 
 
 def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
@@ -140,9 +129,9 @@ def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
         "step": round(float(np.median(np.diff(store[0]["time"].values))), 6),
     }
     known = {name: value for name, value in known.items() if value is not None}
-    return RoadSimulator(
-        from_dict(RoadSettings, {**to_dict(CAMERA), **known, "rows": rows, "columns": columns}), CONDITIONS
-    )
+    usual, conditions = camera()
+    made = {**to_dict(usual), **known, "rows": rows, "columns": columns}
+    return RoadSimulator(from_dict(RoadSettings, made), conditions)
 
 
 def simulated(run: Run) -> bool:

@@ -24,8 +24,9 @@ COLOURS = np.array([(33, 60, 130), (86, 138, 199), (245, 245, 242), (222, 122, 8
 class CylinderFace:
     """Reward: minus the cost of the wake over the last period of its shedding, see `objectives.wake_cost`.
 
-    The cost is in parts of the drag without control, whose own cost is 0; before the first period is over, the time
-    before the start counts as one without control. Settings are those of CylinderSettings.
+    The cost is in parts of the drag without control, whose own cost is near 0 (about 0.001: the channel's cylinder is
+    off its middle and has a little lift); before the first period is over, the time before the start counts as one
+    without control. Settings are those of CylinderSettings.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

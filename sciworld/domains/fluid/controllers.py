@@ -28,6 +28,8 @@ class Signals:
 
     def __init__(self, waves: np.ndarray, seconds: float, most: float) -> None:
         self.waves, self.seconds, self.most = np.asarray(waves, dtype=np.float64), seconds, most
+        if self.waves.ndim != 2 or self.waves.shape[1] != 4:
+            raise SimulatorError(f"waves are {self.waves.shape}; expected (episode, 4), see Signals")
 
     def start(self, n: int, rng: np.random.Generator) -> Any:
         """The number of actions so far."""
@@ -75,9 +77,15 @@ class Feedback:
 
 
 def feedback(gains: np.ndarray, wake: CylinderSettings) -> Feedback:
-    """The laws of gains (episode, lag) in units of the control's bound over the mean speed, with the usual probe."""
+    """The laws of gains (episode, lag) in units of the control's bound over the mean speed, with the usual probe.
+
+    Raises SimulatorError for gains of another shape.
+    """
+    gains = np.asarray(gains, dtype=np.float64)
+    if gains.ndim != 2:
+        raise SimulatorError(f"gains are {gains.shape}; expected (episode, {len(LAGS)} lags)")
     middle = (MIDDLE[0] * wake.length, MIDDLE[1] * wake.length)
-    scaled = np.asarray(gains)[:, :, None] * wake.most / wake.speed
+    scaled = gains[:, :, None] * wake.most / wake.speed
     return Feedback(scaled, wake.most, probe_places(wake.length, middle))
 
 

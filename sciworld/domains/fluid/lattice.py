@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.errors import SimulatorError
 from sciworld.kernels import lbm
 
@@ -135,7 +135,7 @@ class Lattice:
 
     def start(self, n: int) -> Populations:
         """n flows as the case begins."""
-        require(n >= 1, f"start: {n} flows; use at least 1")
+        whole(n, "start: n", 1)
         (ny, nx), start = self.case.shape, np.ascontiguousarray(self.case.start, np.float64)
         f = np.zeros((1, 9, ny + 2, nx + 2), self.dtype)
         lbm.equilibrium(start, f[0])
@@ -148,20 +148,26 @@ class Lattice:
         amplitudes : (flow, step, actuator) in SI units; without actuators the number of steps. Raises SimulatorError,
         naming the step and the place, where a flow diverged.
         """
-        n = len(state.f)
-        if isinstance(amplitudes, int):
-            amplitudes = np.zeros((n, amplitudes, self.case.actuators))
+        n, actuators = len(state.f), self.case.actuators
+        if isinstance(amplitudes, int | np.integer):
+            amplitudes = np.zeros((n, whole(amplitudes, "steps", 0), actuators))
         amplitudes = np.ascontiguousarray(amplitudes, np.float64)
-        steps = amplitudes.shape[1]
-        if amplitudes.shape != (n, steps, self.case.actuators) or steps % 2:
+        if amplitudes.ndim != 3 or amplitudes.shape != (n, amplitudes.shape[1] // 2 * 2, actuators):
             raise SimulatorError(
-                f"amplitudes are {amplitudes.shape}; expected ({n}, an even number of steps, {self.case.actuators})"
+                f"amplitudes are {amplitudes.shape}; expected ({n}, an even number of steps, {actuators})"
             )
-        f, outflow, forces = state.f.copy(), state.outflow.copy(), np.zeros((n, steps, 2))
-        lbm.run(f, outflow, self._box, self._body, amplitudes, forces)
-        after = Populations(f, outflow, state.steps + steps)
-        self._require_finite(after, steps)
+        if not np.isfinite(amplitudes).all():
+            raise SimulatorError("amplitudes are not all finite; give numbers in m/s or rad/s")
+        after, forces = self._advanced(state, amplitudes)
+        finite = self._finite(after)
+        if not finite.all():
+            self._tell_where(state, amplitudes, int(np.argmin(finite)))
         return after, forces * (DENSITY * self.case.cell**3 / self.case.step**2)
+
+    def _advanced(self, state: Populations, amplitudes: np.ndarray) -> tuple[Populations, np.ndarray]:
+        f, outflow, forces = state.f.copy(), state.outflow.copy(), np.zeros((*amplitudes.shape[:2], 2))
+        lbm.run(f, outflow, self._box, self._body, amplitudes, forces)
+        return Populations(f, outflow, state.steps + amplitudes.shape[1]), forces
 
     def moments(self, state: Populations) -> np.ndarray:
         """Deviation of the density from 1, and velocity x, y in cells a step : (flow, 3, rows, columns)."""
@@ -173,7 +179,9 @@ class Lattice:
     def fields(self, state: Populations) -> dict[str, np.ndarray]:
         """velocity_x, velocity_y in m/s, pressure in Pa and vorticity in 1/s, each (flow, rows, columns).
 
-        The pressure is that above the one at rest. Inside a body all are 0.
+        The pressure is that above the one at rest. Inside a body all are 0. The vorticity is by central differences,
+        at walls and bodies by one-sided ones, which are rough next to a curved surface: at Reynolds 20 the rms of the
+        error there is 0.14 of the rms with 20 cells across a cylinder, and 0.29 with 10.
         """
         case = self.case
         density, u, v = np.moveaxis(self.moments(state), 1, 0)
@@ -186,25 +194,37 @@ class Lattice:
         return found
 
     def _slope(self, values: np.ndarray, axis: int) -> np.ndarray:
-        """Central differences along y (1) or x (2), a m; one-sided at walls."""
-        if self.case.kinds[lbm.LEFT if axis == 2 else lbm.BOTTOM] == lbm.PERIODIC:
-            around: np.ndarray = np.roll(values, -1, axis) - np.roll(values, 1, axis)
-            return around / (2 * self.case.cell)
-        slope: np.ndarray = np.gradient(values, self.case.cell, axis=axis)
-        return slope
+        """Central differences along y (1) or x (2), a m; one-sided at walls and bodies."""
+        wall = self.case.kinds[lbm.LEFT if axis == 2 else lbm.BOTTOM] != lbm.PERIODIC
+        solid = np.zeros(self.case.shape, bool) if self.case.solid is None else self.case.solid
+        ahead, behind = (np.roll(values, -way, axis) - values for way in (1, -1))  # of which behind is minus a step
+        blocked = [np.roll(solid, -way, axis - 1) for way in (1, -1)]
+        if wall:
+            for edge, side in zip((-1, 0), blocked, strict=True):
+                np.moveaxis(side, axis - 1, 0)[edge] = True
+        free = [~side for side in blocked]
+        count = np.maximum(free[0].astype(values.dtype) + free[1], 1)
+        return np.asarray((ahead * free[0] - behind * free[1]) / (count * self.case.cell))
 
-    def _require_finite(self, state: Populations, steps: int) -> None:
-        total = state.f.sum(axis=(1, 2, 3), dtype=np.float64)
-        if np.isfinite(total).all():
-            return
-        flow = int(np.argmin(np.isfinite(total)))
-        broken = ~np.isfinite(state.f[flow, :, 1:-1, 1:-1].sum(axis=0))
-        row, column = np.argwhere(broken)[0] if broken.any() else (0, 0)
-        last, case = int(state.steps[flow]), self.case
+    def _finite(self, state: Populations) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.isfinite(state.f.sum(axis=(1, 2, 3), dtype=np.float64))
+
+    def _tell_where(self, state: Populations, amplitudes: np.ndarray, flow: int) -> NoReturn:
+        """Raise the error of a flow that diverged: do its last good steps again and look where it was fastest."""
+        one, good, bad = state.take(np.array([flow])), 0, amplitudes.shape[1] // 2
+        while bad - good > 1:  # pairs of steps
+            middle = (good + bad) // 2
+            fine = self._finite(self._advanced(one, amplitudes[flow : flow + 1, : 2 * middle])[0]).all()
+            good, bad = (middle, bad) if fine else (good, middle)
+        last, _ = self._advanced(one, amplitudes[flow : flow + 1, : 2 * good])
+        speed = np.hypot(*self.moments(last)[0, 1:])
+        if self.case.solid is not None:
+            speed[self.case.solid] = 0
+        (row, column), case, step = np.unravel_index(speed.argmax(), speed.shape), self.case, int(last.steps[0])
         raise SimulatorError(
-            f"flow {flow} diverged between steps {last - steps} and {last} ({last * case.step:.4g} s), at x = "
-            f"{(column + 0.5) * case.cell:.4g} m, y = {(row + 0.5) * case.cell:.4g} m; use more cells, a lower "
-            "reynolds or weaker controls"
+            f"flow {flow} diverged at step {step} ({step * case.step:.4g} s), at x = {(column + 0.5) * case.cell:.4g} "
+            f"m, y = {(row + 0.5) * case.cell:.4g} m; use more cells, a lower reynolds or weaker controls"
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sciworld import __version__
-from sciworld.config import cache_dir, from_dict, require
+from sciworld.config import cache_dir, from_dict, require, whole
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid import cylinder
 from sciworld.domains.fluid.lattice import DENSITY, Lattice, Populations
@@ -24,14 +24,19 @@ from sciworld.kernels import lbm
 from sciworld.simulator import Observation
 
 SCENARIO = {"jets": "jets_rabault", "rotation": "rotary"}
-LIMIT = {"jets": 1.0, "rotation": 2.0}  # in units of the mean speed of the inflow
+# In units of the mean speed of the inflow: the usual bound, and where flows at Reynolds 100 are still stable: jets of
+# 3 diverge where they leave.
+LIMIT = {"jets": 1.0, "rotation": 2.0}
+MOST = {"jets": 2.0, "rotation": 5.0}
 LEFT = 1.6  # diameters from the left edge of the frame to the cylinder's centre
 # Rabault et al. (2019), section 2.2: each step of their solver brings the jets a tenth nearer to what is asked for.
 SMOOTHING, THEIR_STEP = 0.1, 0.005  # D/U
 DEVELOP, MEASURE = 120, 40  # D/U until the wake sheds evenly, and for the means without control
+STEADY = 1e-3  # an rms of C_L of less is that of a wake that does not shed
 CHANNELS = ColumnTable((Column("velocity_x", "m/s", role="measured"), Column("velocity_y", "m/s", role="measured")))
 # What a state tells of the last action: means over its steps.
 COEFFICIENTS = ("drag", "lift", "lift_square")
+_KEPT = ("f", "outflow", "coefficients", "baseline")  # of a developed wake, in its file
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class CylinderSettings:
     actuator : jets | rotation. reynolds : of the mean inflow and the diameter. cells : across the diameter, a multiple
         of 10. lattice_speed : of the mean inflow in cells a step: errors grow with its square, and the time that is
         needed as it falls. length, speed : diameter in m, mean inflow in m/s. limit : the largest mean speed of a jet,
-        or of the surface that turns, in units of `speed`; 0 for 1 and 2. rows, columns : of the frames, of pixels of
-        `pixel` diameters, which are whole cells. collision : trt | bgk.
+        or of the surface that turns, in units of `speed`, up to 2 and 5; 0 for 1 and 2. rows, columns : of the frames,
+        of pixels of `pixel` diameters, which are whole cells. collision : trt | bgk.
     """
 
     actuator: str = "jets"
@@ -61,13 +66,13 @@ class CylinderSettings:
 
     def __post_init__(self) -> None:
         require(self.actuator in SCENARIO, f"actuator is {self.actuator!r}; use one of {', '.join(SCENARIO)}")
+        most = MOST[self.actuator]
         require(
-            math.isfinite(self.limit) and 0 <= self.limit <= 5,
-            f"limit is {self.limit}; use up to 5, or 0 for the usual",
+            0 <= self.limit <= most, f"limit is {self.limit}; use up to {most:g}, or 0 for {LIMIT[self.actuator]:g}"
         )
         require(type(self.cells) is int and self.cells % 10 == 0, f"cells is {self.cells!r}; use a multiple of 10")
-        whole = math.isfinite(self.pixel) and self.pixel > 0 and abs(self.pixel * self.cells - self.size) < 1e-9
-        require(whole, f"pixel is {self.pixel} diameters of {self.cells} cells; use one of whole cells")
+        fits = math.isfinite(self.pixel) and self.pixel > 0 and abs(self.pixel * self.cells - self.size) < 1e-9
+        require(fits, f"pixel is {self.pixel} diameters of {self.cells} cells; use one of whole cells")
         high, long = 2 * int(MIDDLE[1] / self.pixel), int((CHANNEL[0] - MIDDLE[0] + LEFT) / self.pixel)
         require(1 <= self.rows <= high and self.rows % 2 == 0, f"rows is {self.rows}; use an even number up to {high}")
         require(1 <= self.columns <= long, f"columns is {self.columns}; use 1 to {long}")
@@ -132,7 +137,7 @@ class CylinderSimulator:
         name, units = ("jet", "m/s") if settings.actuator == "jets" else ("rotation", "rad/s")
         self._space = ControlSpace(ColumnTable((Column(name, units, -most, most),)))
         self.steps = round(self.case.length / self.case.speed / ACTIONS)  # of the lattice, an action
-        self._wake: tuple[Populations, Baseline] | None = None
+        self._wake: tuple[Populations, np.ndarray, Baseline] | None = None
 
     @property
     def space(self) -> ControlSpace:
@@ -147,17 +152,14 @@ class CylinderSimulator:
     @property
     def baseline(self) -> Baseline:
         """What the wake is without control."""
-        return self._developed()[1]
+        return self._developed()[2]
 
     def start(self, n: int, rng: np.random.Generator) -> CylinderState:
         """n developed wakes, each at a phase of its shedding that is drawn. The first call of a kind makes the wake."""
-        if n < 1:
-            raise SimulatorError(f"start: {n} candidates; use at least 1")
-        wake, baseline = self._developed()
-        flows = wake.take(rng.integers(0, len(wake.f), n))
-        coefficients = np.tile([baseline.drag, 0.0, baseline.lift_rms**2], (n, 1))
-        flows, none = replace(flows, steps=np.zeros(n, np.int64)), np.zeros(n)
-        return CylinderState(flows, none, coefficients, none.copy(), none.copy())
+        wake, coefficients, _ = self._developed()
+        phases = rng.integers(0, len(wake.f), whole(n, "start: n", 1))
+        flows, none = replace(wake.take(phases), steps=np.zeros(n, np.int64)), np.zeros(n)
+        return CylinderState(flows, none, coefficients[phases], none.copy(), none.copy())
 
     def image(self, state: CylinderState, rng: np.random.Generator) -> Observation:
         """The velocities of the present, without touching it : frames (candidate, rows, columns, 2) float32, m/s."""
@@ -195,11 +197,8 @@ class CylinderSimulator:
         left = (1 - SMOOTHING) ** (self.case.speed / self.case.length / THEIR_STEP * np.arange(1, self.steps + 1))
         amplitudes = controls + (state.amplitude[:, None] - controls) * left
         flows, forces = self.lattice.advance(state.populations, amplitudes[:, :, None])
-        drag, lift = np.moveaxis(self._coefficients(forces), -1, 0)
-        means = np.stack([drag.mean(axis=1), lift.mean(axis=1), (lift**2).mean(axis=1)], axis=1)
-        return CylinderState(
-            flows, amplitudes[:, -1], means, self._momentum(amplitudes), state.seconds + self.action_seconds
-        )
+        seconds = state.seconds + self.action_seconds
+        return CylinderState(flows, amplitudes[:, -1], self._means(forces), self._momentum(amplitudes), seconds)
 
     def observe(self, state: CylinderState, observation: Observation) -> CylinderState:
         """The state as it is: a trusted simulator has nothing to learn from its own image."""
@@ -208,6 +207,11 @@ class CylinderSimulator:
     def _coefficients(self, forces: np.ndarray) -> np.ndarray:
         """Coefficients of forces in N for 1 m of depth."""
         return forces / (0.5 * DENSITY * self.settings.speed**2 * self.settings.length)
+
+    def _means(self, forces: np.ndarray) -> np.ndarray:
+        """COEFFICIENTS : (flow, 3), of forces (flow, step, 2) in N for 1 m of depth."""
+        drag, lift = np.moveaxis(self._coefficients(forces), -1, 0)
+        return np.stack([drag.mean(axis=1), lift.mean(axis=1), (lift**2).mean(axis=1)], axis=1)
 
     def _momentum(self, amplitudes: np.ndarray) -> np.ndarray:
         """See `CylinderState`: (candidate,), of amplitudes (candidate, step)."""
@@ -224,20 +228,23 @@ class CylinderSimulator:
         left = round((MIDDLE[0] - LEFT) * settings.cells)
         return slice(first, first + settings.rows * size), slice(left, left + settings.columns * size)
 
-    def _developed(self) -> tuple[Populations, Baseline]:
-        """The wake without control at each action of one period, and its means: made once, and kept in the cache."""
+    def _developed(self) -> tuple[Populations, np.ndarray, Baseline]:
+        """The wake without control at each action of one period, the coefficients of these, and its means.
+
+        It is made once, and kept in the cache.
+        """
         if self._wake is None:
             path = cache_dir() / "flows" / f"wake-{self._digest()}.npz"
             # A wake that cannot be read, or kept, is made anew.
             damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
             with contextlib.suppress(*damages), np.load(io.BytesIO(path.read_bytes())) as kept:
-                self._wake = self._checked(kept["f"], kept["outflow"], kept["baseline"])
+                self._wake = self._checked(*(kept[name] for name in _KEPT))
             if self._wake is None:
-                flows, baseline = self._develop()
-                self._wake = flows, baseline
+                self._wake = flows, coefficients, baseline = self._develop()
                 content = io.BytesIO()
                 facts = np.array([baseline.drag, baseline.lift_rms, baseline.strouhal])
-                np.savez(content, f=flows.f, outflow=flows.outflow, baseline=facts)
+                arrays = (flows.f, flows.outflow, coefficients, facts)
+                np.savez(content, **dict(zip(_KEPT, arrays, strict=True)))  # type: ignore[arg-type]
                 with contextlib.suppress(OSError):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     replace_file(path, content.getvalue())
@@ -253,34 +260,41 @@ class CylinderSimulator:
             found.update(repr(value).encode() if isinstance(value, str) else b"")
         return found.hexdigest()[:16]
 
-    def _checked(self, f: np.ndarray, outflow: np.ndarray, facts: np.ndarray) -> tuple[Populations, Baseline]:
-        ny, nx = self.case.shape
-        fits = f.shape == (len(f), 9, ny + 2, nx + 2) and len(f) and outflow.shape == (len(f), 3, ny)
-        if not (fits and facts.shape == (3,) and np.isfinite(facts).all() and np.isfinite(f).all()):
+    def _checked(
+        self, f: np.ndarray, outflow: np.ndarray, coefficients: np.ndarray, facts: np.ndarray
+    ) -> tuple[Populations, np.ndarray, Baseline]:
+        (ny, nx), n = self.case.shape, len(f)
+        shapes = ((n, 9, ny + 2, nx + 2), (n, 3, ny), (n, len(COEFFICIENTS)), (3,))
+        arrays = (f, outflow, coefficients, facts)
+        fits = n and all(one.shape == shape for one, shape in zip(arrays, shapes, strict=True))
+        if not (fits and all(np.isfinite(one).all() for one in arrays)):
             raise ValueError("not a developed wake")
-        return Populations(f, outflow, np.zeros(len(f), np.int64)), Baseline(*map(float, facts))
+        return Populations(f, outflow, np.zeros(n, np.int64)), coefficients, Baseline(*map(float, facts))
 
-    def _develop(self) -> tuple[Populations, Baseline]:
+    def _develop(self) -> tuple[Populations, np.ndarray, Baseline]:
         flows, _ = self.lattice.advance(self.lattice.start(1), 2 * (self.steps * ACTIONS * DEVELOP // 2))
         found, forces = [], []
         for _ in range(ACTIONS * MEASURE):
-            found.append(flows)
             flows, force = self.lattice.advance(flows, self.steps)
-            forces.append(force[0])
-        drag, lift = self._coefficients(np.concatenate(forces)).T
+            found.append(flows)
+            forces.append(force)
+        drag, lift = self._coefficients(np.concatenate(forces, axis=1)[0]).T
         crossings = np.flatnonzero((lift[:-1] < lift.mean()) & (lift[1:] >= lift.mean()))
-        if len(crossings) < 3:
+        if len(crossings) < 3 or lift.std() < STEADY:
             raise SimulatorError(
-                f"the wake at reynolds {self.settings.reynolds:g} does not shed vortices; use 60 or more"
+                f"the wake at reynolds {self.settings.reynolds:g} does not shed vortices, the rms of C_L is "
+                f"{lift.std():.2g}; use a reynolds of 60 or more"
             )
         period = (crossings[-1] - crossings[0]) / (len(crossings) - 1)
-        whole = slice(crossings[0], crossings[-1])
-        last = found[-round(period / self.steps) :]
-        f, outflow, steps = (np.concatenate([getattr(one, name) for one in last]) for name in ("f", "outflow", "steps"))
-        strouhal = self.case.length / self.case.speed / period
-        return Populations(f, outflow, steps), Baseline(
-            float(drag[whole].mean()), float(lift[whole].std()), float(strouhal)
+        between = slice(crossings[0], crossings[-1])
+        one = round(period / self.steps)  # period, in actions
+        f, outflow, steps = (
+            np.concatenate([getattr(flow, name) for flow in found[-one:]]) for name in ("f", "outflow", "steps")
         )
+        coefficients = np.concatenate([self._means(force) for force in forces[-one:]])
+        strouhal = self.case.length / self.case.speed / period
+        baseline = Baseline(float(drag[between].mean()), float(lift[between].std()), float(strouhal))
+        return Populations(f, outflow, steps), coefficients, baseline
 
 
 def simulator(**settings: Any) -> CylinderSimulator:

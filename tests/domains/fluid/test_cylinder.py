@@ -35,13 +35,32 @@ def test_the_wake_is_kept_and_a_damaged_one_is_made_again(wakes, monkeypatch):
     kept = cache_dir() / "flows" / f"wake-{wakes['jets']._digest()}.npz"
     monkeypatch.setattr(CylinderSimulator, "_develop", lambda self: made.append(self) or first)
     whole = kept.read_bytes()
-    assert simulator(**COARSE).baseline == first[1] and not made
+    assert simulator(**COARSE).baseline == first[2] and not made
     for count, damage in enumerate((whole[:1000], whole[:-9], b"", b"PK\x03\x04 nothing"), start=1):
         kept.write_bytes(damage)
-        assert simulator(**COARSE).baseline == first[1] and len(made) == count
+        assert simulator(**COARSE).baseline == first[2] and len(made) == count
         assert kept.read_bytes() == whole
     other = simulator(**COARSE | {"reynolds": 90.0})
     assert other._digest() != wakes["jets"]._digest()
+
+
+def test_a_wake_that_does_not_shed_is_told(monkeypatch):
+    for name, short in (("DEVELOP", 60), ("MEASURE", 10)):
+        monkeypatch.setattr(module, name, short)
+    with pytest.raises(SimulatorError, match=r"reynolds 20 does not shed vortices, the rms of C_L is .*; use"):
+        _ = simulator(**COARSE, reynolds=20.0).baseline
+
+
+def test_a_wake_begins_with_the_forces_of_its_phase(wakes):
+    wake = wakes["jets"]
+    flows, coefficients, baseline = wake._developed()
+    assert len(flows.f) == len(coefficients) == round(4 / baseline.strouhal)
+    assert coefficients[:, 1].std() == pytest.approx(baseline.lift_rms, rel=0.05)
+    state = wake.start(40, np.random.default_rng(0))
+    after = wake.act(state, zeros(40)).coefficients
+    phase = np.array([np.flatnonzero((coefficients == one).all(axis=1))[0] for one in state.coefficients])
+    inner = phase < len(coefficients) - 1
+    np.testing.assert_allclose(after[inner], coefficients[phase[inner] + 1], atol=1e-5)
 
 
 @pytest.mark.parametrize("actuator", ["jets", "rotation"])
@@ -163,7 +182,7 @@ def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
     wake, rng = wakes["jets"], np.random.default_rng(0)
     with pytest.raises(SimulatorError, match=r"controls have shape \(1, 1\); expected \(2, 1\)"):
         wake.step(wake.start(2, rng), zeros(1), rng)
-    with pytest.raises(SimulatorError, match="0 candidates"):
+    with pytest.raises(SettingsError, match="start: n is 0"):
         wake.start(0, rng)
     with pytest.raises(SimulatorError, match="gains are"):
         Feedback(np.zeros((1, 2, 1)), 1.0, probe_places(0.1, (0.2, 0.2)))

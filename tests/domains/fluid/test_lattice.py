@@ -1,6 +1,7 @@
 """Flows on a lattice: their units, their known solutions at small size, and what is refused."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -153,8 +154,35 @@ def test_settings_that_cannot_work_are_refused_with_the_one_to_change(name, wron
 def test_a_flow_that_diverges_stops_with_the_step_and_the_place():
     case = scenario("rotary", cells=10, lattice_speed=0.05)
     lattice = Lattice(case)
-    with pytest.raises(SimulatorError, match=r"flow 1 diverged between steps 0 and 400 .*, at x = .* m, y = .* m; use"):
+    with pytest.raises(
+        SimulatorError, match=r"flow 1 diverged at step \d+ \(.* s\), at x = .* m, y = .* m; use"
+    ) as told:
         lattice.advance(lattice.start(2), np.array([0.0, 1e4])[:, None, None] * np.ones((2, 400, 1)))
+    x, y = map(float, re.search(r"x = (\S+) m, y = (\S+) m", str(told.value)).groups())
+    assert np.hypot(x - 0.2, y - 0.2) < 0.1  # beside the cylinder that turns too fast
+
+
+def test_what_is_no_number_of_steps_is_refused():
+    lattice = Lattice(scenario("cavity", cells=8))
+    state = lattice.start(1)
+    assert lattice.advance(state, np.int64(4))[0].steps.tolist() == [4]
+    for wrong, error in ((-2, SettingsError), (np.zeros((1, 2)), SimulatorError)):
+        with pytest.raises(error):
+            lattice.advance(state, wrong)
+    with pytest.raises(SimulatorError, match="not all finite"):
+        turned = Lattice(scenario("rotary", cells=10))
+        turned.advance(turned.start(1), np.full((1, 2, 1), np.nan))
+    with pytest.raises(SettingsError, match=r"start: n is 2\.0"):
+        lattice.start(2.0)
+
+
+def test_the_vorticity_looks_at_no_cell_inside_a_body():
+    lattice = Lattice(scenario("rotary", cells=10))
+    state, _ = lattice.advance(lattice.start(1), np.full((1, 20, 1), 5.0))
+    vorticity = lattice.fields(state)["vorticity"]
+    solid = np.pad(lattice.case.solid, 1)
+    state.f[:, :, solid] = 7.0
+    np.testing.assert_array_equal(lattice.fields(state)["vorticity"], vorticity)
 
 
 def test_amplitudes_of_another_shape_are_refused():

@@ -67,7 +67,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
     out = Path(out).resolve()
-    console = Console()
+    console = Console(soft_wrap=True)
     began = time.perf_counter()
     require_free(out)
     console.print("1/5  recordings")
@@ -84,7 +84,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     console.print("4/5  driving in the trusted simulator")
     episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
     verdicts = contest(episodes, surrogate, reader, settings.seed + 2, simulated(trained))
-    console.print(str(compare(verdicts)))
+    console.print(compare(verdicts).fit(console.width))
     console.print("5/5  report")
     material = driving_report.Material(
         run=trained,
@@ -163,7 +163,7 @@ def contest(
 ) -> dict[str, Verdict]:
     """The verdicts on all rivals, from the same starts on the same roads."""
     return {
-        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress)
+        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress)
         for name, rival in rivals(episodes, surrogate, reader).items()
     }
 

@@ -165,7 +165,7 @@ def _verdicts(material: Material) -> Section:
         "The verdict",
         f"{honest(verdicts)} All start alike on the same empty roads. An episode succeeds if for "
         f"{material.seconds:g} s the car hit nothing and its middle crossed no edge of its lane; whoever "
-        "left it once has failed. Dose is the squared distance from the "
+        "left it once has failed. Straying is the squared distance from the "
         "lane's middle, summed over time; cars that left drive on to the end.\n\n"
         "The planner sees frames and its surrogate, and keeps its speed. The expert knows road and state, and slows "
         "down for bends. Straight ahead and random keep their speed; random steers within the bounds that the planner "

@@ -124,7 +124,7 @@ def _forces(material: Material, imagined: Trajectory) -> Section:
 
 def _wakes(material: Material) -> Section:
     frames = {
-        name.split()[-1]: np.stack([run.observations[-1 - 4 * k].frames[0, ::-1, :, 0] for k in (2, 1, 0)])
+        name: np.stack([run.observations[-1 - 4 * k].frames[0, ::-1, :, 0] for k in (2, 1, 0)])
         for name, run in material.runs.items()
     }
     return Section(
@@ -136,23 +136,38 @@ def _wakes(material: Material) -> Section:
 
 
 def _verdicts(material: Material) -> Section:
+    begin, end = material.promised
+    return Section(
+        "The verdict",
+        f"The same {len(material.wakes.first)} developed wakes for each controller, 160 actions or 40 D/U long. "
+        f"Promise is what the surrogate expected to be saved in actions {begin + 1} to {end}, while the wake still "
+        "calms; outcome is what was saved in these, by the solver's own forces. The law of direct search was found in the "
+        "trusted simulator once, and is not searched anew.",
+        [compare(material.verdicts), terms(material.wakes, material.runs)],
+        [text for verdict in material.verdicts.values() for text in verdict.warnings()] + at_bounds(material.law),
+    )
+
+
+def at_bounds(law: Law) -> list[str]:
+    """A warning where the search was held by its bounds of -1 and 1."""
+    held = int((np.abs(law.parameters) >= 1).sum())
+    return [f"{held} of {len(law.parameters)} gains are at the bounds of the search: wider ones may do better"] * (
+        held > 0
+    )
+
+
+def terms(wakes: Any, runs: dict[str, Trajectory]) -> Table:
+    """What each controller cost when its wake had settled, term by term."""
     names = ("drag change (%)", "C_L mean", "C_L rms", "effort", "saved (%)")
     rows = []
-    for name, run in material.runs.items():
-        cost = material.wakes.cost(run)
-        terms = (cost.drag_change, cost.lift, cost.lift_rms, cost.energy, -cost.total)
-        rows.append((name, *(number(float(np.mean(term))) for term in terms)))
-    baseline, (begin, end) = material.wakes.simulator.baseline, material.promised
+    for name, run in runs.items():
+        cost = wakes.settled(run)
+        parts = (cost.drag_change, cost.lift, cost.lift_rms, cost.energy, -cost.total)
+        rows.append((name, *(number(float(np.mean(part))) for part in parts)))
+    baseline = wakes.simulator.baseline
     caption = (
         f"Means over the second half of the episodes. Without control C_D is {baseline.drag:.3f} and the rms of C_L "
         f"{baseline.lift_rms:.3f}. Saved is the drag's change with its sign turned, less what lift costs; effort is "
         "the mean square of the jet in units of its bound."
     )
-    return Section(
-        "The verdict",
-        f"The same {len(material.wakes.first)} developed wakes for each controller, 40 D/U long. Promise is what the "
-        f"surrogate expected to be saved in actions {begin} to {end}, while the wake still calms; outcome is what "
-        "was saved in the second half of the episodes, by the solver's own forces.",
-        [compare(material.verdicts), Table(("", *names), tuple(rows), caption)],
-        [text for verdict in material.verdicts.values() for text in verdict.warnings()],
-    )
+    return Table(("", *names), tuple(rows), caption)

@@ -170,7 +170,7 @@ class Episodes:
         controller: Controller,
         name: str,
         seed: int,
-        made_training_data: bool,
+        made_training_data: bool | None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verdict:
         """Replay `controller` on these episodes; promises are set beside what came true."""
@@ -186,6 +186,8 @@ class Episodes:
             made_training_data=made_training_data,
             name=name,
             dose_units="m^2 s",
+            dose_name="straying",
+            goal=f"the lane is not left in {self.seconds:g} s, and nothing hit",
             promise_units="m^2",
             outcome=self.came,
             progress=progress,

@@ -57,7 +57,7 @@ class Episodes:
         controller: Controller,
         name: str,
         seed: int,
-        made_training_data: bool,
+        made_training_data: bool | None,
         aim: str = "progress",
         progress: Callable[[int, int], None] | None = None,
     ) -> Verdict:
@@ -81,6 +81,7 @@ class Episodes:
             limit=LIMIT,
             dose_units="e",
             promise_units={"progress": "A/s", "dose": "A/e"}.get(aim, "1"),
+            goal=f"the silicon truly is at its goal within {LIMIT:g} s",
             outcome={"progress": self.approach_per_second, "dose": self.approach_per_electron}.get(aim),
             progress=progress,
         )

@@ -62,7 +62,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
     out = Path(out).resolve()
-    console = Console()
+    console = Console(soft_wrap=True)
     began = time.perf_counter()
     require_free(out)
     console.print("1/5  recordings")
@@ -80,7 +80,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     console.print("4/5  steering in the trusted simulator")
     episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
     verdicts = contest(episodes, surrogate, appearance, settings.seed + 2)
-    console.print(str(stem_report.verdict_table(verdicts)))
+    console.print(stem_report.verdict_table(verdicts).fit(console.width))
     console.print("5/5  report")
     path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
     material = stem_report.Material(
@@ -123,7 +123,7 @@ def contest(
         rivals[GREEDY] = Greedy(episodes.goals, *BEST[rates])
     rivals["random"] = chance(episodes.simulator)
     return {
-        name: episodes.judge(rival, name, seed, made_training_data and name == PLANNED, progress=progress)
+        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress=progress)
         for name, rival in rivals.items()
     }
 

@@ -24,13 +24,15 @@ def replay(
     steps: int,
     rng: np.random.Generator,
     judge: str,
-    made_training_data: bool,
+    made_training_data: bool | None,
     name: str = "",
     limit: float = np.inf,
     seconds: Truth | None = None,
     dose: Truth | None = None,
     dose_units: str = "1",
     promise_units: str = "1",
+    dose_name: str = "dose",
+    goal: str = "",
     outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
@@ -42,10 +44,11 @@ def replay(
     goal_reached : (state, observation) -> (episode,) bool, from the truth; an episode ends there.
     steps : at most so many actions an episode.
     limit : seconds after which an episode is over; a goal reached later does not count.
-    judge, made_training_data : who judges, and whether it made the data that the controller's surrogate learned from.
+    judge, made_training_data : who judges, and whether it made the data that the controller's surrogate learned from;
+        None where it learned from none. dose_units, promise_units, dose_name, goal : see `Verdict`.
     name : of the controller; its class's by default.
     seconds, dose : state -> (episode,), elapsed and delivered so far; by default what the state calls so. What was
-        spent before `state` is not counted. promise_units : of promise and outcome.
+        spent before `state` is not counted.
     outcome : (state before, state after, controls (episode, step, control)) -> (episode,), the truth that is
         comparable with the promise: after as many steps as the search looked ahead, or at the episode's end. A
         controller whose memory has no `promises` needs none.
@@ -75,6 +78,8 @@ def replay(
         outcome=truth,
         dose_units=dose_units,
         promise_units=promise_units,
+        dose_name=dose_name,
+        goal=goal,
     )
 
 

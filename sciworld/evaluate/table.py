@@ -70,9 +70,9 @@ def number(value: float) -> str:
 
 
 def interval(found: Interval) -> str:
-    """A value with its interval: 0.970 [0.915, 0.990]."""
+    """A value with its interval: 0.970 [0.915, 0.990]; one without spread alone."""
     if math.isnan(found.value):
         return DASH
-    if math.isnan(found.low):
+    if math.isnan(found.low) or found.low == found.value == found.high:
         return number(found.value)
     return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"

@@ -17,7 +17,9 @@ from sciworld.measures.intervals import Interval, mean, ratio_of_sums, wilson
 
 _PER_EPISODE = {"success": bool, "actions": np.int64, "seconds": np.float64, "dose": np.float64}
 _PER_DECISION = ("promise", "outcome")
-_PLAIN = {"controller": str, "judge": str, "made_training_data": bool, "dose_units": str, "promise_units": str}
+_LATER = {"promise_units": "1", "dose_name": "dose", "goal": ""}  # what older verdicts do not say
+_PLAIN: dict[str, tuple[type, ...]] = dict.fromkeys(("controller", "judge", "dose_units", *_LATER), (str,))
+_PLAIN["made_training_data"] = (bool, type(None))
 _NUMBERS = (int, float, type(None))
 _PROMISED = (*_PER_DECISION, "optimism")
 _LEAVES = {"success": (bool,), "actions": (int,), "seconds": _NUMBERS, "dose": _NUMBERS}
@@ -31,18 +33,20 @@ class Verdict:
     ----------
     controller : what was judged.
     judge : who judged: the trusted simulator and its settings, or "not trusted" held-out recordings.
-    made_training_data : whether the judge also made the data that the surrogate was trained on.
+    made_training_data : whether the judge also made the data that the surrogate was trained on; None for a controller
+        that was trained on none.
     success : (episode,) bool, whether the goal was reached in time.
     actions : (episode,) int, steps taken.
     seconds, dose : (episode,) spent, whether the goal was reached or not; NaN where the judge does not say.
     promise, outcome : (episode, decision) what the search expected of its choice, and what came of it; NaN where
         nothing was searched, or the episode was over.
-    dose_units : of the dose. promise_units : of promise and outcome.
+    dose_units : of the dose. promise_units : of promise and outcome. dose_name : what the field calls the dose: what
+        is spent, or suffered, beside time. goal : what a success is, in a few words.
     """
 
     controller: str
     judge: str
-    made_training_data: bool
+    made_training_data: bool | None
     success: np.ndarray
     actions: np.ndarray
     seconds: np.ndarray
@@ -51,6 +55,8 @@ class Verdict:
     outcome: np.ndarray
     dose_units: str = "1"
     promise_units: str = "1"
+    dose_name: str = "dose"
+    goal: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.success)
@@ -93,9 +99,9 @@ class Verdict:
 
     def to_table(self) -> Table:
         """The summary, one quantity a row."""
-        units = {"seconds": " (s)", "dose": f" ({self.dose_units})"}
-        units |= dict.fromkeys(_PROMISED, _units(self))
-        rows = tuple((name + units.get(name, ""), interval(value)) for name, value in self.summary().items())
+        titles = {"seconds": "seconds (s)", "dose": _dose(self)}
+        titles |= {name: name + _units(self) for name in _PROMISED}
+        rows = tuple((titles.get(name, name), interval(value)) for name, value in self.summary().items())
         return Table((self.controller, f"{len(self)} episodes"), rows, judged(self))
 
     def _repr_html_(self) -> str:
@@ -112,8 +118,10 @@ class Verdict:
             name: (("episode", "decision"), getattr(self, name), {"units": self.promise_units})
             for name in _PER_DECISION
         }
-        attributes = {"controller": self.controller, "judge": self.judge}
-        return xr.Dataset(variables, attrs={**attributes, "made_training_data": int(self.made_training_data)})
+        attributes: dict[str, Any] = {"controller": self.controller, "judge": self.judge}
+        if self.made_training_data is not None:
+            attributes["made_training_data"] = int(self.made_training_data)
+        return xr.Dataset(variables, attrs=attributes)
 
     def to_json(self) -> str:
         """The episodes as JSON; NaN is null."""
@@ -124,13 +132,13 @@ class Verdict:
     def from_json(cls, text: str, where: str = "verdict") -> Verdict:
         """Read what `to_json` wrote. Raises FormatError, naming `where`, for anything else."""
         try:
-            fields = {"promise_units": "1", **json.loads(text)}
+            fields = {**_LATER, **json.loads(text)}
             arrays: dict[str, Any] = {
                 name: array(fields[name], _LEAVES[name], kind) for name, kind in _PER_EPISODE.items()
             }
             arrays |= {name: array(fields[name], _NUMBERS, np.float64) for name in _PER_DECISION}
-            for name, kind in _PLAIN.items():
-                if type(fields[name]) is not kind:
+            for name, kinds in _PLAIN.items():
+                if type(fields[name]) not in kinds:
                     raise TypeError(f"{name} is {fields[name]!r:.40}")
             return cls(**arrays, **{name: fields[name] for name in _PLAIN})
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -151,6 +159,10 @@ def _units(verdict: Verdict, form: str = " ({})") -> str:
     return "" if verdict.promise_units == "1" else form.format(verdict.promise_units)
 
 
+def _dose(verdict: Verdict) -> str:
+    return f"{verdict.dose_name} ({verdict.dose_units})"
+
+
 def to_json(verdicts: dict[str, Verdict]) -> str:
     """Verdicts by their names, as one JSON object."""
     return json.dumps({name: json.loads(verdict.to_json()) for name, verdict in verdicts.items()})
@@ -158,8 +170,14 @@ def to_json(verdicts: dict[str, Verdict]) -> str:
 
 def judged(verdict: Verdict) -> str:
     """One line: who judged, and whether the judge made the training data."""
-    also = "which also made the training data" if verdict.made_training_data else "which did not make the training data"
-    return f"judged by {verdict.judge}, {also}"
+    return (
+        f"judged by {verdict.judge}"
+        + {
+            True: ", which also made the training data",
+            False: ", which did not make the training data",
+            None: "",
+        }[verdict.made_training_data]
+    )
 
 
 def seconds_ratio(verdict: Verdict, reference: Verdict, seed: int = 0) -> tuple[Interval, int]:
@@ -186,11 +204,11 @@ def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: in
         raise SettingsError("compare: no verdicts; replay at least one controller")
     if reference is not None and reference not in verdicts:
         raise SettingsError(f"compare: no verdict '{reference}'; there are {', '.join(verdicts)}")
-    units = sorted({verdict.dose_units for verdict in verdicts.values()})
+    doses = sorted({_dose(verdict) for verdict in verdicts.values()})
     judges = sorted({verdict.judge for verdict in verdicts.values()})
     several = len(judges) > 1
     promised = ", ".join(sorted({_units(verdict) for verdict in verdicts.values()} - {""}))
-    headings = ["", "success", "actions", "seconds (s)", f"dose ({', '.join(units)})"]
+    headings = ["", "success", "actions", "seconds (s)", " or ".join(doses)]
     headings += [name + promised for name in _PROMISED]
     ratio = [] if reference is None else [f"seconds / {reference}"]
     rows = []
@@ -200,8 +218,11 @@ def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: in
             found, pairs = seconds_ratio(verdict, verdicts[reference], seed)
             cells.append(DASH if name == reference else f"{interval(found)} in {pairs} pairs")
         judge = [verdict.judge] if several else []
-        rows.append((*cells, *judge, "yes" if verdict.made_training_data else "no"))
+        rows.append((*cells, *judge, {True: "yes", False: "no", None: DASH}[verdict.made_training_data]))
     caption = "Shares with Wilson's 95 % interval, means with a bootstrap over episodes. Optimism is promise - outcome."
+    goals = sorted({verdict.goal for verdict in verdicts.values()} - {""})
+    if goals:
+        caption = f"Success: {'; or '.join(goals)}. {caption}"
     if not several:
         caption = f"Judged by {judges[0]}. {caption}"
     titles = (*headings, *ratio, *(["judge"] if several else []), "judge made the training data")

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from sciworld.errors import FormatError, SettingsError
 from sciworld.evaluate.table import DASH, Table, interval, number
-from sciworld.evaluate.verdict import Verdict, compare, seconds_ratio
+from sciworld.evaluate.verdict import Verdict, compare, judged, seconds_ratio
 from sciworld.measures.intervals import Interval
 
 
@@ -148,6 +148,17 @@ def test_the_table_compares_all_against_the_reference():
         compare({})
 
 
+def test_what_success_and_dose_are_is_said_and_who_learned_nothing_has_no_judge_to_share():
+    one = make(goal="the lane is kept", dose_name="straying", dose_units="m^2 s", made_training_data=None)
+    table = compare({"a": one, "b": make(goal="the lane is kept", dose_name="straying", dose_units="m^2 s")})
+    assert "Success: the lane is kept. " in table.caption and "straying (m^2 s)" in table.columns
+    assert [row[-1] for row in table.rows] == [DASH, "yes"]
+    assert judged(one) == "judged by a <trusted> simulator" and "made_training_data" not in one.to_xarray().attrs
+    again = Verdict.from_json(one.to_json())
+    assert (again.goal, again.dose_name, again.made_training_data) == (one.goal, one.dose_name, None)
+    assert not any("training data" in line for line in one.warnings())
+
+
 def test_a_common_judge_stands_below_and_others_beside():
     one, other = make(judge="the lattice"), make(judge="the microscope")
     same = compare({"a": one, "b": one})
@@ -178,5 +189,5 @@ def test_numbers_have_three_digits(value, text):
 
 def test_an_interval_says_only_what_is_known():
     assert interval(Interval(0.5, 0.4, 0.6)) == "0.500 [0.400, 0.600]"
-    assert interval(Interval(0.5, math.nan, math.nan)) == "0.500"
+    assert interval(Interval(0.5, math.nan, math.nan)) == interval(Interval(0.5, 0.5, 0.5)) == "0.500"
     assert interval(Interval(math.nan, math.nan, math.nan)) == DASH

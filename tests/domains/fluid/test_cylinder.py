@@ -5,7 +5,7 @@ import pytest
 
 from sciworld.config import cache_dir
 from sciworld.domains.fluid import simulator as module
-from sciworld.domains.fluid.controllers import Feedback, Signals, probe, probe_places
+from sciworld.domains.fluid.controllers import Feedback, Signals, feedback, probe, probe_places
 from sciworld.domains.fluid.objectives import wake_cost
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, simulator
 from sciworld.errors import ControlError, SettingsError, SimulatorError
@@ -184,6 +184,10 @@ def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
         wake.step(wake.start(2, rng), zeros(1), rng)
     with pytest.raises(SettingsError, match="start: n is 0"):
         wake.start(0, rng)
+    with pytest.raises(SimulatorError, match=r"gains are \(3,\); expected \(episode, 3 lags\)"):
+        feedback(np.zeros(3), wake.settings)
+    with pytest.raises(SimulatorError, match=r"waves are \(1, 3\)"):
+        Signals(np.zeros((1, 3)), 0.1, 1.0)
     with pytest.raises(SimulatorError, match="gains are"):
         Feedback(np.zeros((1, 2, 1)), 1.0, probe_places(0.1, (0.2, 0.2)))
     with pytest.raises(SimulatorError, match="a controller for 1 episodes was started for 2"):

@@ -141,8 +141,8 @@ def _verdicts(material: Material) -> Section:
         "The verdict",
         f"The same {len(material.wakes.first)} developed wakes for each controller, 160 actions or 40 D/U long. "
         f"Promise is what the surrogate expected to be saved in actions {begin + 1} to {end}, while the wake still "
-        "calms; outcome is what was saved in these, by the solver's own forces. The law of direct search was found in the "
-        "trusted simulator once, and is not searched anew.",
+        "calms; outcome is what was saved in these, by the solver's own forces. The law of direct search was found in "
+        "the trusted simulator once, and is not searched anew.",
         [compare(material.verdicts), terms(material.wakes, material.runs)],
         [text for verdict in material.verdicts.values() for text in verdict.warnings()] + at_bounds(material.law),
     )

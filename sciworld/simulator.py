@@ -101,8 +101,8 @@ class Trajectory:
     controls : (candidate, step, control) float64; NaN after an episode ended.
     length : (candidate,) int, steps that each episode took.
     done : (candidate,) bool, whether the episode was ended by `stop` rather than by the step limit.
-    states : the simulator's state at the start and after every step where `keep_states` asked for it, else the
-        last one alone.
+    states : the simulator's state at the start and after every step where `keep_states` asked for it, or what it kept
+        of each; else the last one alone.
     memory : the controller's, after its last act.
     """
 
@@ -122,20 +122,22 @@ def rollout(
     steps: int,
     rng: np.random.Generator,
     stop: Callable[[State, Observation], np.ndarray] | None = None,
-    keep_states: bool = False,
+    keep_states: bool | Callable[[State], State] = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trajectory:
     """Run `controller` in `simulator` for at most `steps` steps: the only such loop in the library.
 
     `stop(state, observation)` returns a mask (candidate,) of the episodes that are over; those keep stepping in
     the batch, so that one episode's randomness never depends on another's end, but their controls are recorded
-    as NaN and their length stands still. `progress(step, running)` is called after each step.
+    as NaN and their length stands still. `keep_states` may be a function of a state that returns what is kept of it,
+    where whole ones fill the memory. `progress(step, running)` is called after each step.
     """
     if steps < 1:
         raise SimulatorError(f"rollout: steps is {steps}; use at least 1")
     n = len(first)
     memory = controller.start(n, rng)
-    observations, states = [first], [state]
+    kept = keep_states if callable(keep_states) else lambda whole: whole
+    observations, states = [first], [kept(state)]
     controls = np.full((n, steps, len(simulator.space)), np.nan)
     length = np.zeros(n, dtype=np.int64)
     over = np.zeros(n, dtype=bool) if stop is None else stop(state, first)
@@ -149,7 +151,7 @@ def rollout(
         if stop is not None:
             over = over | stop(state, observation)
         observations.append(observation)
-        states = [*states, state] if keep_states else [state]
+        states = [*states, kept(state)] if keep_states else [state]
         if progress is not None:
             progress(step + 1, int((~over).sum()))
     return Trajectory(observations, controls[:, : len(observations) - 1], length, over, states, memory)

@@ -17,6 +17,7 @@ from sciworld.domains import base
 from sciworld.domains.fluid.controllers import LAGS, Feedback, feedback
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
 from sciworld.domains.fluid.objectives import WakeCost, wake_cost
+from sciworld.domains.fluid.simulator import CylinderState
 from sciworld.evaluate.verdict import Verdict, compare, to_json
 from sciworld.search import optimizers
 from sciworld.search.law import Law, search_law
@@ -83,7 +84,9 @@ class Wakes:
     def run(self, controller: Controller) -> Trajectory:
         """The episodes of a controller, with the truth after every action."""
         rng = np.random.default_rng(0)  # of nothing: flows and laws are deterministic
-        return rollout(self.simulator, self.state, self.first, controller, EPISODE, rng, keep_states=True)
+        return rollout(
+            self.simulator, self.state, self.first, controller, EPISODE, rng, keep_states=CylinderState.without_flow
+        )
 
     def settled(self, run: Trajectory) -> WakeCost:
         """What the second half of each episode cost."""

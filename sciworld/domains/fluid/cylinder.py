@@ -43,7 +43,7 @@ def turning(places: np.ndarray) -> np.ndarray:
     return np.stack([-places[:, 1], places[:, 0]], axis=1)[None]
 
 
-def jets(links: np.ndarray, places: np.ndarray) -> np.ndarray:
+def jets(links: np.ndarray, fractions: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Velocity of two jets across the surface, a mean of one cell a step over each slot : (1, link, 2).
 
     The first blows while the second sucks as much. Across a slot the speed is a half wave of a cosine, as in Rabault's;
@@ -57,8 +57,10 @@ def jets(links: np.ndarray, places: np.ndarray) -> np.ndarray:
         speed = np.where(np.abs(off) < JET_WIDTH / 2, np.cos(np.pi * off / JET_WIDTH), 0.0)
         velocity = speed[:, None] * places / radius
         weights, (cx, cy) = lbm.WEIGHTS[links[:, 2]], (lbm.CX[links[:, 2]], lbm.CY[links[:, 2]])
-        # A link to the body with a wall that comes toward the fluid passes on 6 weight (-c . velocity).
-        passed = -(6 * weights * (cx * velocity[:, 0] + cy * velocity[:, 1])).sum()
+        # A link to the body with a wall that comes toward the fluid passes on 6 weight (-c . velocity), or less where
+        # the kernel interpolates after the wall.
+        share = 6 * weights / np.maximum(1.0, 2 * fractions)
+        passed = -(share * (cx * velocity[:, 0] + cy * velocity[:, 1])).sum()
         require(passed > 0, "a jet's slot of 10 degrees lies between the links; use more cells")
         found += sign * velocity * (JET_WIDTH * radius / passed)
     return found[None]

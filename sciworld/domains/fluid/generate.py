@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from sciworld import recording
 from sciworld.config import from_dict, to_dict, whole
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid.controllers import LAGS, Feedback, Signals, probe_places
+from sciworld.domains.fluid.developed import COEFFICIENTS
 from sciworld.domains.fluid.scenarios import CHANNEL, MIDDLE
-from sciworld.domains.fluid.simulator import CHANNELS, COEFFICIENTS, CylinderSettings, CylinderSimulator, CylinderState
+from sciworld.domains.fluid.simulator import CHANNELS, CylinderSettings, CylinderSimulator, CylinderState
 from sciworld.domains.generated import Progress, batch_size, fill, generator_of, held, kinds_of
 from sciworld.simulator import Observation
 from sciworld.store import Store
-from sciworld.together import join
+from sciworld.together import join, streams
 
 SOURCE = "sciworld.domains.fluid.generate"  # begins the source of every recording that is made here
 CONTROLS = ("random", "smooth", "held", "expert")
@@ -83,7 +84,7 @@ def make_episodes(
     names = [kinds[episode % len(kinds)] for episode in episodes]
     state = join([simulator.start(1, rng) for rng in generators])
     drawn = [draw(simulator, kind, actions, rng) for kind, rng in zip(names, generators, strict=True)]
-    observations, states, controls = play(simulator, state, drawn, generators[0])
+    observations, states, controls = play(simulator, state, drawn, streams(generators))
     return [
         _recording(simulator, session_of(settings, seed, episode), names[k], k, observations, states, controls)
         for k, episode in enumerate(episodes)
@@ -125,7 +126,7 @@ def play(
     feedback = [Feedback(np.stack([d.gains for d in drawn]), most, probe_places(one.length, middle))] if heeds else []
     controllers: list[Signals | Feedback] = [*laws, *feedback]
     memories = [controller.start(n, rng) for controller in controllers]
-    observations, states = [simulator.image(state, rng)], [_without_flow(state)]
+    observations, states = [simulator.image(state, rng)], [state.without_flow()]
     controls = np.empty((n, actions, 1))
     for action in range(actions):
         chosen = np.stack([d.table[action] for d in drawn])
@@ -135,7 +136,7 @@ def play(
         controls[:, action] = simulator.space.clip(chosen)
         observation, state = simulator.step(state, controls[:, action], rng)
         observations.append(observation)
-        states.append(_without_flow(state))
+        states.append(state.without_flow())
     return observations, states, controls
 
 
@@ -187,10 +188,6 @@ def _recording(
         citation="",
         history=f"simulated: the wake of a cylinder in a channel, {kind} controls",
     )
-
-
-def _without_flow(state: CylinderState) -> CylinderState:
-    return replace(state, populations=state.populations.take(np.zeros(0, np.int64)))
 
 
 @lru_cache(maxsize=2)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
 import math
-import zipfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sciworld import __version__
-from sciworld.config import cache_dir, from_dict, require, whole
+from sciworld.config import from_dict, require, whole
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid import cylinder
-from sciworld.domains.fluid.lattice import DENSITY, Lattice, Populations
+from sciworld.domains.fluid.developed import Baseline, Wake, developed, means
+from sciworld.domains.fluid.lattice import DENSITY, MOST_MACH, Lattice, Populations
 from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, scenario
 from sciworld.errors import SimulatorError
-from sciworld.files import replace_file
 from sciworld.kernels import lbm
 from sciworld.simulator import Observation
 
@@ -31,12 +26,7 @@ MOST = {"jets": 2.0, "rotation": 5.0}
 LEFT = 1.6  # diameters from the left edge of the frame to the cylinder's centre
 # Rabault et al. (2019), section 2.2: each step of their solver brings the jets a tenth nearer to what is asked for.
 SMOOTHING, THEIR_STEP = 0.1, 0.005  # D/U
-DEVELOP, MEASURE = 120, 40  # D/U until the wake sheds evenly, and for the means without control
-STEADY = 1e-3  # an rms of C_L of less is that of a wake that does not shed
 CHANNELS = ColumnTable((Column("velocity_x", "m/s", role="measured"), Column("velocity_y", "m/s", role="measured")))
-# What a state tells of the last action: means over its steps.
-COEFFICIENTS = ("drag", "lift", "lift_square")
-_KEPT = ("f", "outflow", "coefficients", "baseline")  # of a developed wake, in its file
 
 
 @dataclass(frozen=True)
@@ -90,15 +80,6 @@ class CylinderSettings:
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The wake without control: mean drag coefficient, rms of the lift about its mean, and Strouhal number."""
-
-    drag: float
-    lift_rms: float
-    strouhal: float
-
-
-@dataclass(frozen=True)
 class CylinderState:
     """The truth about n wakes: what a search must never see.
 
@@ -113,6 +94,10 @@ class CylinderState:
     coefficients: np.ndarray
     momentum: np.ndarray
     seconds: np.ndarray
+
+    def without_flow(self) -> CylinderState:
+        """What the state tells, without the populations, which fill the memory of whoever keeps many states."""
+        return replace(self, populations=self.populations.take(np.zeros(0, np.int64)))
 
     def take(self, index: np.ndarray) -> CylinderState:
         """The state of the candidates in `index`, repeats allowed."""
@@ -137,7 +122,13 @@ class CylinderSimulator:
         name, units = ("jet", "m/s") if settings.actuator == "jets" else ("rotation", "rad/s")
         self._space = ControlSpace(ColumnTable((Column(name, units, -most, most),)))
         self.steps = round(self.case.length / self.case.speed / ACTIONS)  # of the lattice, an action
-        self._wake: tuple[Populations, np.ndarray, Baseline] | None = None
+        self._wake: Wake | None = None
+        fastest = self.case.fastest(most) / lbm.SOUND
+        require(
+            fastest <= MOST_MACH,
+            f"limit: the {name} may reach a Mach number of {fastest:.3g}, {MOST_MACH} is the most; use a lower "
+            "lattice_speed or limit",
+        )
 
     @property
     def space(self) -> ControlSpace:
@@ -152,14 +143,24 @@ class CylinderSimulator:
     @property
     def baseline(self) -> Baseline:
         """What the wake is without control."""
-        return self._developed()[2]
+        return self._developed().baseline
 
     def start(self, n: int, rng: np.random.Generator) -> CylinderState:
-        """n developed wakes, each at a phase of its shedding that is drawn. The first call of a kind makes the wake."""
-        wake, coefficients, _ = self._developed()
-        phases = rng.integers(0, len(wake.f), whole(n, "start: n", 1))
-        flows, none = replace(wake.take(phases), steps=np.zeros(n, np.int64)), np.zeros(n)
-        return CylinderState(flows, none, coefficients[phases], none.copy(), none.copy())
+        """n developed wakes at phases that are drawn, each once before any comes again. The first call makes the wake.
+
+        There are as many phases as actions in a period of the shedding, 13 or 14 at Reynolds 100; see `at_phases`.
+        """
+        phases, n = len(self._developed().flows.f), whole(n, "start: n", 1)
+        rounds = [rng.permutation(phases) for _ in range(math.ceil(n / phases))]
+        return self.at_phases(np.concatenate(rounds)[:n])
+
+    def at_phases(self, phases: np.ndarray) -> CylinderState:
+        """Developed wakes at phases : (candidate,) of the shedding, in actions; beyond the period they begin again."""
+        wake = self._developed()
+        phases = np.asarray(phases) % len(wake.flows.f)
+        none = np.zeros(len(phases))
+        flows = replace(wake.flows.take(phases), steps=np.zeros(len(phases), np.int64))
+        return CylinderState(flows, none, wake.coefficients[phases], none.copy(), none.copy())
 
     def image(self, state: CylinderState, rng: np.random.Generator) -> Observation:
         """The velocities of the present, without touching it : frames (candidate, rows, columns, 2) float32, m/s."""
@@ -197,21 +198,21 @@ class CylinderSimulator:
         left = (1 - SMOOTHING) ** (self.case.speed / self.case.length / THEIR_STEP * np.arange(1, self.steps + 1))
         amplitudes = controls + (state.amplitude[:, None] - controls) * left
         flows, forces = self.lattice.advance(state.populations, amplitudes[:, :, None])
-        seconds = state.seconds + self.action_seconds
-        return CylinderState(flows, amplitudes[:, -1], self._means(forces), self._momentum(amplitudes), seconds)
+        told, seconds = means(self._coefficients(forces)), state.seconds + self.action_seconds
+        return CylinderState(flows, amplitudes[:, -1], told, self._momentum(amplitudes), seconds)
 
     def observe(self, state: CylinderState, observation: Observation) -> CylinderState:
         """The state as it is: a trusted simulator has nothing to learn from its own image."""
         return state
 
+    def _developed(self) -> Wake:
+        if self._wake is None:
+            self._wake = developed(self.lattice, self.steps, self._coefficients)
+        return self._wake
+
     def _coefficients(self, forces: np.ndarray) -> np.ndarray:
         """Coefficients of forces in N for 1 m of depth."""
         return forces / (0.5 * DENSITY * self.settings.speed**2 * self.settings.length)
-
-    def _means(self, forces: np.ndarray) -> np.ndarray:
-        """COEFFICIENTS : (flow, 3), of forces (flow, step, 2) in N for 1 m of depth."""
-        drag, lift = np.moveaxis(self._coefficients(forces), -1, 0)
-        return np.stack([drag.mean(axis=1), lift.mean(axis=1), (lift**2).mean(axis=1)], axis=1)
 
     def _momentum(self, amplitudes: np.ndarray) -> np.ndarray:
         """See `CylinderState`: (candidate,), of amplitudes (candidate, step)."""
@@ -227,74 +228,6 @@ class CylinderSimulator:
         first = round(MIDDLE[1] * settings.cells) - settings.rows // 2 * size
         left = round((MIDDLE[0] - LEFT) * settings.cells)
         return slice(first, first + settings.rows * size), slice(left, left + settings.columns * size)
-
-    def _developed(self) -> tuple[Populations, np.ndarray, Baseline]:
-        """The wake without control at each action of one period, the coefficients of these, and its means.
-
-        It is made once, and kept in the cache.
-        """
-        if self._wake is None:
-            path = cache_dir() / "flows" / f"wake-{self._digest()}.npz"
-            # A wake that cannot be read, or kept, is made anew.
-            damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-            with contextlib.suppress(*damages), np.load(io.BytesIO(path.read_bytes())) as kept:
-                self._wake = self._checked(*(kept[name] for name in _KEPT))
-            if self._wake is None:
-                self._wake = flows, coefficients, baseline = self._develop()
-                content = io.BytesIO()
-                facts = np.array([baseline.drag, baseline.lift_rms, baseline.strouhal])
-                arrays = (flows.f, flows.outflow, coefficients, facts)
-                np.savez(content, **dict(zip(_KEPT, arrays, strict=True)))  # type: ignore[arg-type]
-                with contextlib.suppress(OSError):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    replace_file(path, content.getvalue())
-        return self._wake
-
-    def _digest(self) -> str:
-        """A text that is another one for any other flow: of all that the lattice is given, but the actuator."""
-        case, found = self.case, hashlib.sha256(f"{__version__} {DEVELOP} {MEASURE} {self.steps}".encode())
-        for field in fields(case):
-            value = getattr(case, field.name)
-            values = (value.links, value.fractions) if isinstance(value, lbm.Body) else (value,)
-            found.update(b"".join(np.asarray(one).tobytes() for one in values if not isinstance(one, str)))
-            found.update(repr(value).encode() if isinstance(value, str) else b"")
-        return found.hexdigest()[:16]
-
-    def _checked(
-        self, f: np.ndarray, outflow: np.ndarray, coefficients: np.ndarray, facts: np.ndarray
-    ) -> tuple[Populations, np.ndarray, Baseline]:
-        (ny, nx), n = self.case.shape, len(f)
-        shapes = ((n, 9, ny + 2, nx + 2), (n, 3, ny), (n, len(COEFFICIENTS)), (3,))
-        arrays = (f, outflow, coefficients, facts)
-        fits = n and all(one.shape == shape for one, shape in zip(arrays, shapes, strict=True))
-        if not (fits and all(np.isfinite(one).all() for one in arrays)):
-            raise ValueError("not a developed wake")
-        return Populations(f, outflow, np.zeros(n, np.int64)), coefficients, Baseline(*map(float, facts))
-
-    def _develop(self) -> tuple[Populations, np.ndarray, Baseline]:
-        flows, _ = self.lattice.advance(self.lattice.start(1), 2 * (self.steps * ACTIONS * DEVELOP // 2))
-        found, forces = [], []
-        for _ in range(ACTIONS * MEASURE):
-            flows, force = self.lattice.advance(flows, self.steps)
-            found.append(flows)
-            forces.append(force)
-        drag, lift = self._coefficients(np.concatenate(forces, axis=1)[0]).T
-        crossings = np.flatnonzero((lift[:-1] < lift.mean()) & (lift[1:] >= lift.mean()))
-        if len(crossings) < 3 or lift.std() < STEADY:
-            raise SimulatorError(
-                f"the wake at reynolds {self.settings.reynolds:g} does not shed vortices, the rms of C_L is "
-                f"{lift.std():.2g}; use a reynolds of 60 or more"
-            )
-        period = (crossings[-1] - crossings[0]) / (len(crossings) - 1)
-        between = slice(crossings[0], crossings[-1])
-        one = round(period / self.steps)  # period, in actions
-        f, outflow, steps = (
-            np.concatenate([getattr(flow, name) for flow in found[-one:]]) for name in ("f", "outflow", "steps")
-        )
-        coefficients = np.concatenate([self._means(force) for force in forces[-one:]])
-        strouhal = self.case.length / self.case.speed / period
-        baseline = Baseline(float(drag[between].mean()), float(lift[between].std()), float(strouhal))
-        return Populations(f, outflow, steps), coefficients, baseline
 
 
 def simulator(**settings: Any) -> CylinderSimulator:

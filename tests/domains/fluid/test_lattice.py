@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciworld.domains.fluid.cylinder import JET_WIDTH, circle, jet_momentum, jets, turning
-from sciworld.domains.fluid.lattice import Lattice
+from sciworld.domains.fluid.lattice import Case, Lattice
 from sciworld.domains.fluid.scenarios import SCENARIOS, scenario
 from sciworld.errors import SettingsError, SimulatorError
 from sciworld.kernels import lbm
@@ -73,6 +73,52 @@ def test_a_cylinder_in_a_channel_feels_the_published_drag():
     assert drag == pytest.approx(5.5795, rel=0.02) and lift == pytest.approx(0.0106, abs=0.02)
 
 
+@pytest.mark.parametrize("turn", [20.0, -20.0])  # rad/s: the surface is as fast as the stream
+def test_a_cylinder_that_turns_drags_the_fluid_along_and_is_pushed_aside(turn):
+    """Counter-clockwise, its top moves against the stream; the lift of Magnus points down."""
+    lattice = Lattice(scenario("rotary", cells=10, lattice_speed=0.05))
+    flow, forces = lattice.advance(lattice.start(1), np.full((1, 1600, 1), turn))
+    u = lattice.fields(flow)["velocity_x"][0]
+    against, along = (u[25, 18:22], u[14, 18:22]) if turn > 0 else (u[14, 18:22], u[25, 18:22])
+    assert -1 < against.min() < -0.4 and 1.3 < along.max() < 2  # half a cell off the surface
+    lift = forces[0, -200:, 1].mean() / 0.05
+    assert -4 < lift * np.sign(turn) < -2
+
+
+def test_the_stress_of_the_stream_comes_in_with_it():
+    """A parabola stays one from the first cell behind an inlet on."""
+    ny, nx, fastest = 20, 40, 0.045
+    along = np.arange(ny) + 0.5
+    profile = 4 * fastest * along * (ny - along) / ny**2
+    walls, start = np.zeros((4, nx, 2)), np.zeros((3, ny, nx))
+    walls[lbm.LEFT, :ny, 0], start[1] = profile, profile[:, None]
+    kinds = (lbm.INLET, lbm.OPEN, lbm.WALL, lbm.WALL)
+    lattice = Lattice(Case((ny, nx), 1.0, 1.0, 0.05, ny, 0.03, start, kinds, walls), np.float64)
+    flow, _ = lattice.advance(lattice.start(1), 4000)
+    u = lattice.moments(flow)[0, 1]
+    assert np.abs(u[:, :20] - profile[:, None]).max() < 0.004 * fastest
+
+
+def test_the_pressure_of_an_open_channel_goes_back_to_that_outside():
+    lattice = Lattice(scenario("schafer_turek", cells=10, lattice_speed=0.05))
+    state = lattice.start(1)
+    state.f[:] += (0.01 * lbm.WEIGHTS[:, None, None]).astype(np.float32)
+    state.outflow[:, 0] += 0.01
+    state, _ = lattice.advance(state, 2500)
+    assert abs(lattice.moments(state)[0, 0].mean()) < 0.002
+
+
+def test_a_slanted_link_meets_a_wall_between_two_cells():
+    """Along a wall whose speed grows by 1e-3 a cell, a slanted link brings that of half a cell further on."""
+    walls = np.zeros((4, 12, 2))
+    walls[lbm.TOP, :, 0] = 1e-3 * np.arange(12)
+    box = Lattice(Case((8, 12), 1.0, 1.0, 0.1, 8, 0.01, np.zeros((3, 8, 12)), (lbm.WALL,) * 4, walls))._box
+    for i, k in enumerate(lbm.INCOMING[lbm.TOP]):
+        speeds = 1e-3 * (np.arange(12) - 0.5 * lbm.CX[k])
+        expected = 6 * lbm.WEIGHTS[k] * lbm.CX[k] * speeds
+        np.testing.assert_allclose(box.pushes[lbm.TOP, i, 1:11], expected[1:11], atol=1e-12)
+
+
 def test_a_weak_force_balances_viscosity_in_kolmogorov_s_flow():
     case = scenario("kolmogorov", reynolds=20.0, cells=24, waves=1, lattice_speed=0.02)
     case = dataclasses.replace(case, start=np.zeros((3, 24, 24)))
@@ -103,14 +149,15 @@ def test_links_meet_the_circle(radius, off):
 @given(radius=st.integers(5, 30), off=st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)))
 def test_jets_pass_what_their_slots_pass_and_nothing_in_all(radius, off):
     n = 2 * radius + 12
-    links, _, places, _ = circle((n, n + 3), (n / 2 + off[0], n / 2 + off[1]), radius)
+    links, fractions, places, _ = circle((n, n + 3), (n / 2 + off[0], n / 2 + off[1]), radius)
     try:
-        velocity = jets(links, places)[0]
+        velocity = jets(links, fractions, places)[0]
     except SettingsError:
         assert radius < 12  # a slot that no link cuts is refused
         return
     k = links[:, 2]
-    passed = -6 * lbm.WEIGHTS[k] * (lbm.CX[k] * velocity[:, 0] + lbm.CY[k] * velocity[:, 1])
+    share = 6 * lbm.WEIGHTS[k] / np.maximum(1, 2 * fractions)
+    passed = -share * (lbm.CX[k] * velocity[:, 0] + lbm.CY[k] * velocity[:, 1])
     up = places[:, 1] > 0
     assert passed[up].sum() == pytest.approx(JET_WIDTH * radius, rel=1e-6)
     assert passed.sum() == pytest.approx(0, abs=1e-9 * radius)
@@ -119,9 +166,10 @@ def test_jets_pass_what_their_slots_pass_and_nothing_in_all(radius, off):
 
 def test_what_the_jets_carry_cancels():
     """On the lattice too, where the cylinder is cut alike above and below."""
-    links, _, places, _ = circle((52, 63), (26.0, 30.0), 10)
-    k, velocity = links[:, 2], jets(links, places)[0]
-    passed = -6 * lbm.WEIGHTS[k] * (lbm.CX[k] * velocity[:, 0] + lbm.CY[k] * velocity[:, 1])
+    links, fractions, places, _ = circle((52, 63), (26.0, 30.0), 10)
+    k, velocity = links[:, 2], jets(links, fractions, places)[0]
+    share = 6 * lbm.WEIGHTS[k] / np.maximum(1, 2 * fractions)
+    passed = -share * (lbm.CX[k] * velocity[:, 0] + lbm.CY[k] * velocity[:, 1])
     carried = passed[:, None] * velocity
     assert carried[places[:, 1] > 0, 1].sum() > 0.5
     np.testing.assert_allclose(carried.sum(axis=0), 0, atol=1e-12)
@@ -135,6 +183,11 @@ def test_what_the_jets_carry_cancels():
     [
         ("cavity", {"lattice_speed": 0.2}, "Mach number of 0.346, 0.3 is the most"),
         ("cavity", {"reynolds": 1e5}, r"relaxation time of 0.50019 is too near 0.5.*use more cells"),
+        (
+            "taylor_green",
+            {"reynolds": 5.0},
+            "viscosity of 0.64 cells.2 a step, 0.5 is the most.*a higher reynolds",
+        ),
         ("cavity", {"reynolds": float("nan")}, "reynolds is nan; use a positive number"),
         ("cavity", {"cells": 0}, "cells is 0; use an integer, 8 to 10000"),
         ("cavity", {"cells": 32.0}, "cells is 32.0"),
@@ -160,6 +213,14 @@ def test_a_flow_that_diverges_stops_with_the_step_and_the_place():
         lattice.advance(lattice.start(2), np.array([0.0, 1e4])[:, None, None] * np.ones((2, 400, 1)))
     x, y = map(float, re.search(r"x = (\S+) m, y = (\S+) m", str(told.value)).groups())
     assert np.hypot(x - 0.2, y - 0.2) < 0.1  # beside the cylinder that turns too fast
+
+
+def test_flows_of_another_lattice_are_refused():
+    small, large = (Lattice(scenario("cavity", cells=cells)) for cells in (8, 12))
+    for wrong in (large.start(1), Lattice(small.case, np.float64).start(1)):
+        for use in (small.moments, lambda state: small.advance(state, 2)):
+            with pytest.raises(SimulatorError, match="of another lattice; expected"):
+                use(wrong)
 
 
 def test_what_is_no_number_of_steps_is_refused():

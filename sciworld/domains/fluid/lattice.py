@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 from sciworld.config import require, whole
-from sciworld.errors import SimulatorError
+from sciworld.errors import SettingsError, SimulatorError
 from sciworld.kernels import lbm
 
 STRAIGHT = 3 / 16  # the magic product that puts straight walls half a cell beyond the last fluid cell
@@ -56,6 +57,14 @@ class Case:
     def __post_init__(self) -> None:
         ny, nx = self.shape
         require(ny >= 4 and nx >= 4, f"a flow of {ny} x {nx} cells; use at least 4 x 4, by more cells")
+        sides = (lbm.PERIODIC, lbm.WALL)
+        allowed = ((*sides, lbm.INLET), (*sides, lbm.OPEN), sides, sides)
+        known = all(kind in fine for kind, fine in zip(self.kinds, allowed, strict=True))
+        matched = all((self.kinds[k] == lbm.PERIODIC) == (self.kinds[k + 1] == lbm.PERIODIC) for k in (0, 2))
+        require(known and matched, f"kinds are {self.kinds}; an inlet is on the left, an open side on the right")
+        shapes = [np.shape(self.start), (3, ny, nx)]
+        require(shapes[0] == shapes[1], f"start is {shapes[0]}; expected {shapes[1]}")
+        require(0 < self.magic < 10, f"magic is {self.magic}; use 1/4 or less")
         require(self.collision in ("trt", "bgk"), f"collision is {self.collision!r}; use trt or bgk")
         require(
             self.viscosity >= LEAST_VISCOSITY,
@@ -133,8 +142,7 @@ class Lattice:
     _body: lbm.Body = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        case, kind = self.case, np.dtype(self.dtype)
-        require(kind in (np.float32, np.float64), f"dtype is {kind}; use float32 or float64")
+        case, kind = self.case, _dtype(self.dtype)
         even, odd = (kind.type(rate) for rate in case.rates())
         force = np.zeros((case.shape[0], 2)) if case.force is None else np.ascontiguousarray(case.force, np.float64)
         inflow = np.zeros((case.shape[0], 2)) if case.walls is None else case.walls[lbm.LEFT, : case.shape[0]].copy()
@@ -248,6 +256,14 @@ class Lattice:
             f"flow {flow} diverged at step {step} ({step * case.step:.4g} s), at x = {(column + 0.5) * case.cell:.4g} "
             f"m, y = {(row + 0.5) * case.cell:.4g} m; use more cells, a lower reynolds or weaker controls"
         )
+
+
+def _dtype(value: Any) -> np.dtype:
+    """Raises SettingsError unless it is float32 or float64."""
+    with contextlib.suppress(TypeError):
+        if value is not None and np.dtype(value) in (np.float32, np.float64):
+            return np.dtype(value)
+    raise SettingsError(f"dtype is {value!r:.80}; use float32 or float64")
 
 
 def _pushes(case: Case) -> np.ndarray:

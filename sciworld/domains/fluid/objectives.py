@@ -36,9 +36,11 @@ def wake_cost(coefficients: np.ndarray, amplitudes: np.ndarray, most: float, dra
     """Cost of controls, from what the trusted simulator tells of each action.
 
     coefficients : (candidate, action, 3) means of drag, lift and lift squared. amplitudes : (candidate, action), most :
-    their bound. drag, lift_rms : of the wake without control. Raises SettingsError for a baseline without drag.
+    their bound. drag, lift_rms : of the wake without control. Raises SettingsError unless drag and bound
+    are above 0.
     """
     require(drag > 0, f"drag without control is {drag}; give that of a developed wake")
+    require(most > 0, f"most is {most}; give the bound of the control")
     mean_drag, mean_lift, square = np.moveaxis(np.asarray(coefficients).mean(axis=1), -1, 0)
     fluctuation = np.sqrt(np.maximum(square - mean_lift**2, 0.0))
     change = mean_drag - drag

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.domains.fluid.cylinder import circle, jets, turning
 from sciworld.domains.fluid.lattice import Case
 from sciworld.errors import SettingsError
@@ -50,7 +49,7 @@ def taylor_green(
     cells : along its height of `length` m. speed : of the fastest fluid at the beginning, m/s.
     """
     _require(reynolds, cells, lattice_speed, length, speed)
-    ny, nx = cells, round(aspect * cells)
+    ny, nx = cells, round(positive(aspect, "aspect", 100.0) * cells)
     y, x = np.mgrid[:ny, :nx] + 0.5
     ky, kx = 2 * np.pi / ny, 2 * np.pi / nx
     u = -lattice_speed * np.cos(kx * x) * np.sin(ky * y)
@@ -66,6 +65,7 @@ def shear_layer(
     """Two layers of shear that roll up, in a periodic square. Minion and Brown, J. Comput. Phys. 138, 734 (1997),
     equations 12 and 13: `steepness` 30 is their thick layer, 80 the thin one."""
     _require(reynolds, cells, lattice_speed, length, speed)
+    positive(steepness, "steepness", 1e3)
     y, x = (np.mgrid[:cells, :cells] + 0.5) / cells
     u = np.where(y <= 0.5, np.tanh(steepness * (y - 0.25)), np.tanh(steepness * (0.75 - y)))
     v = KICK * np.sin(2 * np.pi * (x + 0.25))
@@ -80,7 +80,7 @@ def kolmogorov(
     """A periodic square driven by a force sin(2 pi waves y / length) along x, which the laminar flow of `speed` m/s
     balances. Meshalkin and Sinai, J. Appl. Math. Mech. 25, 1700 (1961); it is stable for few waves alone."""
     _require(reynolds, cells, lattice_speed, length, speed)
-    require(1 <= waves <= cells // 4, f"waves is {waves}; use 1 to {cells // 4}, a quarter of the cells")
+    whole(waves, "waves", 1, cells // 4)
     viscosity, k = lattice_speed * cells / reynolds, 2 * np.pi * waves / cells
     y, x = np.mgrid[:cells, :cells] + 0.5
     wave = np.sin(k * y)
@@ -132,7 +132,8 @@ def cylinder_unbounded(
     extent : length and height in diameters.
     """
     _require(reynolds, cells, lattice_speed, length, speed)
-    nx, ny = (round(size * cells) for size in extent)
+    require(isinstance(extent, tuple | list) and len(extent) == 2, f"extent is {extent!r:.80}; use (length, height)")
+    nx, ny = (round(positive(size, "extent", 1e3) * cells) for size in extent)
     require(min(nx, ny) >= 8 * cells, f"extent is {extent} diameters; use at least 8 of each")
     walls = np.zeros((4, max(nx, ny), 2))
     walls[[lbm.LEFT, lbm.BOTTOM, lbm.TOP], :, 0] = lattice_speed
@@ -155,8 +156,8 @@ SCENARIOS: dict[str, Callable[..., Case]] = {
 
 def scenario(name: str, **settings: Any) -> Case:
     """The case of a scenario; settings are the arguments of its function. Raises SettingsError naming what is wrong."""
-    if name not in SCENARIOS:
-        raise SettingsError(f"no scenario '{name}'; there are {', '.join(SCENARIOS)}")
+    if not isinstance(name, str) or name not in SCENARIOS:
+        raise SettingsError(f"no scenario {name!r:.80}; there are {', '.join(SCENARIOS)}")
     known = inspect.signature(SCENARIOS[name]).parameters
     odd = sorted(set(settings) - set(known))
     if odd:
@@ -165,11 +166,17 @@ def scenario(name: str, **settings: Any) -> Case:
 
 
 def _require(reynolds: float, cells: int, lattice_speed: float, length: float, speed: float) -> None:
-    require(type(cells) is int and 8 <= cells <= 10_000, f"cells is {cells!r}; use an integer, 8 to 10000")
+    whole(cells, "cells", 8, 10_000)
     stated = {"reynolds": reynolds, "lattice_speed": lattice_speed, "length": length, "speed": speed}
     for name, value in stated.items():
-        good = isinstance(value, int | float) and math.isfinite(value) and value > 0
-        require(good, f"{name} is {value!r}; use a positive number")
+        positive(value, name)
+
+
+def positive(value: Any, name: str, most: float = 1e12) -> float:
+    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, above 0 and up to `most`."""
+    good = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value <= most
+    require(bool(good), f"{name} is {value!r:.80}; use a positive number, at most {most:g}")
+    return float(value)
 
 
 def _periodic(

@@ -13,7 +13,7 @@ from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid import cylinder
 from sciworld.domains.fluid.developed import Baseline, Wake, developed, means
 from sciworld.domains.fluid.lattice import DENSITY, MOST_MACH, Lattice, Populations
-from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, scenario
+from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, positive, scenario
 from sciworld.errors import SimulatorError
 from sciworld.kernels import lbm
 from sciworld.simulator import Observation
@@ -55,17 +55,21 @@ class CylinderSettings:
     collision: str = "trt"
 
     def __post_init__(self) -> None:
-        require(self.actuator in SCENARIO, f"actuator is {self.actuator!r}; use one of {', '.join(SCENARIO)}")
+        known = isinstance(self.actuator, str) and self.actuator in SCENARIO
+        require(known, f"actuator is {self.actuator!r:.80}; use one of {', '.join(SCENARIO)}")
+        for name in ("reynolds", "lattice_speed", "length", "speed", "pixel"):
+            object.__setattr__(self, name, positive(getattr(self, name), name))
         most = MOST[self.actuator]
-        require(
-            0 <= self.limit <= most, f"limit is {self.limit}; use up to {most:g}, or 0 for {LIMIT[self.actuator]:g}"
-        )
-        require(type(self.cells) is int and self.cells % 10 == 0, f"cells is {self.cells!r}; use a multiple of 10")
-        fits = math.isfinite(self.pixel) and self.pixel > 0 and abs(self.pixel * self.cells - self.size) < 1e-9
+        if self.limit != 0:
+            object.__setattr__(self, "limit", positive(self.limit, "limit", most))
+        object.__setattr__(self, "cells", whole(self.cells, "cells", 10, 10_000))
+        require(self.cells % 10 == 0, f"cells is {self.cells}; use a multiple of 10")
+        fits = abs(self.pixel * self.cells - self.size) < 1e-9
         require(fits, f"pixel is {self.pixel} diameters of {self.cells} cells; use one of whole cells")
         high, long = 2 * int(MIDDLE[1] / self.pixel), int((CHANNEL[0] - MIDDLE[0] + LEFT) / self.pixel)
-        require(1 <= self.rows <= high and self.rows % 2 == 0, f"rows is {self.rows}; use an even number up to {high}")
-        require(1 <= self.columns <= long, f"columns is {self.columns}; use 1 to {long}")
+        for name, least, largest in (("rows", 2, high), ("columns", 2, long)):
+            object.__setattr__(self, name, whole(getattr(self, name), name, least, largest))
+        require(self.rows % 2 == 0, f"rows is {self.rows}; use an even number")
 
     @property
     def size(self) -> int:

@@ -187,8 +187,19 @@ def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
     for settings, message in (
         ({"actuator": "flaps"}, "actuator is 'flaps'; use one of jets, rotation"),
         ({"rows": 0}, "rows is 0"),
-        ({"rows": 42}, "rows is 42; use an even number up to 40"),
-        ({"columns": 217}, "columns is 217; use 1 to 216"),
+        ({"rows": 42}, "rows is 42; use an integer, at least 2 and at most 40"),
+        ({"rows": 7}, "rows is 7; use an even number"),
+        ({"columns": 217}, "columns is 217; use an integer, at least 2 and at most 216"),
+        ({"columns": 96.0}, r"columns is 96\.0"),
+        ({"actuator": ["jets"]}, "actuator is"),
+        ({"pixel": None}, "pixel is None"),
+        ({"length": True}, "length is True"),
+        ({"reynolds": 10**400}, "reynolds is 1000"),
+        ({"limit": 3.0}, r"limit is 3\.0; use a positive number, at most 2"),
+        (
+            {"lattice_speed": 0.1, "cells": 10},
+            r"limit: the jet may reach a Mach number of 0\.47",
+        ),
         ({"pixel": 0.13}, "pixel is 0.13 diameters of 20 cells; use one of whole cells"),
         ({"limit": -1.0}, "limit is -1"),
         ({"cell": 20}, "unknown setting cell"),
@@ -198,5 +209,8 @@ def test_shapes_and_settings_that_do_not_fit_are_refused(wakes):
             simulator(**settings)
     with pytest.raises(SettingsError, match="drag without control is 0"):
         wake_cost(np.zeros((1, 2, 3)), np.zeros((1, 2)), 1.0, 0.0, 0.0)
+    with pytest.raises(SettingsError, match="most is 0"):
+        wake_cost(np.zeros((1, 2, 3)), np.zeros((1, 2)), 0.0, 1.0, 0.0)
     assert CylinderSettings(actuator="rotation", limit=1.5).most == 30.0
+    assert CylinderSettings(rows=np.int64(16), length=np.float32(0.5)) == CylinderSettings(rows=16, length=0.5)
     assert module.CylinderSimulator.judge.startswith("lattice Boltzmann")

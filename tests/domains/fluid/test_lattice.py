@@ -189,7 +189,7 @@ def test_what_the_jets_carry_cancels():
             "viscosity of 0.64 cells.2 a step, 0.5 is the most.*a higher reynolds",
         ),
         ("cavity", {"reynolds": float("nan")}, "reynolds is nan; use a positive number"),
-        ("cavity", {"cells": 0}, "cells is 0; use an integer, 8 to 10000"),
+        ("cavity", {"cells": 0}, "cells is 0; use an integer, at least 8 and at most 10000"),
         ("cavity", {"cells": 32.0}, "cells is 32.0"),
         ("cavity", {"collision": "mrt"}, "collision is 'mrt'; use trt or bgk"),
         ("cavity", {"reynold": 100.0}, "unknown setting reynold; known are reynolds, cells"),
@@ -197,6 +197,13 @@ def test_what_the_jets_carry_cancels():
         ("rotary", {"cells": 12}, "use a multiple of 10"),
         ("cylinder_unbounded", {"extent": (4.0, 4.0)}, "use at least 8 of each"),
         ("kolmogorov", {"waves": 0}, "waves is 0"),
+        ("kolmogorov", {"waves": 1.5}, r"waves is 1\.5"),
+        ("taylor_green", {"aspect": float("nan")}, "aspect is nan"),
+        ("taylor_green", {"lattice_speed": 1e300}, "lattice_speed is 1e.300"),
+        ("shear_layer", {"steepness": "steep"}, "steepness is 'steep'"),
+        ("cylinder_unbounded", {"extent": (10.0, 10.0, 10.0)}, "extent is .* use .length, height"),
+        ("cylinder_unbounded", {"extent": "ab"}, "extent is 'ab'"),
+        (["cavity"], {}, "no scenario"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_the_one_to_change(name, wrong, message):
@@ -213,6 +220,24 @@ def test_a_flow_that_diverges_stops_with_the_step_and_the_place():
         lattice.advance(lattice.start(2), np.array([0.0, 1e4])[:, None, None] * np.ones((2, 400, 1)))
     x, y = map(float, re.search(r"x = (\S+) m, y = (\S+) m", str(told.value)).groups())
     assert np.hypot(x - 0.2, y - 0.2) < 0.1  # beside the cylinder that turns too fast
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"kinds": (lbm.OPEN, lbm.WALL, lbm.WALL, lbm.WALL)}, "an inlet is on the left, an open side on the right"),
+        ({"kinds": (lbm.PERIODIC, lbm.WALL, lbm.WALL, lbm.WALL)}, "kinds are"),
+        ({"start": np.zeros((3, 5, 5))}, r"start is \(3, 5, 5\); expected \(3, 8, 8\)"),
+        ({"magic": -1.0}, r"magic is -1\.0"),
+        ({"viscosity": np.inf}, "a viscosity of inf"),
+    ],
+)
+def test_cases_that_are_none_are_refused(wrong, message):
+    with pytest.raises(SettingsError, match=message):
+        dataclasses.replace(scenario("cavity", cells=8), **wrong)
+    for kind in ("foo", "float16", None, np.int64, 5):
+        with pytest.raises(SettingsError, match="use float32 or float64"):
+            Lattice(scenario("cavity", cells=8), kind)
 
 
 def test_flows_of_another_lattice_are_refused():

@@ -10,29 +10,28 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sciworld import catalog
-from sciworld.config import LARGEST, from_dict, require, to_dict, whole
+from sciworld import recording
+from sciworld.config import LARGEST, from_dict, require, whole
+from sciworld.controls import ControlSpace
 from sciworld.demos import driving_report
 from sciworld.demos.driving_report import PLANNED
-from sciworld.demos.folder import clear, fetched, require_free
+from sciworld.demos.folder import made_with, workplace
 from sciworld.demos.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
 from sciworld.demos.lane_response import response
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
-from sciworld.errors import SettingsError
 from sciworld.evaluate.verdict import Verdict, compare, to_json
 from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.training.run import Run
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
 EXPERT, STRAIGHT, RANDOM = "expert with the truth", "straight ahead", "random"
 # A small camera, five frames a second, no traffic: what a driver does in 0.2 s shows in the next frame.
-DATA = "road-sim-lane"
+DATA, CONDITIONS = "road-sim-lane", "clear_noon"
 
 
 @dataclass(frozen=True)
@@ -62,81 +61,48 @@ class DemoSettings:
 def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
     """Do the whole job in the folder `out`, anew; the path of its report.
 
-    data : a store of recordings of the road simulator; by default the catalogue's, made once and kept.
+    data : a store of recordings of the road simulator; by default the catalogue's.
     """
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
-    out = Path(out).resolve()
-    console = Console(soft_wrap=True)
-    began = time.perf_counter()
-    require_free(out)
+    console, began = Console(soft_wrap=True), time.perf_counter()
     console.print("1/5  recordings")
-    store = Store.open(data if data is not None else fetched(DATA))
-    clear(out)  # after the data are there, so that what cannot begin removes nothing
-    console.print(f"     {store!r}")
-    console.print("2/5  training")
-    trained = train(store, out / "run", fitting, domain="driving")
-    surrogate, reader = Surrogate(trained.model()), LaneReader.fit(store)
-    simulator = judge_of(surrogate, store)
-    console.print("3/5  the answer to the steering at unseen places")
-    answer = response(surrogate, reader, simulator, settings.contexts, settings.seed)
-    console.print(f"     {answer.summary()}")
-    console.print("4/5  driving in the trusted simulator")
-    episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
-    verdicts = contest(episodes, surrogate, reader, settings.seed + 2, simulated(trained))
-    console.print(compare(verdicts).fit(console.width))
-    console.print("5/5  report")
-    material = driving_report.Material(
-        run=trained,
-        response=answer,
-        verdicts=verdicts,
-        dream=driving_report.dream(surrogate, simulator, settings.seed + 3),
-        paths=paths(episodes, surrogate, reader, settings.seed + 2),
-        seconds=settings.seconds,
-    )
-    report = driving_report.write(out / "report.html", material)
-    (out / "verdicts.json").write_text(to_json(verdicts))
+    with workplace(out, data, DATA, readied) as (folder, store, (reader, simulator)):
+        console.print(f"     {store!r}")
+        console.print("2/5  training")
+        trained = train(store, folder / "run", fitting, domain="driving")
+        surrogate = Surrogate(trained.model())
+        console.print("3/5  the answer to the steering at unseen places")
+        answer = response(surrogate, reader, simulator, settings.contexts, settings.seed)
+        console.print(f"     {answer.summary()}")
+        console.print("4/5  driving in the trusted simulator")
+        episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
+        verdicts = contest(episodes, surrogate, reader, settings.seed + 2)
+        console.print(compare(verdicts).fit(console.width))
+        console.print("5/5  report")
+        material = driving_report.Material(
+            run=trained,
+            response=answer,
+            verdicts=verdicts,
+            dream=driving_report.dream(surrogate, simulator, settings.seed + 3),
+            paths=paths(episodes, surrogate, reader, settings.seed + 2),
+            seconds=settings.seconds,
+        )
+        report = driving_report.write(folder / "report.html", material)
+        (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report}, after {time.perf_counter() - began:.0f} s")
     return report
 
 
-def camera() -> tuple[RoadSettings, str]:
-    """Settings and conditions of the catalogue's drives."""
-    made = dict(catalog.get(DATA).settings)
-    conditions = str(made.pop("conditions"))
-    fields = {name: value for name, value in made.items() if name not in ("episodes", "steps")}
-    return from_dict(RoadSettings, fields, DATA), conditions
+def readied(store: Store) -> tuple[LaneReader, RoadSimulator]:
+    """What reads the lane from frames such as the store's, and the simulator that made them, which judges.
 
-
-def judge_of(surrogate: Surrogate, store: Store) -> RoadSimulator:
-    """The trusted simulator with frames, steps and bounds such as the surrogate knows.
-
-    Raises ControlError where its controls are no driver's, SettingsError for bounds that no car has.
+    It judges at noon, wherever the recordings' weather came from. Raises RecordingError, ControlError where the
+    recordings are of no such drives, SettingsError where other simulators made them, or several.
     """
-    region(surrogate.space)
-    rows, columns, _ = surrogate.model.signature.shape
-    steering, acceleration = surrogate.space.table
-    if steering.low is None or steering.high != -steering.low:
-        raise SettingsError(
-            f"steering is from {steering.low} to {steering.high} rad; use recordings with bounds alike to both sides"
-        )
-    known = {
-        "max_steering": steering.high,
-        "steering_rate": steering.rate_limit,
-        "low_acceleration": acceleration.low,
-        "high_acceleration": acceleration.high,
-        "jerk": acceleration.rate_limit,
-        "step": round(float(np.median(np.diff(store[0]["time"].values))), 6),
-    }
-    known = {name: value for name, value in known.items() if value is not None}
-    usual, conditions = camera()
-    made = {**to_dict(usual), **known, "rows": rows, "columns": columns}
-    return RoadSimulator(from_dict(RoadSettings, made), conditions)
-
-
-def simulated(run: Run) -> bool:
-    """Whether the road simulator made any recording that the run was trained on."""
-    return any(source.startswith(SOURCE) for source in run.config["sources"])
+    region(ControlSpace(recording.control_table(store.lazily(0))))
+    settings = from_dict(RoadSettings, made_with(store, SOURCE), str(store.path))
+    return LaneReader.fit(store), RoadSimulator(settings, CONDITIONS)
 
 
 def rivals(episodes: Episodes, surrogate: Surrogate, reader: LaneReader) -> dict[str, Controller]:
@@ -158,12 +124,11 @@ def contest(
     surrogate: Surrogate,
     reader: LaneReader,
     seed: int,
-    made_training_data: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Verdict]:
     """The verdicts on all rivals, from the same starts on the same roads."""
     return {
-        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress)
+        name: episodes.judge(rival, name, seed, True if name == PLANNED else None, progress)
         for name, rival in rivals(episodes, surrogate, reader).items()
     }
 

@@ -87,8 +87,9 @@ def _images(material: Material, imagined: Trajectory) -> Section:
     return Section(
         "What it imagines",
         "The velocity across the stream behind the cylinder, which the fluid passes from the left: as the trusted "
-        "simulator has it, and as the surrogate imagines it from the first frame alone, under the same jets. They are "
-        f"{apart[1]:.2g} m/s apart after {SHOWN[1]} actions, {apart[-1]:.2g} m/s after {SHOWN[-1]} (root mean square).",
+        "simulator has it, and as the surrogate imagines it from the first frame alone, under the same controls. "
+        f"They are {apart[1]:.2g} m/s apart after {SHOWN[1]} actions, {apart[-1]:.2g} m/s after {SHOWN[-1]} (root mean "
+        "square).",
         [plots.image_strip(rows, seconds, units=UNITS)],
     )
 
@@ -107,14 +108,15 @@ def _forces(material: Material, imagined: Trajectory) -> Section:
         for k in range(len(measured))
     ]  # fmt: skip
     error, settings = material.cost.reader.error, material.wakes.simulator.settings
+    control = material.wakes.simulator.space.table.columns[0]
     gains = ", ".join(number(gain) for gain in material.law.parameters)
     return Section(
         "Drag and lift, read from frames",
         "Imagined flows come without forces: a ridge regression, fitted on recordings, reads them from the frames. On "
         f"recordings that it did not see it errs by {error[0]:.2g} in C_D and {error[1]:.2g} in C_L. The law that the "
         f"search found answers the cross velocity 1.5 diameters behind the cylinder with gains {gains} (now, and two "
-        f"and four actions ago), in units of {settings.most:g} m/s of the jet over {settings.speed:g} m/s of the "
-        "stream.",
+        f"and four actions ago), in units of {settings.most:g} {control.units} of the {control.name} over "
+        f"{settings.speed:g} m/s of the stream.",
         [
             plots.curves(rows, [f"true {name}", f"imagined {name}"], "seconds", y_title=title, log=False)
             for name, title in (("drag", "C_D"), ("lift", "C_L"))
@@ -168,6 +170,6 @@ def terms(wakes: Any, runs: dict[str, Trajectory]) -> Table:
     caption = (
         f"Means over the second half of the episodes. Without control C_D is {baseline.drag:.3f} and the rms of C_L "
         f"{baseline.lift_rms:.3f}. Saved is the drag's change with its sign turned, less what lift costs; effort is "
-        "the mean square of the jet in units of its bound."
+        "the mean square of the control in units of its bound."
     )
     return Table(("", *names), tuple(rows), caption)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from sciworld.config import require
+from sciworld.config import LARGEST, require, whole
 from sciworld.demos import stem_report
-from sciworld.demos.folder import clear, fetched, require_free
+from sciworld.demos.folder import workplace
 from sciworld.demos.hop_map import HopMap, beams, hop_map
 from sciworld.demos.steering import STEPS, Episodes, chance, planner
 from sciworld.domains.stem.appearance import Appearance, appearance_of
@@ -20,7 +20,6 @@ from sciworld.domains.stem.greedy import BEST, Greedy
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 from sciworld.evaluate.verdict import Verdict, to_json
 from sciworld.simulator import Controller, Trajectory, rollout
-from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
@@ -48,10 +47,10 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, f"steps is {self.steps}; training needs some")
-        require(self.episodes >= 1 and self.contexts >= 1, "episodes and contexts must be at least 1")
+        for name in ("steps", "episodes", "contexts"):
+            whole(getattr(self, name), name, 1)
         require(0 < self.within < np.inf, f"within is {self.within} A; it must be above 0")
-        require(self.seed >= 0, f"seed is {self.seed}; use at least 0")
+        whole(self.seed, "seed", 0, LARGEST)
 
 
 def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path | None = None) -> Path:
@@ -61,38 +60,33 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     """
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
-    out = Path(out).resolve()
-    console = Console(soft_wrap=True)
-    began = time.perf_counter()
-    require_free(out)
+    console, began = Console(soft_wrap=True), time.perf_counter()
     console.print("1/5  recordings")
-    store = Store.open(data if data is not None else fetched(DATA))
-    clear(out)  # last, so that what cannot begin removes nothing
-    console.print(f"     {store!r}")
-    console.print("2/5  training")
-    trained = train(store, out / "run", fitting, domain="stem")
-    surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
-    appearance = appearance_of(store)
-    console.print("3/5  hop-probability maps of unseen atoms")
-    simulator = StemSimulator()
-    maps = maps_of(surrogate, simulator, appearance, settings.contexts, settings.seed)
-    console.print(f"     correlation {maps.correlation:.3f}, mean absolute difference {maps.absolute_error:.3f}")
-    console.print("4/5  steering in the trusted simulator")
-    episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
-    verdicts = contest(episodes, surrogate, appearance, settings.seed + 2)
-    console.print(stem_report.verdict_table(verdicts).fit(console.width))
-    console.print("5/5  report")
-    path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
-    material = stem_report.Material(
-        run=trained,
-        maps=maps,
-        verdicts=verdicts,
-        dream=stem_report.dream(surrogate, simulator, settings.seed + 3),
-        path=path,
-        goal=goal,
-    )
-    report = stem_report.write(out / "report.html", material)
-    (out / "verdicts.json").write_text(to_json(verdicts))
+    with workplace(out, data, DATA, appearance_of) as (folder, store, appearance):
+        console.print(f"     {store!r}")
+        console.print("2/5  training")
+        trained = train(store, folder / "run", fitting, domain="stem")
+        surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
+        console.print("3/5  hop-probability maps of unseen atoms")
+        simulator = StemSimulator()
+        maps = maps_of(surrogate, simulator, appearance, settings.contexts, settings.seed)
+        console.print(f"     correlation {maps.correlation:.3f}, mean absolute difference {maps.absolute_error:.3f}")
+        console.print("4/5  steering in the trusted simulator")
+        episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
+        verdicts = contest(episodes, surrogate, appearance, settings.seed + 2)
+        console.print(stem_report.verdict_table(verdicts).fit(console.width))
+        console.print("5/5  report")
+        path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
+        material = stem_report.Material(
+            run=trained,
+            maps=maps,
+            verdicts=verdicts,
+            dream=stem_report.dream(surrogate, simulator, settings.seed + 3),
+            path=path,
+            goal=goal,
+        )
+        report = stem_report.write(folder / "report.html", material)
+        (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
     return report
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sciworld import recording
+from sciworld import catalog, recording
 from sciworld.cli import app
-from sciworld.config import to_dict
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.demos import driving, lane_response
 from sciworld.demos.driving_report import PLANNED
@@ -44,13 +43,17 @@ from sciworld.training.run import Run
 
 LANE = STATES.index(OFFSET)
 TINY = driving.DemoSettings(steps=2, episodes=2, seconds=1.0, contexts=2, seed=3)
-CAMERA, CONDITIONS = driving.camera()
-SMALL = dataclasses.replace(CAMERA, rows=12, columns=20)
+CAMERA = {
+    name: value
+    for name, value in catalog.get(driving.DATA).settings.items()
+    if name not in ("episodes", "steps", "conditions")
+}
+SMALL = RoadSettings(**CAMERA | {"rows": 12, "columns": 20})
 
 
 def record(path: Path, drives: int, seed: int) -> Store:
     """Fewer drives, such as the demo's."""
-    return generate(path, seed, drives, 60, conditions=CONDITIONS, **to_dict(CAMERA))
+    return generate(path, seed, drives, 60, conditions=driving.CONDITIONS, **CAMERA)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def test_the_demo_does_the_whole_job(demo: Path) -> None:
 
 def test_a_search_sees_no_truth(demo: Path, recordings: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     surrogate, reader = Surrogate(Run(demo / "run").model()), LaneReader.fit(recordings)
-    first = Episodes.draw(driving.judge_of(surrogate, recordings), 2, 1.0, 0).first
+    first = Episodes.draw(driving.readied(recordings)[1], 2, 1.0, 0).first
 
     def forbidden(*given: object, **named: object) -> None:
         raise AssertionError("the planner asked the trusted simulator")
@@ -140,7 +143,7 @@ def test_steering_off_the_lane_is_lost_and_its_distance_counted() -> None:
 
 def test_the_answer_to_the_steering_is_compared_with_the_truth(demo: Path, recordings: Store) -> None:
     surrogate, reader = Surrogate(Run(demo / "run").model()), LaneReader.fit(recordings)
-    found = lane_response.response(surrogate, reader, driving.judge_of(surrogate, recordings), 2, 0)
+    found = lane_response.response(surrogate, reader, driving.readied(recordings)[1], 2, 0)
     assert found.imagined.shape == found.true.shape == (2, lane_response.ANGLES, HORIZON)
     assert (np.diff(found.true[:, :, -1], axis=1) > 0).all()  # the more to the left, the farther left
     right = dataclasses.replace(found, imagined=found.true)

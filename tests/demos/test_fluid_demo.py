@@ -21,11 +21,10 @@ SHORT = DemoSettings(steps=150, generations=2, starts=1, episodes=2)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A store of coarse wakes, and the folder of a demo on it; the trusted simulator is a coarse one too."""
+    """A store of coarse wakes, and the folder of a demo on it."""
     folder = tmp_path_factory.mktemp("fluid")
     generate(folder / "store", seed=2, episodes=12, actions=20, rows=16, columns=48, pixel=0.2, **SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fluid, "trusted", lambda store: truth.simulator(rows=16, columns=48, pixel=0.2, **SMALL))
         for name, short in (("EPISODE", 20), ("AHEAD", 8), ("SETTLE", 4)):
             patch.setattr(fluid, name, short)
         patch.setattr(fluid_report, "SHOWN", (0, 8, 16))

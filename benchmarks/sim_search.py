@@ -10,11 +10,12 @@ import numpy as np
 
 from harness import Figure, Run
 from sciworld.domains.fluid.controllers import LAGS, Signals, feedback
-from sciworld.domains.fluid.objectives import WakeCost, wake_cost
+from sciworld.domains.fluid.objectives import WakeCost
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, CylinderState
 from sciworld.search.law import search_law
 from sciworld.search.optimizers import cem
 from sciworld.simulator import Controller, Observation, Trajectory, rollout
+from sciworld.tasks.calming import cost_of
 
 ACTIONS = 160  # 40 D/U, of which the second half counts
 EVALUATIONS = {"signals": 72, "feedback": 128}
@@ -98,10 +99,7 @@ def _start(simulator: CylinderSimulator, n: int, phase: int) -> tuple[CylinderSt
 
 
 def _cost(simulator: CylinderSimulator, episodes: Trajectory) -> WakeCost:
-    half = ACTIONS // 2
-    coefficients = np.stack([one.coefficients for one in episodes.states[1 + half :]], axis=1)
-    baseline, amplitudes = simulator.baseline, episodes.controls[:, half:, 0]
-    return wake_cost(coefficients, amplitudes, simulator.settings.most, baseline.drag, baseline.lift_rms)
+    return cost_of(simulator, episodes, ACTIONS // 2, ACTIONS)
 
 
 def first(cost: WakeCost, index: int = 0) -> dict[str, float]:

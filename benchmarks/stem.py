@@ -95,7 +95,7 @@ def real_movie(run: Run) -> dict[str, Figure]:
 @bench.figure("hop_map_correlation", "hop_map_mae", "brier_excess", "candidate_evaluations_per_second")
 def maps(run: Run) -> dict[str, Figure]:
     """21 x 21 beams within 2 A, dwells 2, 5, 8 s, unseen contexts, posterior mean; spread over contexts."""
-    from sciworld.demos.hop_map import HopMap, beams, hop_map
+    from sciworld.tasks.hop_map import HopMap, beams, hop_map
 
     scale = Scale(run.quick)
     surrogate, appearance = entrants.surrogate_of(run, "all"), entrants.appearance(run)
@@ -125,7 +125,7 @@ def maps(run: Run) -> dict[str, Figure]:
 @bench.figure("sampled_hop_map_mae")
 def sampled_maps(run: Run) -> Figure:
     """Every fourth beam of the grid in both directions, the same contexts and dwells, 4-evaluation samples."""
-    from sciworld.demos.hop_map import beams, hop_map
+    from sciworld.tasks.hop_map import beams, hop_map
 
     scale = Scale(run.quick)
     surrogate, appearance = entrants.surrogate_of(run, "all"), entrants.appearance(run)
@@ -139,10 +139,10 @@ def sampled_maps(run: Run) -> Figure:
 @bench.figure("one_silicon_step1", "one_silicon_step10")
 def one_silicon_kept(run: Run) -> dict[str, Figure]:
     """Sampled rollouts under random beams near the imagined silicon; spread is Wilson's interval."""
-    from sciworld.demos.steering import chance
     from sciworld.domains.stem.checks import one_silicon
     from sciworld.measures.intervals import wilson
     from sciworld.simulator import rollout
+    from sciworld.tasks.steering import chance
 
     surrogate = entrants.surrogate_of(run, "all")
     simulator, _, present = unseen(8 if run.quick else 512, 2)
@@ -162,8 +162,8 @@ def one_silicon_kept(run: Run) -> dict[str, Figure]:
 @bench.figure("decision_quality")
 def decisions(run: Run) -> Figure:
     """Three decisions a context, dwell 5 s: true success of the chosen beams over that of the best ones."""
-    from sciworld.demos.hop_map import decide
     from sciworld.measures.intervals import ratio_of_sums
+    from sciworld.tasks.hop_map import decide
 
     scale = Scale(run.quick)
     surrogate, appearance = entrants.surrogate_of(run, "all"), entrants.appearance(run)
@@ -179,8 +179,8 @@ def decisions(run: Run) -> Figure:
 @bench.figure("greedy_best_dwell")
 def greedy_dwell(run: Run) -> Figure:
     """The fixed dwell with which greedy is fastest, on episodes of its own; rows are (dwell, mean seconds)."""
-    from sciworld.demos.steering import best_greedy
     from sciworld.domains.stem.simulator import StemSimulator
+    from sciworld.tasks.steering import best_greedy
 
     best, seconds = best_greedy(StemSimulator(), 7, episodes=10 if run.quick else 400)
     return Figure(best, "s", rows=[[dwell, value] for dwell, value in seconds.items()])

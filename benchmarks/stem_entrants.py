@@ -136,8 +136,8 @@ def unseen(contexts: int, seed: int) -> tuple[Any, Any, Any]:
 
 def episodes_of(run: Run, rates: str = "prior", few: bool = False) -> Any:
     """Starts and goals within 10 A: the same for every controller; the first of them where `few` suffice."""
-    from sciworld.demos.steering import Episodes
     from sciworld.domains.stem.simulator import StemSettings, StemSimulator
+    from sciworld.tasks.steering import Episodes
 
     scale = Scale(run.quick)
     episodes = Episodes.draw(StemSimulator(StemSettings(rates=rates)), scale.episodes, 10.0, 5)
@@ -146,7 +146,7 @@ def episodes_of(run: Run, rates: str = "prior", few: bool = False) -> Any:
 
 def planned(run: Run, name: str, rates: str = "prior", few: bool = False) -> Any:
     """The verdict on planning with an entrant's surrogate."""
-    from sciworld.demos.steering import planner
+    from sciworld.tasks.steering import planner
 
     scale = Scale(run.quick)
     budget = scale.few_budget if few else scale.budget
@@ -173,7 +173,7 @@ def greedy(run: Run, rates: str = "prior", few: bool = False) -> Any:
 
 def random(run: Run, rates: str = "prior", few: bool = False) -> Any:
     """The verdict on chance."""
-    from sciworld.demos.steering import chance
+    from sciworld.tasks.steering import chance
 
     def measure(episodes: Any) -> Any:
         return episodes.judge(chance(episodes.simulator), "random", 11, False)

@@ -31,6 +31,7 @@ ROWS = (
     ("training", "surrogate"),
     ("search",),
     ("evaluate",),
+    ("tasks",),
     ("loop", "accessor", "widgets", "demos", "doctor"),
     ("cli", "testing"),
 )

@@ -23,7 +23,7 @@ import sciworld
 from sciworld import catalog, cli, doctor, recording
 from sciworld.cli import terminal
 from sciworld.controls import Column, ColumnTable
-from sciworld.demos import steering, stem, stem_run
+from sciworld.demos import stem
 from sciworld.domains.stem import appearance
 from sciworld.domains.stem.generate import generate
 from sciworld.errors import SciworldError, SettingsError, StoreError
@@ -32,6 +32,7 @@ from sciworld.evaluate.table import DASH, Table
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search.search import Plan
 from sciworld.store import Store
+from sciworld.tasks import steering, stem_run
 from sciworld.training.run import Run
 from sciworld.training.train import unseen
 

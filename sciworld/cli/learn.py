@@ -91,8 +91,8 @@ def search(
     seed: Seed = 0,
 ) -> None:
     """Find one action on silicon in graphene, from a recorded frame."""
-    from sciworld.demos import stem_run
     from sciworld.store import Store
+    from sciworld.tasks import stem_run
 
     writable(out)
     _, surrogate = load(run, device)
@@ -120,8 +120,9 @@ def replay(
 
     The planner with the run's surrogate stands beside greedy, which knows the rates, and chance.
     """
-    from sciworld.demos import stem_report, stem_run
+    from sciworld.demos import stem_report
     from sciworld.evaluate import verdict
+    from sciworld.tasks import stem_run
 
     writable(out)
     made, surrogate = load(run, device)

@@ -32,8 +32,8 @@ def sweep(
 
     Each finished cell is kept at once; what was interrupted goes on where it was.
     """
-    from sciworld.demos import stem_sweep
     from sciworld.sweep.rows import DONE
+    from sciworld.tasks import stem_sweep
 
     settings = stem_sweep.CellSettings(steps=steps, episodes=episodes, budget=budget)
     numbers = listed("seeds", seeds, int, LARGEST_SEED), listed("transitions", transitions, int, LARGEST_COUNT)

@@ -16,8 +16,6 @@ from sciworld.controls import ControlSpace
 from sciworld.demos import driving_report
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import made_with, workplace
-from sciworld.demos.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
-from sciworld.demos.lane_response import response
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
@@ -26,6 +24,8 @@ from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
+from sciworld.tasks.lane_response import response
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 

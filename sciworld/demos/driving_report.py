@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from sciworld import plots
-from sciworld.demos.lane_keeping import HORIZON, REACH, offset
-from sciworld.demos.lane_response import Response
 from sciworld.demos.trained import how_trained
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.simulator import Trajectory
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.lane_keeping import HORIZON, REACH, offset
+from sciworld.tasks.lane_response import Response
 from sciworld.training.run import Run
 
 PLANNED = "planned on the surrogate"

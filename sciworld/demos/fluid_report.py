@@ -17,6 +17,7 @@ from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.search.law import Law
 from sciworld.simulator import Trajectory, rollout
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.calming import AHEAD, SETTLE, Episodes
 from sciworld.training.run import Run
 
 SHOWN = (0, 8, 16, 24, 32, 40, 48)  # actions, of which frames are shown
@@ -25,17 +26,13 @@ UNITS = "m/s"
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What the report is made of; runs and verdicts by the names of their controllers, the first being the search's.
-
-    promised : from which action to which the law's promise counts.
-    """
+    """What the report is made of; runs and verdicts by the names of their controllers, the first being the search's."""
 
     run: Run
     surrogate: Surrogate
     cost: ImaginedCost
     law: Law
-    promised: tuple[int, int]
-    wakes: Any
+    episodes: Episodes
     runs: dict[str, Trajectory]
     verdicts: dict[str, Verdict]
 
@@ -56,7 +53,7 @@ def write(path: Path, material: Material) -> Path:
 def _imagined(material: Material) -> Trajectory:
     """The surrogate under the controls that the found law chose in the first true episode."""
     controls = next(iter(material.runs.values())).controls[:1, : SHOWN[-1]]
-    first = material.wakes.first.take(np.array([0]))
+    first = material.episodes.first.take(np.array([0]))
     return rollout(
         material.surrogate, material.surrogate.start(first), first, _Replayed(controls), SHOWN[-1],
         np.random.default_rng(0),
@@ -107,8 +104,8 @@ def _forces(material: Material, imagined: Trajectory) -> Section:
         }
         for k in range(len(measured))
     ]  # fmt: skip
-    error, settings = material.cost.reader.error, material.wakes.simulator.settings
-    control = material.wakes.simulator.space.table.columns[0]
+    error, settings = material.cost.reader.error, material.episodes.simulator.settings
+    control = material.episodes.simulator.space.table.columns[0]
     gains = ", ".join(number(gain) for gain in material.law.parameters)
     return Section(
         "Drag and lift, read from frames",
@@ -138,14 +135,13 @@ def _wakes(material: Material) -> Section:
 
 
 def _verdicts(material: Material) -> Section:
-    begin, end = material.promised
     return Section(
         "The verdict",
-        f"The same {len(material.wakes.first)} developed wakes for each controller, 160 actions or 40 D/U long. "
-        f"Promise is what the surrogate expected to be saved in actions {begin + 1} to {end}, while the wake still "
+        f"The same {len(material.episodes.first)} developed wakes for each controller, 160 actions or 40 D/U long. "
+        f"Promise is what the surrogate expected to be saved in actions {SETTLE + 1} to {AHEAD}, while the wake still "
         "calms; outcome is what was saved in these, by the solver's own forces. The law of direct search was found in "
         "the trusted simulator once, and is not searched anew.",
-        [compare(material.verdicts), terms(material.wakes, material.runs)],
+        [compare(material.verdicts), terms(material.episodes, material.runs)],
         [text for verdict in material.verdicts.values() for text in verdict.warnings()] + at_bounds(material.law),
     )
 
@@ -158,15 +154,15 @@ def at_bounds(law: Law) -> list[str]:
     )
 
 
-def terms(wakes: Any, runs: dict[str, Trajectory]) -> Table:
+def terms(episodes: Episodes, runs: dict[str, Trajectory]) -> Table:
     """What each controller cost when its wake had settled, term by term."""
     names = ("drag change (%)", "C_L mean", "C_L rms", "effort", "saved (%)")
     rows = []
     for name, run in runs.items():
-        cost = wakes.settled(run)
+        cost = episodes.settled(run)
         parts = (cost.drag_change, cost.lift, cost.lift_rms, cost.energy, -cost.total)
         rows.append((name, *(number(float(np.mean(part))) for part in parts)))
-    baseline = wakes.simulator.baseline
+    baseline = episodes.simulator.baseline
     caption = (
         f"Means over the second half of the episodes. Without control C_D is {baseline.drag:.3f} and the rms of C_L "
         f"{baseline.lift_rms:.3f}. Saved is the drag's change with its sign turned, less what lift costs; effort is "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,20 +12,16 @@ from rich.console import Console
 from sciworld.config import LARGEST, require, whole
 from sciworld.demos import stem_report
 from sciworld.demos.folder import workplace
-from sciworld.demos.hop_map import HopMap, beams, hop_map
-from sciworld.demos.steering import STEPS, Episodes, chance, planner
-from sciworld.domains.stem.appearance import Appearance, appearance_of
-from sciworld.domains.stem.greedy import BEST, Greedy
+from sciworld.domains.stem.appearance import appearance_of
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
-from sciworld.evaluate.verdict import Verdict, to_json
-from sciworld.simulator import Controller, Trajectory, rollout
+from sciworld.evaluate.verdict import to_json
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.hop_map import maps_of
+from sciworld.tasks.steering import Episodes, contest, one_path
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
 DATA = "si-graphene-sim-small"
-PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
-DWELLS = (2.0, 5.0, 8.0)  # s, of the maps
 
 
 @dataclass(frozen=True)
@@ -89,53 +84,3 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report.resolve()}, after {time.perf_counter() - began:.0f} s")
     return report
-
-
-def maps_of(surrogate: Surrogate, simulator: StemSimulator, appearance: Appearance, contexts: int, seed: int) -> HopMap:
-    """Hop maps of atoms that no training saw: 21 x 21 beams within 2 A, three dwells."""
-    rng = np.random.default_rng([seed, 77])
-    state = simulator.start(contexts, rng)
-    present, state = simulator.expose(state, rng)
-    return hop_map(surrogate, simulator, appearance, state, present, beams(), np.array(DWELLS), rng)
-
-
-def contest(
-    episodes: Episodes,
-    surrogate: Surrogate,
-    appearance: Appearance,
-    seed: int,
-    made_training_data: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Verdict]:
-    """The verdicts on the planner, on greedy that knows the rates, and on chance, from the same starts and goals.
-
-    Nobody knows the rates of a mixture, which differ from atom to atom: there is no greedy then.
-    """
-    rivals: dict[str, Controller] = {PLANNED: planner(surrogate, appearance, episodes.goals)}
-    rates = episodes.simulator.settings.rates
-    if rates in BEST:
-        rivals[GREEDY] = Greedy(episodes.goals, *BEST[rates])
-    rivals["random"] = chance(episodes.simulator)
-    return {
-        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress=progress)
-        for name, rival in rivals.items()
-    }
-
-
-def one_path(
-    episodes: Episodes, surrogate: Surrogate, appearance: Appearance, seed: int
-) -> tuple[Trajectory, np.ndarray]:
-    """The planner on the episode whose goal is farthest, with the truth after every step; and that goal (2,) in A."""
-    far = np.linalg.norm(episodes.state.silicon - episodes.goals, axis=1).argmax()
-    one = episodes.take(np.array([far]))
-    trajectory = rollout(
-        one.simulator,
-        one.state,
-        one.first,
-        planner(surrogate, appearance, one.goals),
-        STEPS,
-        np.random.default_rng(seed),
-        one.reached,
-        keep_states=True,
-    )
-    return trajectory, one.goals[0]

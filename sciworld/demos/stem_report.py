@@ -9,8 +9,6 @@ import numpy as np
 from plotly.graph_objects import Figure
 
 from sciworld import plots
-from sciworld.demos.hop_map import HopMap
-from sciworld.demos.steering import LIMIT
 from sciworld.demos.trained import how_trained
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.simulator import StemSimulator
@@ -19,6 +17,8 @@ from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.simulator import Trajectory
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.hop_map import HopMap
+from sciworld.tasks.steering import LIMIT
 from sciworld.training.run import Run
 
 IMAGES = 6  # of the truth, and imagined

@@ -13,21 +13,9 @@ from typer.testing import CliRunner
 from sciworld import catalog, recording
 from sciworld.cli import app
 from sciworld.controls import Column, ColumnTable, ControlSpace
-from sciworld.demos import driving, lane_response
+from sciworld.demos import driving
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import MARK
-from sciworld.demos.lane_keeping import (
-    HORIZON,
-    OFFSET,
-    REACH,
-    Episodes,
-    InLane,
-    LaneReader,
-    Road,
-    offset,
-    planner,
-    region,
-)
 from sciworld.domains import base as domains
 from sciworld.domains.driving.road import simulator as road_simulator
 from sciworld.domains.driving.road.generate import STATES, generate
@@ -39,6 +27,19 @@ from sciworld.search.receding import FixedPlan
 from sciworld.simulator import rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks import lane_response
+from sciworld.tasks.lane_keeping import (
+    HORIZON,
+    OFFSET,
+    REACH,
+    Episodes,
+    InLane,
+    LaneReader,
+    Road,
+    offset,
+    planner,
+    region,
+)
 from sciworld.training.run import Run
 
 LANE = STATES.index(OFFSET)

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sciworld.demos.steering import Episodes
 from sciworld.domains.stem.constants import BOND, ELECTRONS_PER_NA
 from sciworld.domains.stem.greedy import Greedy
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator, random_goals
+from sciworld.tasks.steering import Episodes
 
 LIMIT = 600.0  # s
 # Greedy with known rates, goals within 15 A: rates, offset in A, dwell in s; success, mean actions (400 episodes).

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from sciworld.controls import ColumnTable
-from sciworld.demos.hop_map import HopMap, beams, decide, hop_map
-from sciworld.demos.steering import planner
 from sciworld.domains.stem.appearance import Appearance
 from sciworld.domains.stem.simulator import CHANNELS, StemSettings, StemSimulator, StemState, neighbour_sites
 from sciworld.models.base import Signature
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.hop_map import HopMap, beams, decide, hop_map
+from sciworld.tasks.steering import planner
 
 SETTINGS = StemSettings(rows=28, row_jitter=0.0, drift=0.0)
 APPEARANCE = Appearance(SETTINGS.probe_sigma, SETTINGS.carbon_counts * ((14 / 6) ** SETTINGS.z_exponent - 1))

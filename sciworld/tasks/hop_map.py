@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciworld.demos.steering import OPTIMIZER, idle_frames
 from sciworld.domains.stem.appearance import Appearance, site_readers
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.locate import Located, locate
@@ -16,6 +15,9 @@ from sciworld.search.problem import Problem
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.steering import OPTIMIZER, idle_frames
+
+DWELLS = (2.0, 5.0, 8.0)  # s, of the maps that a report draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,3 +170,11 @@ def _same_order(located: np.ndarray, true: np.ndarray) -> np.ndarray:
     """For each true neighbour (3, 2), which located one (3, 2) it is."""
     order: np.ndarray = np.linalg.norm(true[:, None] - located[None], axis=2).argmin(axis=1)
     return order
+
+
+def maps_of(surrogate: Surrogate, simulator: StemSimulator, appearance: Appearance, contexts: int, seed: int) -> HopMap:
+    """Hop maps of atoms that no training saw: 21 x 21 beams within 2 A, three dwells."""
+    rng = np.random.default_rng([seed, 77])
+    state = simulator.start(contexts, rng)
+    present, state = simulator.expose(state, rng)
+    return hop_map(surrogate, simulator, appearance, state, present, beams(), np.array(DWELLS), rng)

@@ -12,8 +12,6 @@ import numpy as np
 import xarray as xr
 
 from sciworld.config import require
-from sciworld.demos.steering import Episodes, planner
-from sciworld.demos.stem import maps_of
 from sciworld.domains.stem.appearance import appearance_of
 from sciworld.domains.stem.generate import STEPS, generate
 from sciworld.domains.stem.simulator import RATES, StemSettings, StemSimulator
@@ -22,6 +20,8 @@ from sciworld.surrogate.surrogate import Surrogate
 from sciworld.sweep.rows import DONE
 from sciworld.sweep.space import Value
 from sciworld.sweep.sweep import sweep
+from sciworld.tasks.hop_map import maps_of
+from sciworld.tasks.steering import Episodes, planner
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 

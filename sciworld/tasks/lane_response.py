@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciworld.demos.lane_keeping import HORIZON, REACH, LaneReader, offset
 from sciworld.domains.driving.road.expert import drive
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.lane_keeping import HORIZON, REACH, LaneReader, offset
 
 ANGLES = 9  # of steering, evenly from right to left
 BEFORE = 12  # steps that the expert drove, wandering, before the place

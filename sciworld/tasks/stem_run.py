@@ -11,8 +11,6 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.config import require
-from sciworld.demos.steering import SAMPLES, Episodes, beam_space, plan_action
-from sciworld.demos.stem import contest
 from sciworld.domains.stem import generate
 from sciworld.domains.stem.appearance import FRAMES, appearance_of, measure_appearance
 from sciworld.domains.stem.objectives import SteerSettings
@@ -24,6 +22,7 @@ from sciworld.evaluate.verdict import Verdict
 from sciworld.search.search import Plan
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.steering import SAMPLES, Episodes, beam_space, contest, plan_action
 from sciworld.training.run import Run
 
 PROMISES = {

@@ -11,10 +11,10 @@ from distributed import LocalCluster
 from typer.testing import CliRunner
 
 from sciworld.cli import app
-from sciworld.demos import hop_map, steering, stem, stem_sweep
 from sciworld.domains.stem import appearance
 from sciworld.errors import SettingsError
 from sciworld.sweep.sweep import load
+from sciworld.tasks import hop_map, steering, stem_sweep
 
 TINY = stem_sweep.CellSettings(steps=2, episodes=1, contexts=1, budget=32)
 
@@ -23,8 +23,9 @@ TINY = stem_sweep.CellSettings(steps=2, episodes=1, contexts=1, budget=32)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Episodes of an untrained surrogate end soon; maps have few beams; how atoms look is measured on fewer frames."""
     monkeypatch.setattr(steering, "LIMIT", 4.0)
-    monkeypatch.setattr(stem, "DWELLS", (5.0,))
-    monkeypatch.setattr(stem, "beams", lambda: hop_map.beams(3))
+    monkeypatch.setattr(hop_map, "DWELLS", (5.0,))
+    few = hop_map.beams(3)
+    monkeypatch.setattr(hop_map, "beams", lambda: few)
     monkeypatch.setattr(appearance, "FRAMES", 12)
 
 

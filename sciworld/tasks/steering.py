@@ -21,9 +21,10 @@ from sciworld.search import optimizers
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RandomController, RecedingHorizon
 from sciworld.search.search import Plan, SearchSettings, search
-from sciworld.simulator import Controller, Observation
+from sciworld.simulator import Controller, Observation, Trajectory, rollout
 from sciworld.surrogate.surrogate import Surrogate
 
+PLANNED, GREEDY = "planned on the surrogate", "greedy with known rates"
 LIMIT = 600.0  # s, after which an episode has failed
 STEPS = 200  # actions at most: 600 s of the shortest dwells
 SAMPLES = 16  # futures from which the uncertainty of one action is read
@@ -219,3 +220,45 @@ def best_greedy(
         for dwell in dwells
     }
     return min(seconds, key=lambda dwell: seconds[dwell]), seconds
+
+
+def contest(
+    episodes: Episodes,
+    surrogate: Surrogate,
+    appearance: Appearance,
+    seed: int,
+    made_training_data: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Verdict]:
+    """The verdicts on the planner, on greedy that knows the rates, and on chance, from the same starts and goals.
+
+    Nobody knows the rates of a mixture, which differ from atom to atom: there is no greedy then.
+    """
+    rivals: dict[str, Controller] = {PLANNED: planner(surrogate, appearance, episodes.goals)}
+    rates = episodes.simulator.settings.rates
+    if rates in BEST:
+        rivals[GREEDY] = Greedy(episodes.goals, *BEST[rates])
+    rivals["random"] = chance(episodes.simulator)
+    return {
+        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress=progress)
+        for name, rival in rivals.items()
+    }
+
+
+def one_path(
+    episodes: Episodes, surrogate: Surrogate, appearance: Appearance, seed: int
+) -> tuple[Trajectory, np.ndarray]:
+    """The planner on the episode whose goal is farthest, with the truth after every step; and that goal (2,) in A."""
+    far = np.linalg.norm(episodes.state.silicon - episodes.goals, axis=1).argmax()
+    one = episodes.take(np.array([far]))
+    trajectory = rollout(
+        one.simulator,
+        one.state,
+        one.first,
+        planner(surrogate, appearance, one.goals),
+        STEPS,
+        np.random.default_rng(seed),
+        one.reached,
+        keep_states=True,
+    )
+    return trajectory, one.goals[0]

@@ -1,0 +1,65 @@
+"""The figures that the pages state are those of the benchmarks' files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROW = re.compile(
+    r"^\| (\w+) \| ([^|]+) \| [^|]* \| ([^|]*) \| `python benchmarks/(\w+)\.py --only (\w+)` \|$", re.MULTILINE
+)
+ROWS = [match.groups() for match in ROW.finditer((ROOT / "README.md").read_text())]
+BAR = re.compile(r"^(<=|>=) ([\d.e-]+)$")
+
+
+def stored(name: str) -> dict:
+    return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize(("figure", "value", "bar", "benchmark", "only"), ROWS)
+def test_the_readme_states_what_was_measured(figure: str, value: str, bar: str, benchmark: str, only: str) -> None:
+    assert figure == only
+    measured = stored(benchmark)["figures"][figure]["value"]
+    assert float(value.split()[0]) == pytest.approx(measured, rel=0.006, abs=5e-5)
+    if found := BAR.match(bar.strip()):
+        limit = float(found[2])
+        assert measured <= limit if found[1] == "<=" else measured >= limit
+
+
+def test_every_figure_of_the_files_is_in_the_readme() -> None:
+    named = {(benchmark, figure) for figure, _, _, benchmark, _ in ROWS}
+    assert named == {(name, one) for name in ("stem", "data", "simulators") for one in stored(name)["figures"]}
+
+
+def test_the_page_of_the_simulators_states_what_was_measured() -> None:
+    page, found = (ROOT / "docs" / "simulators.md").read_text(), stored("simulators")
+    rows, figures = found["rows"], {name: one["value"] for name, one in found["figures"].items()}
+
+    def middle(figure: str, name: str) -> float:
+        return median(row[name] for row in rows[figure] if name in row)
+
+    speed = {name: middle("lbm_mlups_256", f"{name}_mlups") for name in ("xlb", "numpy", "torch")}
+    two = median(row["two_mlups"] / row["one_mlups"] for row in rows["lbm_two_cores"])
+    searched = {
+        name: {row["kind"]: row["best"]["total"] for row in rows[name] if "kind" in row}
+        for name in ("direct_j_jets", "direct_j_rotary")
+    }
+    jets, rotary = searched["direct_j_jets"], searched["direct_j_rotary"]
+    expected = [
+        f"{figures['lbm_mlups_256']:.0f} million updates of a cell a second",
+        f"JAX {speed['xlb']:.0f}, whole arrays of NumPy {speed['numpy']:.0f}, of torch {speed['torch']:.0f}",
+        f"{middle('lbm_over_ceiling', 'mlups'):.0f}, which is {figures['lbm_over_ceiling']:.2f} of what",
+        f"{two:.2f} times one",
+        f"| direct search, 200 evaluations, 20 cells | {jets['feedback']:.2f} | {rotary['feedback']:.2f} |",
+        f"| {figures['direct_j_jets']:.2f} | {figures['direct_j_rotary']:.2f} |",
+        f"| best decaying sine | {jets['signals']:.2f} | {rotary['signals']:.2f} |",
+        f"{figures['taylor_green_order']:.2f} | `taylor_green_order`",
+        ", ".join(f"{figures[f'ghia_worst_re{re_}']:.4f}" for re_ in (100, 400, 1000)),
+    ]
+    for text in expected:
+        assert text in page, text

@@ -130,12 +130,14 @@ def require_positive(settings: Any, *names: str) -> None:
 def mirror_dir() -> Path | None:
     """The offline mirror of the catalogue, from SCIWORLD_MIRROR, or None if it is not set."""
     value = os.environ.get(MIRROR_VARIABLE, "")
-    return Path(value) if value else None
+    return Path(value).expanduser() if value else None
 
 
 def cache_dir() -> Path:
     """Where fetched and generated data are kept: SCIWORLD_CACHE, else the user's cache folder."""
     value = os.environ.get(CACHE_VARIABLE, "")
     if value:
-        return Path(value)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sciworld"
+        return Path(value).expanduser()
+    # The XDG specification has relative paths ignored; an empty one would be the working folder.
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".cache") / "sciworld"

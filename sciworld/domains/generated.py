@@ -49,7 +49,7 @@ def fill(
     naming the episodes among which one cannot be simulated.
     """
     path = path_of(path, "path")
-    require(progress is None or callable(progress), f"progress is {progress!r:.80}; give a function of (done, total)")
+    require_progress(progress)
     episodes, first = whole(episodes, "episodes", 1), whole(first, "first", 0)
     workers, together = whole(workers, "workers", 0), whole(together, "together", 1)
     store = Store.create(path)
@@ -83,6 +83,11 @@ def _admit(recordings: list[xr.Dataset], store: Store) -> None:
                 f"{store.path}: holds recordings whose controls are {old.in_line()}, the new ones have "
                 f"{new.in_line()}; generate into another folder"
             )
+
+
+def require_progress(progress: Any) -> None:
+    """Raise SettingsError unless it is a function, or None for none."""
+    require(progress is None or callable(progress), f"progress is {progress!r:.80}; give a function of (done, total)")
 
 
 def batch_size(episode_bytes: int) -> int:

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sciworld import __version__, config
 from sciworld.errors import CatalogError, SciworldError
-from sciworld.files import staged
+from sciworld.files import replace_file, staged
+from sciworld.nodes import group_json
 
 # generate(path, seed, progress=, **settings) writes a store at a path that does not exist yet.
 GENERATORS = {
@@ -27,6 +28,8 @@ GENERATORS = {
     "road": "sciworld.domains.driving.road.generate:generate",
     "stem": "sciworld.domains.stem.generate:generate",
 }
+
+HOLDS = "catalog_recordings"  # attribute of a generated store: how many recordings it was made with
 
 Progress = Callable[[int, int], None]
 
@@ -267,6 +270,8 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
     if path.is_dir():
         _check_generated(entry, path)
         return path
+    from sciworld.stored import read_node  # slow to import
+
     module, function = GENERATORS[entry.generator].split(":")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -274,6 +279,8 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
         try:
             with staged(path) as stage:
                 generate(stage, entry.seed, progress=progress, **entry.settings)
+                made = read_node(stage)["attributes"] | {HOLDS: _whole_recordings(stage)}
+                replace_file(stage / "zarr.json", group_json(made))
         except FileExistsError:
             if not path.is_dir():  # else another process made the very same meanwhile
                 raise
@@ -287,20 +294,29 @@ def _generate(entry: Entry, progress: Progress | None) -> Path:
 
 def _check_generated(entry: Entry, path: Path) -> None:
     """The store that was generated once is still whole, as far as its metadata and its files tell."""
-    from sciworld.parts import PART, Part  # slow to import
-    from sciworld.stored import read_node
+    from sciworld.stored import read_node  # slow to import
 
     try:
-        read_node(path)
-        parts = [Part(folder, "zarr") for folder in sorted(path.iterdir()) if PART.fullmatch(folder.name)]
-        for part in parts:
-            for name in part.names:
-                part.array(name)
-        fault = "" if parts else "it is empty"
+        found, made = _whole_recordings(path), read_node(path)["attributes"].get(HOLDS)
+        fault = "" if found else "it is empty"
+        if made not in (None, found):  # those of earlier versions do not say
+            fault = f"it holds {found} recordings and was made with {made}"
     except (SciworldError, OSError) as error:
         fault = str(error)
     if fault:
         raise CatalogError(
-            f"{path}: the store of '{entry.name}' in the cache is damaged ({fault}); delete this folder, and it is "
-            "generated anew"
+            f"{path}: the store of '{entry.name}' in the cache is damaged ({fault}); delete this folder and fetch "
+            "again, and it is generated anew"
         )
+
+
+def _whole_recordings(path: Path) -> int:
+    """How many recordings the store holds. Raises StoreError naming a file that is missing or damaged."""
+    from sciworld.parts import PART, Part  # slow to import
+
+    parts = [Part(folder, "zarr") for folder in sorted(path.iterdir()) if PART.fullmatch(folder.name)]
+    for part in parts:
+        for name in part.names:
+            part.array(name)
+    merged = {name for part in parts for name in part.replaces}
+    return sum(len(part) for part in parts if part.name not in merged)

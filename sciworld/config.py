@@ -30,18 +30,17 @@ def to_dict(settings: Any) -> dict[str, Any]:
     return loaded
 
 
-def from_dict(kind: type[T], fields: dict[str, Any], where: str = "") -> T:
+def from_dict(kind: type[T], fields: dict[str, Any], where: str = "", others: Iterable[str] = ()) -> T:
     """Build the settings dataclass `kind` from `fields`; lists become tuples.
 
     Raises SettingsError for a name that `kind` does not have, or one that it needs and did not get; `where` is
-    named in the message.
+    named in the message, and `others` : names that the caller has taken out, and knows.
     """
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(fields) - known)
     if unknown:
-        raise SettingsError(
-            f"{where or kind.__name__}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
+        names = ", ".join(sorted(known | set(others)))
+        raise SettingsError(f"{where or kind.__name__}: unknown setting {', '.join(unknown)}; known are {names}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     try:
         return kind(**values)
@@ -130,12 +129,14 @@ def require_positive(settings: Any, *names: str) -> None:
 def mirror_dir() -> Path | None:
     """The offline mirror of the catalogue, from SCIWORLD_MIRROR, or None if it is not set."""
     value = os.environ.get(MIRROR_VARIABLE, "")
-    return Path(value) if value else None
+    return Path(value).expanduser() if value else None
 
 
 def cache_dir() -> Path:
     """Where fetched and generated data are kept: SCIWORLD_CACHE, else the user's cache folder."""
     value = os.environ.get(CACHE_VARIABLE, "")
     if value:
-        return Path(value)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sciworld"
+        return Path(value).expanduser()
+    # The XDG specification has relative paths ignored; an empty one would be the working folder.
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".cache") / "sciworld"

@@ -1,6 +1,7 @@
 """The catalogue: checked entries, the mirror before the network, checksums, generators."""
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -273,7 +274,8 @@ def factory(monkeypatch):
 
     def generate(path, seed, progress=None, **settings):
         calls.append((seed, settings))
-        Store.create(path).append(toy.recordings(1))
+        for seed_of_part in range(2):
+            Store.create(path).append(toy.recordings(3, seed=seed_of_part))
         (path / "part").write_text("half")
         if settings.get("broken"):
             raise OSError("disk full")
@@ -302,10 +304,24 @@ def test_a_generated_store_that_was_damaged_is_named(factory, monkeypatch):
     with pytest.raises(CatalogError, match=rf"{path}: .*frames.*delete this folder"):
         fetch("made")
     shutil.rmtree(path / "part-00000000")
-    with pytest.raises(CatalogError, match=rf"{path}: .*it is empty.*delete this folder"):
+    with pytest.raises(CatalogError, match=rf"{path}: .*holds 3 recordings and was made with 6.*delete this folder"):
+        fetch("made")
+    node = json.loads((path / "zarr.json").read_text())
+    del node["attributes"][catalog.HOLDS]  # as those of earlier versions
+    (path / "zarr.json").write_text(json.dumps(node))
+    assert fetch("made") == path
+    shutil.rmtree(path / "part-00000001")
+    with pytest.raises(CatalogError, match=rf"{path}: .*it is empty.*delete this folder and fetch again"):
         fetch("made")
     shutil.rmtree(path)
     assert fetch("made") == path and len(factory) == 2
+
+
+def test_a_generated_store_may_be_compacted(factory, monkeypatch):
+    put(monkeypatch, generator_entry())
+    path = fetch("made")
+    Store.open(path).compact()
+    assert fetch("made") == path and len(Store.open(path).parts) == 1
 
 
 def test_a_generator_that_fails_leaves_nothing(factory, monkeypatch, tmp_path):

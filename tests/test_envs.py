@@ -21,7 +21,9 @@ from sciworld.domains.stem.simulator import StemSimulator
 from sciworld.envs import ENVIRONMENTS
 from sciworld.envs.road import END_COST, LANE_COST
 from sciworld.envs.runs import action_box
+from sciworld.envs.single import Environment
 from sciworld.envs.stem import TIME_COST, nearest_site
+from sciworld.envs.vector import Environments
 from sciworld.errors import ControlError, SettingsError, SimulatorError
 from sciworld.simulator import Observation
 
@@ -267,8 +269,22 @@ def test_seeds_of_each(name):
     np.testing.assert_array_equal(frames[0], frames[1])
     np.testing.assert_array_equal(frames[0], again[0])
     assert not (again[0] == again[1]).all()
-    with pytest.raises(SettingsError, match="3 seeds for 2 environments"):
-        env.reset(seed=[1, 2, 3])
+    alone, one = make(name), np.int64(4)
+    np.testing.assert_array_equal(alone.reset(seed=one)[0], frames[0])
+    for same_seed in (one, [one, None], range(4, 6)):
+        np.testing.assert_array_equal(env.reset(seed=same_seed)[0][0], frames[0])
+    for wrong, message in (
+        ([1, 2, 3], "3 seeds for 2 environments"),
+        *((seed, "seed is .*use an integer") for seed in (1.5, [1.7, 2], True, "abc", [1, "a"], -1, np.array(5))),
+        *(
+            (seed, "seed is .*use an integer")
+            for seed in ([True, False], [[1], [2, 3]], np.array([1.0, 2.0]), {1: 2}, 2**63)
+        ),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            env.reset(seed=wrong)
+        with pytest.raises(SettingsError, match="seed is"):
+            alone.reset(seed=wrong)
 
 
 def test_gymnasium_s_wrappers_fit():
@@ -332,11 +348,13 @@ def test_conditions_change_the_light_and_not_the_world():
     ("name", "settings", "message"),
     [
         (STEM, {"colour": 1}, "unknown setting colour"),
+        (STEM, {"colour": 1}, "known are .*current.* goal, .* radius, .*reach"),
         (STEM, {"radius": 1.0}, "radius is 1.0"),
         (CYLINDER, {"cells": 11}, "cells is 11"),
         (ROAD, {"conditions": "hail"}, "hail"),
         (ROAD, {"conditions": ["clear_noon"]}, "conditions are several"),
         (ROAD, {"clip": 1}, "clip is 1"),
+        (ROAD, {"face": ["road"]}, r"no face \['road'\]; there are stem"),
     ],
 )
 def test_settings_that_nobody_knows(name, settings, message):
@@ -348,5 +366,18 @@ def test_settings_that_nobody_knows(name, settings, message):
 
 @every
 def test_options_that_nobody_knows(name):
-    with pytest.raises(SettingsError, match="unknown option speed"):
-        make(name).reset(options={"speed": 1})
+    for env in (make(name), gymnasium.make_vec(name, 2, **SMALL[name])):
+        for options, message in (
+            ({"speed": 1}, "unknown option speed"),
+            ({3: 1, "a": 2}, "unknown option 3, a"),
+            *((wrong, "give a dict, or None") for wrong in ([1], [], 5, 0, "goal")),
+        ):
+            with pytest.raises(SettingsError, match=message):
+                env.reset(options=options)
+
+
+@pytest.mark.parametrize("kind", [Environment, Environments])
+def test_modes_of_rendering(kind):
+    for mode in ("human", 5, ["rgb_array"]):
+        with pytest.raises(SettingsError, match="use 'rgb_array' or None"):
+            kind("stem", render_mode=mode)

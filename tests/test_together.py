@@ -1,5 +1,6 @@
 """Runs that advance together are what they would be alone."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,15 +36,63 @@ def test_each_row_is_drawn_by_its_generator():
         np.testing.assert_array_equal(found[3][k], one.random(2))
 
 
+ROWS = np.arange(1.0, 6.0)  # a parameter of each run
+DRAWS = [
+    ("integers", (0, 2**64), {"dtype": np.uint64}, None),
+    ("integers", (9,), {"dtype": np.uint8}, (3,)),
+    ("integers", (0, ROWS.astype(int)), {"endpoint": True}, None),
+    ("integers", (0, ROWS[:, None].astype(int)), {}, (3,)),
+    ("random", (), {}, (2,)),
+    ("random", (), {"dtype": np.float32}, None),
+    ("uniform", (), {}, (2, 3)),
+    ("uniform", (-1.0, 3.0), {}, None),
+    ("uniform", (-ROWS, ROWS), {}, None),
+    ("standard_normal", (), {}, None),
+    ("standard_normal", (), {"dtype": np.float32}, (2,)),
+    ("normal", (), {}, None),
+    ("normal", (2.0, 3.0), {}, (4,)),
+    ("normal", (ROWS[:, None], np.array([0.1, 0.2, 0.3])), {}, (3,)),
+    ("poisson", (), {}, None),
+    ("poisson", (4.0 * ROWS[:, None, None],), {}, (2, 3)),
+]
+
+
+@pytest.mark.parametrize(("method", "parameters", "options", "rest"), DRAWS)
+def test_a_run_draws_what_its_generator_would_alone(method, parameters, options, rest):
+    """As a batch of one run, whose parameters are its own."""
+    rng = streams(generators(5))
+    for _ in range(3):  # the streams go on alike, too
+        found = getattr(rng, method)(*parameters, size=(5, *(rest or ())), **options)
+    for k, one in enumerate(generators(5)):
+        mine = [p[k : k + 1] if np.shape(p)[:1] == (5,) else p for p in parameters]
+        for _ in range(3):
+            alone = getattr(one, method)(*mine, size=(1, *(rest or ())), **options)
+        np.testing.assert_array_equal(found[k], alone[0])
+        assert found.dtype == alone.dtype
+
+
+def test_parameters_of_each_run_need_no_size():
+    np.testing.assert_array_equal(
+        streams(generators(5)).normal(ROWS, 2.0), streams(generators(5)).normal(ROWS, 2.0, size=5)
+    )
+
+
 @pytest.mark.parametrize("size", [None, 4, (4, 5), ()])
-def test_a_draw_that_is_not_a_row_each_is_refused(size):
-    with pytest.raises(SimulatorError, match="5 streams draw"):
-        streams(generators(5)).random(size)
+@pytest.mark.parametrize("method", ["random", "normal"])
+def test_a_draw_that_is_not_a_row_each_is_refused(method, size):
+    with pytest.raises(SimulatorError, match=f"5 streams draw {method}.* row of each"):
+        getattr(streams(generators(5)), method)(size=size)
+
+
+def test_parameters_that_fit_no_row_are_refused():
+    with pytest.raises(SimulatorError, match="5 streams draw uniform of 5"):
+        streams(generators(5)).uniform(np.zeros(4), 1.0, 5)
 
 
 def test_a_draw_that_is_unknown_is_no_silent_one():
-    with pytest.raises(AttributeError):
+    with pytest.raises(SimulatorError, match=r"cannot draw by 'permutation'; .* use integers, random, uniform"):
         streams(generators(2)).permutation(2)
+    assert len(copy.copy(streams(generators(2))).random(2)) == 2
 
 
 def test_states_are_joined_through_and_through():

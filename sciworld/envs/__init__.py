@@ -3,6 +3,9 @@
 `gymnasium.make("sciworld.envs:sciworld/Cylinder-v0")` imports it by itself, and so does `gymnasium.make_vec`, which
 steps all environments as one batch. Settings of the simulators are keywords. Observations are frames, actions are
 controls in their units, and `info` holds the truth, with its "units".
+
+A process that is forked after a simulator stepped dies: with `vectorization_mode="async"` give `gymnasium.make_vec`
+`vector_kwargs={"context": "spawn"}`, too.
 """
 
 import gymnasium

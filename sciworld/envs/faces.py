@@ -95,8 +95,8 @@ class Face(Protocol):
 
 def face(name: str, settings: Mapping[str, Any]) -> Face:
     """The face called `name`, with the settings of its task and its simulator. Raises SettingsError."""
-    if name not in FACES:
-        raise SettingsError(f"no face '{name}'; there are {', '.join(FACES)}")
+    if not (isinstance(name, str) and name in FACES):
+        raise SettingsError(f"no face {name!r:.80}; there are {', '.join(FACES)}")
     module, kind = FACES[name].split(":")
     made: Face = getattr(importlib.import_module(module), kind)(settings)
     return made
@@ -110,6 +110,6 @@ def split(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dic
 
 def no_options(options: Mapping[str, Any], known: Sequence[str] = ()) -> None:
     """Raise SettingsError for options of a reset that nobody knows."""
-    odd = sorted(set(options) - set(known))
+    odd = sorted(str(name) for name in options if name not in known)
     if odd:
         raise SettingsError(f"reset: unknown option {', '.join(odd)}; known are {', '.join(known) or 'none'}")

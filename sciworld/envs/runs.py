@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from sciworld.config import LARGEST, require, whole
 from sciworld.controls import ControlSpace
 from sciworld.envs.faces import Face, Moment
 from sciworld.errors import ControlError, SimulatorError
@@ -21,6 +22,28 @@ def action_box(space: ControlSpace) -> spaces.Box:
     low = np.where(low < space.low, np.nextafter(low, np.float32(np.inf)), low)
     high = np.where(high > space.high, np.nextafter(high, np.float32(-np.inf)), high)
     return spaces.Box(low, high, dtype=np.float32)
+
+
+def seeds_of(seed: Any, n: int) -> list[int | None]:
+    """The seeds of n environments, None where one goes on : given for each, or as the first of n that follow.
+
+    Raises SettingsError.
+    """
+    if seed is None:
+        return [None] * n
+    rows = isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
+    several = rows or (isinstance(seed, np.ndarray) and seed.ndim > 0)
+    seeds = list(seed) if several else [whole(seed, "seed", 0, LARGEST) + k for k in range(n)]
+    require(len(seeds) == n, f"{len(seeds)} seeds for {n} environments; give one each")
+    return [None if one is None else whole(one, "seed", 0, LARGEST) for one in seeds]
+
+
+def require_mode(render_mode: Any) -> str | None:
+    """The mode of rendering, or None for none. Raises SettingsError."""
+    good = render_mode is None or (isinstance(render_mode, str) and render_mode == "rgb_array")
+    require(good, f"render_mode is {render_mode!r:.80}; use 'rgb_array' or None")
+    mode: str | None = render_mode
+    return mode
 
 
 class Runs:
@@ -43,8 +66,10 @@ class Runs:
             raise SimulatorError("an environment that was not reset; call reset first")
         return self._moment
 
-    def reset(self, generators: Sequence[np.random.Generator], options: Mapping[str, Any]) -> None:
-        """Start all runs anew, each with its generator."""
+    def reset(self, generators: Sequence[np.random.Generator], options: Mapping[str, Any] | None) -> None:
+        """Start all runs anew, each with its generator. Raises SettingsError for options that the face has not."""
+        options = {} if options is None else options
+        require(isinstance(options, Mapping), f"reset: options are {options!r:.80}; give a dict, or None")
         self._moment, self.frames = self._begun(generators, options)
 
     def step(

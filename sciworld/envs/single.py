@@ -7,9 +7,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from sciworld.config import flag
+from sciworld.config import LARGEST, flag, whole
 from sciworld.envs.faces import face as face_of
-from sciworld.envs.runs import Runs, action_box
+from sciworld.envs.runs import Runs, action_box, require_mode
 from sciworld.errors import ControlError
 
 
@@ -26,18 +26,18 @@ class Environment(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(self, face: str, render_mode: str | None = None, clip: bool = False, **settings: Any) -> None:
+        self.render_mode = require_mode(render_mode)
         self.face = face_of(face, settings)
         self._runs = Runs(self.face, 1, flag(clip, "clip"))
         self.observation_space, self.action_space = self.face.frame, action_box(self.face.space)
         self.metadata = {**self.metadata, "render_fps": self.face.fps}
-        self.render_mode = render_mode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start anew; the frame and the truth. The seed decides all that follows."""
-        super().reset(seed=seed)
-        self._runs.reset([self.np_random], options or {})
+        super().reset(seed=None if seed is None else whole(seed, "seed", 0, LARGEST))
+        self._runs.reset([self.np_random], options)
         return self._runs.frames[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

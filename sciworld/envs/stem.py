@@ -34,7 +34,7 @@ class StemFace:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         task, rest = split(settings, DEFAULTS)
         rest["reach"] = task["reach"]
-        self.simulator = StemSimulator(from_dict(StemSettings, rest, "sciworld/StemSilicon-v0"))
+        self.simulator = StemSimulator(from_dict(StemSettings, rest, "sciworld/StemSilicon-v0", DEFAULTS))
         self.radius, self.goal = task["radius"], _place(task["goal"])
         require(math.isfinite(self.radius) and self.radius >= LATTICE, f"radius is {self.radius} A; use {LATTICE} on")
         one = self.simulator.settings

@@ -10,9 +10,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from sciworld.config import flag, require, whole
+from sciworld.config import flag, whole
 from sciworld.envs.faces import face as face_of
-from sciworld.envs.runs import Runs, action_box
+from sciworld.envs.runs import Runs, action_box, require_mode, seeds_of
 from sciworld.errors import ControlError
 
 
@@ -43,14 +43,13 @@ class Environments(VectorEnv):
     ) -> None:
         self.num_envs = whole(num_envs, "num_envs", 1)
         self.limit = None if max_episode_steps is None else whole(max_episode_steps, "max_episode_steps", 1)
-        require(render_mode in (None, "rgb_array"), f"render_mode is {render_mode!r}; use 'rgb_array' or None")
+        self.render_mode = require_mode(render_mode)
         self.face = face_of(face, settings)
         self._runs = Runs(self.face, self.num_envs, flag(clip, "clip"))
         self.single_observation_space, self.single_action_space = self.face.frame, action_box(self.face.space)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {**self.metadata, "render_fps": self.face.fps}
-        self.render_mode = render_mode
         self._generators = [seeding.np_random(None)[0] for _ in range(self.num_envs)]
         self._steps, self._over = np.zeros(self.num_envs, dtype=np.int64), np.zeros(self.num_envs, dtype=bool)
 
@@ -58,14 +57,10 @@ class Environments(VectorEnv):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start all anew. seed : of each, or of the first; the others then have the numbers that follow."""
-        if seed is not None:
-            several = isinstance(seed, Sequence | np.ndarray)
-            seeds = list(seed) if several else [seed + k for k in range(self.num_envs)]  # type: ignore[arg-type,operator]
-            require(len(seeds) == self.num_envs, f"{len(seeds)} seeds for {self.num_envs} environments; give one each")
-            for k, one in enumerate(seeds):
-                if one is not None:
-                    self._generators[k] = seeding.np_random(int(one))[0]
-        self._runs.reset(self._generators, options or {})
+        for k, one in enumerate(seeds_of(seed, self.num_envs)):
+            if one is not None:
+                self._generators[k] = seeding.np_random(one)[0]
+        self._runs.reset(self._generators, options)
         self._steps[:], self._over[:] = 0, False
         return self._runs.frames.copy(), self._infos()
 

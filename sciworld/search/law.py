@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from sciworld.config import whole
 from sciworld.errors import SearchError
 from sciworld.search import optimizers
+from sciworld.search.optimizers.base import Optimizer
 from sciworld.simulator import Controller, Observation, Simulator, Trajectory, rollout
+
+LARGEST = 1e150  # of scores and bounds, whose squares are numbers, too
 
 Start = Callable[[np.ndarray], tuple[Any, Observation]]
 
@@ -62,7 +66,7 @@ def search_law(
     simulator : a surrogate, or a trusted simulator, whose direct search a surrogate has to match.
     start : indices (episode,) of `starts` beginnings -> the state and the first observation of each.
     make : parameters (episode, dimension) -> one controller of so many episodes.
-    score : the episodes -> (episode,), larger is better; NaN is the worst.
+    score : the episodes -> (episode,) real numbers, larger is better; NaN is the worst, infinite ones are refused.
     low, high : (dimension,) bounds. guess : (dimension,) where the search begins, by default everywhere.
     price, pessimism : what a mean score is lowered by where laws are compared, while the promise stays the mean score:
         the mean of price(episodes), (episode,), and so many standard deviations over the starts.
@@ -70,13 +74,22 @@ def search_law(
     keep_states : whether `score` is given the states after every step, see `rollout`.
     progress : called with the generations that are done, and all.
 
-    Raises SearchError if nothing scored, or numbers do not fit.
+    Raises SettingsError for counts below 1; SearchError, before any episode is run, for bounds, a guess, settings or a
+    pessimism that cannot be, and later for scores that are no numbers, or if nothing scored.
     """
-    if starts < 1 or steps < 1 or generations < 1:
-        raise SearchError(f"search_law: {starts} starts, {steps} steps, {generations} generations; use at least 1 each")
+    starts, steps, generations = (
+        whole(starts, "starts", 1),
+        whole(steps, "steps", 1),
+        whole(generations, "generations", 1),
+    )
     method = optimizers.named(optimizer)
-    middle = None if guess is None else np.atleast_2d(guess)
-    state = method.start(np.atleast_2d(low), np.atleast_2d(high), settings or method.Settings(), middle)
+    state = _begun(method, low, high, guess, settings)
+    if (
+        isinstance(pessimism, bool)
+        or not isinstance(pessimism, int | float | np.integer | np.floating)
+        or not 0 <= pessimism < np.inf
+    ):
+        raise SearchError(f"search_law: pessimism is {pessimism!r:.80}; use a number of standard deviations, 0 or more")
     kept: list[tuple[np.ndarray, ...]] = []
     trace: list[float] = []
     for generation in range(generations):
@@ -102,9 +115,42 @@ def search_law(
     return Law(everything[best], promise, spread, every.size, np.array(trace), everything, every.mean(axis=2))
 
 
+def _begun(method: Optimizer, low: Any, high: Any, guess: Any, settings: Any) -> Any:
+    """The optimizer's state before the first generation. Raises SearchError."""
+    settings = method.Settings() if settings is None else settings
+    if not isinstance(settings, method.Settings):
+        kind = f"{method.Settings.__module__}.{method.Settings.__qualname__}"
+        raise SearchError(f"search_law: settings are {settings!r:.80}; give a {kind}, or None")
+    given = {"low": low, "high": high, **({} if guess is None else {"guess": guess})}
+    rows = {name: _real(value, name) for name, value in given.items()}
+    shapes = {name: row.shape for name, row in rows.items()}
+    if rows["low"].ndim != 1 or len(set(shapes.values())) > 1:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise SearchError(f"search_law: shapes are {found}; give one number for each parameter, (dimension,)")
+    return method.start(
+        rows["low"][None], rows["high"][None], settings, rows["guess"][None] if "guess" in rows else None
+    )
+
+
+def _real(values: Any, name: str) -> np.ndarray:
+    """What a user gave, or made of episodes, as float64 of any shape; NaN may be among them. Raises SearchError."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # rows of unequal lengths
+        found = np.empty(0, dtype=object)
+    if found.dtype.kind not in "biuf" or np.ma.is_masked(values):
+        shown = " ".join(repr(values).split())
+        raise SearchError(f"search_law: {name} is {shown:.80}; use real numbers, none of them masked")
+    found = found.astype(np.float64)
+    odd = found[np.abs(found) > LARGEST]
+    if odd.size:
+        raise SearchError(f"search_law: {name} has {odd[0]:g}; use numbers from {-LARGEST:g} to {LARGEST:g}")
+    return found
+
+
 def _of_episodes(function: Callable[[Trajectory], np.ndarray], run: Trajectory, name: str) -> np.ndarray:
     """What a user's function makes of episodes : (episode,)."""
-    found = np.asarray(function(run), dtype=np.float64)
+    found = _real(function(run), name)
     if found.shape != run.length.shape:
         raise SearchError(f"search_law: {name} returned {found.shape}; it must return {run.length.shape}")
     return found

@@ -1,5 +1,7 @@
 """Filling a store: in order, in batches, by workers, and never twice."""
 
+import json
+import threading
 from functools import partial
 
 import numpy as np
@@ -16,7 +18,7 @@ from sciworld.domains.generated import (
     kinds_of,
     wandering,
 )
-from sciworld.errors import SettingsError, StoreError
+from sciworld.errors import SettingsError, SimulatorError, StoreError
 from sciworld.store import Store
 
 
@@ -46,14 +48,78 @@ def test_a_range_is_added_and_none_is_made_twice(tmp_path):
     assert Store.open(tmp_path / "s").sessions() == [session(k) for k in range(6)]
 
 
+@pytest.mark.parametrize("together", [1, 3])
+def test_of_two_that_fill_at_once_one_is_refused(tmp_path, together):
+    """Both see an empty store, and simulate before either writes."""
+    both = threading.Barrier(2)
+    refused = []
+
+    def made(numbers):
+        if numbers[0] == 0:
+            both.wait(10)
+        return make([], numbers)
+
+    def run():
+        try:
+            fill(tmp_path / "s", made, 3, 0, session, together)
+        except StoreError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Store.open(tmp_path / "s").sessions() == [session(k) for k in range(3)]
+    (text,) = refused
+    assert "holds 'session-0' already; generate into a new store" in text
+
+
+@pytest.mark.parametrize("changes", [{"name": "jet"}, {"units": "cm"}])
+def test_other_controls_go_into_another_store(tmp_path, changes):
+    def other(numbers):
+        recordings = make([], numbers)
+        columns = json.loads(recordings[0]["controls"].attrs["columns"])
+        columns[2] |= {**changes}
+        for ds in recordings:
+            ds["controls"].attrs["columns"] = json.dumps(columns)
+        return recordings
+
+    fill(tmp_path / "s", partial(make, []), 2, 0, session, 2)
+    with pytest.raises(StoreError, match=r"controls are fan_x \(mm\), fan_y \(mm\), mode, .*another folder") as caught:
+        fill(tmp_path / "s", other, 2, 2, session, 2)
+    assert next(iter(changes.values())) in str(caught.value) and len(Store.open(tmp_path / "s")) == 2
+    fill(tmp_path / "other", other, 2, 2, session, 2)
+
+
+def diverging(numbers):
+    if 4 in numbers:
+        raise SimulatorError("flow 1 diverged")
+    return make([], numbers)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_flow_that_diverges_tells_its_episodes(tmp_path, workers):
+    with pytest.raises(SimulatorError, match=r"episodes 3 to 5 \('session-3' to 'session-5'\).*: flow 1 diverged"):
+        fill(tmp_path / "s", diverging, 7, 0, session, 3, workers=workers)
+    assert len(Store.open(tmp_path / "s")) == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"episodes": 0}, "episodes is 0"), ({"first": -1}, "first is -1"), ({"workers": 1.5}, "workers is 1.5")],
+    [
+        ({"episodes": 0}, "episodes is 0"),
+        ({"first": -1}, "first is -1"),
+        ({"workers": 1.5}, "workers is 1.5"),
+        ({"path": 5}, "path: 5 is no path"),
+        ({"path": None}, "path: None is no path"),
+        ({"progress": 5}, "progress is 5"),
+    ],
 )
-def test_numbers_that_make_no_sense(tmp_path, changes, message):
-    given = {"episodes": 1, "first": 0, "session": session, "together": 1, **changes}
+def test_settings_that_make_no_sense(tmp_path, changes, message):
+    given = {"path": tmp_path / "s", "episodes": 1, "first": 0, "session": session, "together": 1, **changes}
     with pytest.raises(SettingsError, match=message):
-        fill(tmp_path / "s", partial(make, []), **given)
+        fill(make=partial(make, []), **given)
     assert not (tmp_path / "s").exists()
 
 
@@ -64,7 +130,7 @@ def test_batches_are_bounded():
 def test_kinds_of_controls():
     known = ("a", "b", "c")
     assert kinds_of("a, b", known) == ("a", "b") and kinds_of(["c", "c"], known) == ("c", "c")
-    for wrong in ("", "a,d", (), (1,)):
+    for wrong in ("", "a,d", (), (1,), None, 5):
         with pytest.raises(SettingsError, match="use one or more of a, b, c"):
             kinds_of(wrong, known)
 
@@ -74,6 +140,9 @@ def test_generators_are_of_their_episode():
     assert len(numbers) == 9 and generator_of(1, 2).integers(2**62) in numbers
     with pytest.raises(SettingsError, match="seed is -1"):
         generator_of(-1, 0)
+    for first in (-1, 0.5, None):
+        with pytest.raises(SettingsError, match=rf"episode \(first\) is {first}"):
+            generator_of(1, first)
 
 
 def test_held_values_stay_for_a_while():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from sciworld.controls import Column, ColumnTable, ControlSpace
-from sciworld.errors import SearchError
+from sciworld.errors import SearchError, SettingsError
 from sciworld.search import optimizers
 from sciworld.search.law import search_law
 from sciworld.simulator import Observation
 
+COUNTS = ("starts", "steps", "generations")
 SPACE = ControlSpace(ColumnTable((Column("push", "m/s", -5.0, 5.0),)))
 
 
@@ -56,7 +57,8 @@ def near(run):
 def search(**changes):
     settings = optimizers.named("cem").Settings(population=24)
     given = {"starts": 3, "steps": 4, "generations": 12, "rng": np.random.default_rng(0), "settings": settings}
-    return search_law(Drift(), start, Proportional, near, np.array([-4.0]), np.array([4.0]), **given | changes)
+    given |= {"start": start, "score": near, "low": np.array([-4.0]), "high": np.array([4.0])}
+    return search_law(Drift(), make=Proportional, **given | changes)
 
 
 def test_the_best_gain_is_found_and_promised():
@@ -99,16 +101,64 @@ def test_a_price_steers_the_search_and_is_not_promised():
     assert law.parameters[0] == pytest.approx(0, abs=0.05) and law.promise == 1
 
 
-def test_what_cannot_be_searched_is_refused():
-    with pytest.raises(SearchError, match="0 generations; use at least 1"):
-        search(generations=0)
-    with pytest.raises(SearchError, match=r"score returned \(\); it must return \(72,\)"):
-        search_law(
-            Drift(), start, Proportional, lambda run: 0.0, np.array([-4.0]), np.array([4.0]), starts=3, steps=2,
-            generations=1, rng=np.random.default_rng(0), settings=optimizers.named("cem").Settings(population=24),
-        )  # fmt: skip
-    with pytest.raises(SearchError, match="no episode got a score"):
-        search_law(
-            Drift(), start, Proportional, lambda run: np.full(len(run.length), np.nan), np.array([-4.0]),
-            np.array([4.0]), starts=1, steps=2, generations=2, rng=np.random.default_rng(0),
-        )  # fmt: skip
+def never(index):
+    raise AssertionError("an episode was run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        *(({name: wrong}, f"{name} is {wrong!r}") for name in COUNTS for wrong in (0, 1.5, True, "a")),
+        ({"low": np.zeros((2, 3)), "high": np.ones((2, 3))}, r"low \(2, 3\), high \(2, 3\)"),
+        ({"low": np.zeros(2)}, r"low \(2,\), high \(1,\); give one number for each parameter"),
+        ({"low": -4.0, "high": 4.0}, r"low \(\), high \(\)"),
+        ({"guess": [0.0, 1.0]}, r"guess \(2,\)"),
+        ({"guess": [9.0]}, "inside the bounds"),
+        ({"low": [[0.0], [1.0, 2.0]]}, "low is .*use real numbers"),
+        ({"high": ["4"]}, "high is .*use real numbers"),
+        ({"high": None}, "high is None"),
+        ({"low": [-1e308], "high": [1e308]}, "low has -1e\\+308"),
+        ({"high": [np.nan]}, "finite"),
+        *(({"settings": wrong}, "settings are .*cem.Settings, or None") for wrong in (5, {}, "cem")),
+        *(({"pessimism": wrong}, "pessimism is .*0 or more") for wrong in (np.nan, np.inf, -1.0, True, "1", None)),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_before_it_begins(changes, message):
+    with pytest.raises((SearchError, SettingsError), match=message):
+        search(start=never, **changes)
+
+
+def scores(*first):
+    """A score of all episodes, the first of them so many values."""
+    return lambda run: np.concatenate([np.array(first), np.zeros(len(run.length) - len(first))])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda run: 0.0, r"score returned \(\); it must return \(72,\)"),
+        (lambda run: np.full(len(run.length), np.nan), "no episode got a score"),
+        (scores(1.0, np.inf), "score has inf; use numbers from"),
+        (scores(-np.inf), "score has -inf"),
+        (scores(1e200), "score has 1e\\+200"),
+        (scores(1j), "score is .*; use real numbers"),
+        (lambda run: np.ma.array(np.zeros(len(run.length)), mask=run.length > 0), "none of them masked"),
+        (lambda run: ["1.5"] * len(run.length), "score is .*; use real numbers"),
+        (lambda run: [None] * len(run.length), "score is .*; use real numbers"),
+    ],
+)
+def test_scores_that_are_no_numbers_are_refused(made, message):
+    with pytest.raises(SearchError, match=message):
+        search(generations=2, score=made)
+    if "score" in message and "got" not in message:
+        with pytest.raises(SearchError, match=message.replace("score", "price")):
+            search(generations=2, price=made)
+
+
+def test_nan_is_the_worst():
+    def positive(run):
+        gain = run.controls[:, 0, 0] / run.observations[0].frames[:, 0, 0, 0]
+        return np.where(gain > 0, -gain, np.nan)
+
+    law = search(score=positive, steps=1)
+    assert 0 < law.parameters[0] < 0.5 and np.isnan(law.scores[0]).any()

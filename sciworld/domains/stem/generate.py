@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from sciworld import recording
-from sciworld.config import from_dict, require, to_dict
+from sciworld.config import LARGEST, from_dict, path_of, to_dict, whole
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.generated import Progress, require_progress
 from sciworld.domains.stem.constants import ELECTRONS_PER_NA
 from sciworld.domains.stem.simulator import CHANNELS, StemSettings, StemSimulator, StemState
 from sciworld.errors import StoreError
@@ -36,20 +36,22 @@ def generate(
     seed: int,
     transitions: int = 22_000,
     steps: int = STEPS,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     **settings: object,
 ) -> Store:
     """Write recordings of at least `transitions` transitions, one atom and session each, into a new store at `path`.
 
     settings : fields of StemSettings. Every recording starts with an image; beams fall uniformly in a square of
     +-2.3 A around the silicon, cut to the field of view; dwells are uniform between 1 and 10 s. The truth that each
-    frame shows is kept as `states`: models never see it. Raises StoreError for a store that holds recordings.
+    frame shows is kept as `states`: models never see it. One generator draws for all atoms, so an atom's run depends on
+    how many there are. Raises StoreError for a store that holds recordings, also such as came meanwhile.
     """
-    require(transitions >= 1 and steps >= 1, f"transitions is {transitions}, steps is {steps}; use at least 1")
+    path, seed = path_of(path, "path"), whole(seed, "seed", 0, LARGEST)
+    transitions, steps = whole(transitions, "transitions", 1), whole(steps, "steps", 1)
+    require_progress(progress)
     simulator = StemSimulator(from_dict(StemSettings, dict(settings), "generate"))
     store = Store.create(path)
-    if len(store):
-        raise StoreError(f"{path}: a store of {len(store)} recordings; generate into a new one")
+    _require_empty(store)
     half = simulator.settings.half_field
     rng = np.random.default_rng(seed)
     atoms = -(-transitions // steps)
@@ -70,8 +72,13 @@ def generate(
             progress(step + 1, steps)
     for atom in range(atoms):
         recordings.append(_recording(simulator, seed, atom, observations, states, controls))
-    store.append(recordings)
+    store.append(recordings, admit=_require_empty)
     return store
+
+
+def _require_empty(store: Store) -> None:
+    if len(store):
+        raise StoreError(f"{store.path}: a store of {len(store)} recordings; generate into a new one")
 
 
 def _recording(

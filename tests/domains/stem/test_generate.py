@@ -96,9 +96,28 @@ def test_progress_is_told(tmp_path):
     assert told == [(1, 2), (2, 2)]
 
 
+def test_of_two_that_generate_at_once_one_is_refused(tmp_path):
+    def meanwhile(done, total):
+        if done == total:
+            generate(tmp_path / "s", 0, 4, steps=2, **SHAPE)
+
+    with pytest.raises(StoreError, match="a store of 2 recordings; generate into a new one"):
+        generate(tmp_path / "s", 0, 4, steps=2, progress=meanwhile, **SHAPE)
+    assert len(Store.open(tmp_path / "s")) == 2
+
+
 def test_what_cannot_be_generated(store, tmp_path):
-    with pytest.raises(SettingsError, match="transitions is 0"):
-        generate(tmp_path / "a", 0, 0)
+    for changes, message in (
+        ({"transitions": 0}, "transitions is 0"),
+        ({"transitions": 2.5}, "transitions is 2.5"),
+        ({"steps": True}, "steps is True"),
+        ({"seed": -1}, "seed is -1"),
+        ({"path": None}, "path: None"),
+        ({"progress": 5}, "progress is 5"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            generate(**{"path": tmp_path / "a", "seed": 0, **changes})
+    assert not (tmp_path / "a").exists()
     with pytest.raises(SettingsError, match="generate: unknown setting colour"):
         generate(tmp_path / "b", 0, 10, colour="red")
     with pytest.raises(StoreError, match="a store of 15 recordings; generate into a new one"):

@@ -56,7 +56,7 @@ def search_law(
     guess: np.ndarray | None = None,
     price: Callable[[Trajectory], np.ndarray] | None = None,
     pessimism: float = 0.0,
-    keep_states: bool = False,
+    keep_states: bool | Callable[[Any], Any] = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Law:
     """Find the parameters whose controllers score best over whole episodes.

@@ -148,13 +148,23 @@ def test_noise_is_smooth_even_and_of_its_seed():
     assert not np.allclose(values, [road_noise.noise(v, 0.3, 6) for v in x])
 
 
-@pytest.mark.parametrize(("falloff", "rise"), [(0.0, 0.0), (0.05, 12.0), (0.05, -8.0), (0.002, 3.0)])
-def test_fog_follows_the_integral_along_the_ray(falloff, rise):
+@pytest.mark.parametrize("start", [0.0, 25.0, 50.0])
+@pytest.mark.parametrize(("falloff", "rise"), [(0.0, 0.0), (0.05, 12.0), (0.05, -8.0), (0.002, 3.0), (0.05, 40.0)])
+def test_fog_follows_the_integral_along_the_ray(falloff, rise, start):
     light = np.zeros(layout.LIGHT_COLUMNS, dtype=np.float32)
-    light[layout.FOG], light[layout.FOG_FALLOFF] = 0.02, falloff
-    t = np.linspace(0.0, 1.0, 2001)
-    thick = 0.02 * 60.0 * np.exp(-falloff * rise * t).mean()
+    light[layout.FOG], light[layout.FOG_FALLOFF], light[layout.FOG_START] = 0.02, falloff, start
+    way = np.linspace(start, 60.0, 2001)
+    thick = 0.02 * np.trapezoid(np.exp(-falloff * rise * way / 60.0), way)
     assert road_sky.clearness(light, 60.0, rise) == pytest.approx(math.exp(-thick), abs=4e-3)
+
+
+@pytest.mark.parametrize("start", [0.0, 30.0])
+def test_the_sky_is_seen_through_all_of_the_fog(start):
+    light = np.zeros(layout.LIGHT_COLUMNS, dtype=np.float32)
+    light[layout.FOG], light[layout.FOG_FALLOFF], light[layout.FOG_START] = 0.03, 0.05, start
+    way = np.linspace(start, 2000.0, 20001)
+    thick = (0.03 - layout.HAZE) * np.trapezoid(np.exp(-0.05 * 0.4 * way), way)
+    assert road_sky.sky_clearness(light, 0.4) == pytest.approx(math.exp(-thick), abs=4e-3)
 
 
 def test_fog_begins_where_it_is_said_to():

@@ -136,6 +136,7 @@ def test_what_cannot_be_generated(tmp_path):
         ({"colour": "red"}, "generate: unknown setting colour"),
         ({"steps": 0}, "steps is 0"),
         ({"conditions": "hail"}, "conditions are 'hail'"),
+        ({"conditions": np.array(["any", "sunset"])}, "conditions are"),
         ({"controls": ""}, "controls are"),
     ):
         with pytest.raises(SettingsError, match=message):

@@ -103,7 +103,10 @@ def generate(
     made = from_dict(RoadSettings, dict(settings), "generate")
     steps, kinds = whole(steps, "steps", 1), kinds_of(controls, CONTROLS)
     known = ("any", "sampled", *PRESETS)
-    require(conditions in known, f"conditions are {conditions!r:.80}; use one of {', '.join(known)}")
+    require(
+        isinstance(conditions, str) and conditions in known,
+        f"conditions are {conditions!r:.80}; use one of {', '.join(known)}",
+    )
     generator_of(seed, first)
     make = partial(make_episodes, made, seed, steps, kinds, conditions)
     together = batch_size((steps + 1) * made.rows * made.columns * 3)

@@ -78,7 +78,10 @@ def out_of_lane(state: RoadState) -> np.ndarray:
 
 
 def lane_kept(frames: np.ndarray, camera: RoadSettings, most: float = MOST) -> np.ndarray:
-    """Whether frames (..., y, x, channel), imagined or recorded, show the car within `most` m of its lane's middle."""
+    """Whether frames (..., y, x, channel), imagined or recorded, show the car within `most` m of its lane's middle.
+
+    False where the lane is not seen, see `lane_position`.
+    """
     return np.abs(lane_position(frames, camera)) <= most
 
 

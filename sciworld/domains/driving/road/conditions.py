@@ -34,8 +34,8 @@ RANGES = {
 class RoadConditions:
     """The light and the weather of a drive: snow, and CARLA's WeatherParameters but for how light scatters in its air.
 
-    Of CARLA's, `scattering_intensity`, `mie_scattering_scale` and `rayleigh_scattering_scale` are not there: the colours
-    of sky and air follow from the sun, the clouds, the fog and the dust.
+    Of CARLA's, `scattering_intensity`, `mie_scattering_scale` and `rayleigh_scattering_scale` are not there: the
+    colours of sky and air follow from the sun, the clouds, the fog and the dust.
 
     Parameters
     ----------

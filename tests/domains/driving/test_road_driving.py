@@ -10,6 +10,9 @@ from sciworld.domains.driving.road.expert import drive, expert_controls
 from sciworld.domains.driving.road.objectives import KeepLane, lane_position
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.envs.faces import Moment
+from sciworld.envs.road import RoadFace
+from sciworld.errors import SettingsError
 from sciworld.kernels import road_motion
 
 SETTINGS = RoadSettings(rows=48, columns=80, road_length=800)
@@ -178,3 +181,22 @@ def test_the_objective_prefers_the_middle_and_calm_steering():
 
 def test_no_line_is_no_number():
     assert np.isnan(lane_position(np.full((2, 48, 80, 3), 90, dtype=np.uint8), SETTINGS)).all()
+
+
+def test_an_environment_s_distance_is_what_was_driven():
+    face = RoadFace({"rows": 8, "columns": 8, "road_length": 400, "vehicles": 0})
+    rng = np.random.default_rng(0)
+    begun = [face.start(rng, {}) for _ in range(2)]
+    moment = Moment(face.join([one.truth for one in begun]), np.concatenate([one.memory for one in begun]))
+    assert face.facts(moment)["distance"].tolist() == [0.0, 0.0]
+    states = [moment.truth]
+    for _ in range(5):
+        moment = face.step(moment, np.zeros((2, 2)), rng).moment
+        states.append(moment.truth)
+    np.testing.assert_array_equal(face.facts(moment)["distance"], assess(face.simulator, states).distance)
+
+
+@pytest.mark.parametrize("odd", [{}, {"sunset"}, ["sunset"], None, 3.0])
+def test_an_environment_refuses_what_are_no_conditions(odd):
+    with pytest.raises(SettingsError, match="conditions are"):
+        RoadFace({"conditions": odd})

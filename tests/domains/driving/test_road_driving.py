@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sciworld.domains.driving.road.checks import assess, collided, lane_kept, off_road, out_of_lane, overlaps
+from sciworld.domains.driving.road.checks import assess, collided, ego_boxes, lane_kept, off_road, out_of_lane
 from sciworld.domains.driving.road.expert import drive, expert_controls
 from sciworld.domains.driving.road.objectives import KeepLane, lane_position
 from sciworld.domains.driving.road.settings import RoadSettings
@@ -13,7 +13,8 @@ from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.envs.faces import Moment
 from sciworld.envs.road import RoadFace
 from sciworld.errors import SettingsError
-from sciworld.kernels import road_motion
+from sciworld.kernels import road_contact, road_motion
+from sciworld.kernels import road_layout as layout
 
 SETTINGS = RoadSettings(rows=48, columns=80, road_length=800)
 
@@ -38,8 +39,44 @@ def beside(simulator, state, metres):
     ],
 )
 def test_boxes_overlap(box, hit):
-    one = np.array([0.0, 0.0, 0.0, 4.5, 2.0])
-    assert overlaps(one, np.array([box]))[0] == hit
+    one = (0.0, 0.0, 0.0, 4.5, 2.0)
+    assert road_contact.overlap(one, box) == hit
+    assert separated(np.array(one), np.array([box]))[0] != hit
+
+
+def separated(one, boxes):
+    """Whether each of boxes : (n, 5) is apart from the box one : (5,), by NumPy."""
+    delta, apart = boxes[:, :2] - one[:2], np.zeros(len(boxes), dtype=bool)
+    for yaw in (np.full(len(boxes), one[2]), boxes[:, 2]):
+        for turn in (0.0, 0.5 * np.pi):
+            reach = np.full(len(boxes), road_contact.GAP)
+            for box in (np.broadcast_to(one, boxes.shape), boxes):
+                turned = box[:, 2] - yaw - turn
+                reach += 0.5 * (np.abs(np.cos(turned)) * box[:, 3] + np.abs(np.sin(turned)) * box[:, 4])
+            axis = np.column_stack([np.cos(yaw + turn), np.sin(yaw + turn)])
+            apart |= np.abs((delta * axis).sum(axis=1)) > reach
+    return apart
+
+
+def test_collisions_are_those_of_all_outlines():
+    simulator = RoadSimulator(dataclasses.replace(SETTINGS, vehicles=12))
+    rng = np.random.default_rng(0)
+    state = simulator.start(200, rng)
+    worlds, movers = state.worlds, simulator.movers(state)
+    # Each beside something that stands or moves, turned anyhow.
+    beside = worlds.objects[np.arange(200), rng.integers(0, worlds.count)]
+    beside[::2] = movers[np.arange(0, 200, 2), rng.integers(0, movers.shape[1], 100)]
+    pose = np.column_stack([beside[:, 1:3] + rng.normal(0.0, 2.5, (200, 2)), rng.uniform(-3.0, 3.0, 200)])
+    state = dataclasses.replace(state, pose=pose, road=np.column_stack([beside[:, 0], np.zeros(200)]))
+    expected = []
+    for c, ego in enumerate(ego_boxes(pose, simulator.settings)):
+        rows = np.concatenate([movers[c], worlds.objects[c, : worlds.count[c]]])
+        boxes = rows[:, [layout.X, layout.Y, layout.YAW, layout.LENGTH, layout.WIDTH]]
+        thin = [layout.TREE, layout.CONIFER, layout.POST, layout.SIGN, layout.LAMP]
+        boxes[np.isin(rows[:, layout.KIND], thin), 3:] = 0.3
+        expected.append(not separated(ego, boxes).all())
+    assert 40 < sum(expected) < 160
+    assert collided(simulator, state).tolist() == expected
 
 
 def test_running_into_a_car_is_a_collision():

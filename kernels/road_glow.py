@@ -12,6 +12,7 @@ from sciworld.kernels.road_layout import (
     HEIGHT,
     KIND,
     LAMP,
+    LAMP_ARM,
     LAMP_GAIN,
     LAMPS,
     LENGTH,
@@ -21,7 +22,6 @@ from sciworld.kernels.road_layout import (
     Y,
     Z,
 )
-from sciworld.kernels.road_objects import ARM
 from sciworld.kernels.road_raster import to_camera
 from sciworld.kernels.road_sky import HEADLIGHT, STREET, clearness
 
@@ -36,7 +36,7 @@ def glow(colour, mirror, values, axes, light, movers, objects, near):
     for k in range(near[0], near[1]):
         row = objects[k]
         if int(row[KIND]) == LAMP:
-            x, y = row[X] + ARM * math.cos(row[YAW]), row[Y] + ARM * math.sin(row[YAW])
+            x, y = row[X] + LAMP_ARM * math.cos(row[YAW]), row[Y] + LAMP_ARM * math.sin(row[YAW])
             shine(colour, mirror, values, axes, light, (x, y, row[Z] + row[HEIGHT] - 0.2), STREET, 1.0, 0.32, row[Z])
     for k in range(movers.shape[0]):
         row = movers[k]

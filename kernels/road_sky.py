@@ -7,6 +7,7 @@ from sciworld.kernels.road_layout import (
     CLOUD_RGB,
     DISC,
     FAST,
+    FIRST_LAMP,
     FOG,
     FOG_FALLOFF,
     FOG_RGB,
@@ -14,7 +15,10 @@ from sciworld.kernels.road_layout import (
     GLOW,
     HAZE,
     HORIZON,
+    LAMP_ARM,
+    LAMP_BEYOND,
     LAMP_GAIN,
+    LAMP_HEIGHT,
     LAMP_SPACING,
     SKY_RGB,
     SUN,
@@ -26,7 +30,6 @@ from sciworld.kernels.road_line import road_edge
 from sciworld.kernels.road_noise import decay, noise, ramp
 
 CLOUD_TOP = 1.0 / 300.0  # 1/m: the least falloff of fog, which is a layer of 300 m for those who look up
-LAMP_HEIGHT, LAMP_REACH, FIRST_LAMP = 8.0, 1.7, 12.0  # m
 STREET = (1.0, 0.62, 0.28)
 HEADLIGHT = (1.0, 0.93, 0.8)
 
@@ -145,7 +148,7 @@ def street_light(section, s, n):
     spacing = section[LAMP_SPACING]
     if spacing == 0.0:
         return 0.0
-    foot = road_edge(section) - LAMP_REACH
+    foot = road_edge(section) + LAMP_BEYOND - LAMP_ARM
     total = 0.0
     for side in range(2):
         first = FIRST_LAMP + 0.5 * spacing * side

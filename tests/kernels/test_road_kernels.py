@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from sciworld.kernels import road_glow, road_line, road_motion, road_noise, road_raster, road_sky
 from sciworld.kernels import road_layout as layout
-from sciworld.kernels import road_line, road_motion, road_noise, road_raster, road_sky
 
 SECTION = np.array([2.0, 3.5, 0.0, 0.5, 1.5, 0.0, 0.0, 0.0, 0.0])
 
@@ -172,3 +172,11 @@ def test_fog_begins_where_it_is_said_to():
     light[layout.FOG], light[layout.FOG_START] = 0.1, 40.0
     assert road_sky.clearness(light, 39.0, 0.0) == 1.0
     assert road_sky.clearness(light, 80.0, 0.0) < 0.1
+
+
+def test_the_mirror_image_of_a_lamp_has_no_hard_end():
+    colour = np.zeros((90, 31, 3), np.float32)
+    road_glow.streak(colour, np.ones((90, 31), np.float32), 15.0, 45.0, 15.0, 4.0, 1.0, (1.0, 0.6, 0.3))
+    light = colour[..., 0]
+    assert light.argmax() == 45 * 31 + 15 and not light[:15].any() and not light[82:].any()
+    assert np.abs(np.diff(light, axis=0)).max() < 0.06 * light.max()

@@ -5,7 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from sciworld.kernels import road_glow, road_line, road_motion, road_noise, road_raster, road_sky
+from sciworld.domains.driving.road.places import NAMES as PLACES
+from sciworld.kernels import (
+    road_flow,
+    road_glow,
+    road_ground,
+    road_line,
+    road_motion,
+    road_noise,
+    road_raster,
+    road_sky,
+)
 from sciworld.kernels import road_layout as layout
 
 SECTION = np.array([2.0, 3.5, 0.0, 0.5, 1.5, 0.0, 0.0, 0.0, 0.0])
@@ -54,9 +64,37 @@ def test_a_driver_settles_at_the_gap_where_the_model_is_at_rest():
         wish = road_motion.idm(speed, 20.0, gap, speed - 12.0)
         speed = max(0.0, speed + 0.05 * wish)
         gap += 0.05 * (12.0 - speed)
-    rest = (road_motion.JAM + 12.0 * road_motion.HEADWAY) / math.sqrt(1.0 - (12.0 / 20.0) ** 4)
+    rest = (2.0 + 12.0 * 1.5) / math.sqrt(1.0 - (12.0 / 20.0) ** 4)  # 2 m and 1.5 s: Kesting et al. (2010)
     assert speed == pytest.approx(12.0, rel=1e-3)
     assert gap == pytest.approx(rest, rel=1e-3)
+
+
+def test_pedestrians_step_out_before_a_vehicle_that_is_near():
+    people = np.zeros((1, 2, 6))
+    people[0, :, layout.WALK_S], people[0, :, layout.WALK_FROM], people[0, :, layout.WALK_TO] = 100.0, -6.0, 6.0
+    people[0, :, layout.WALK_SPEED], people[0, :, layout.WALK_TRIGGER] = 1.5, [30.0, 10.0]
+    walkers = people[:, :, [layout.WALK_S, layout.WALK_FROM]].copy()
+    tables = np.zeros(1, dtype=np.int64), np.zeros((1, 0, 8)), people
+    for s, expected in ((60.0, (-6.0, -6.0)), (80.0, (-5.25, -6.0)), (120.0, (-4.5, -6.0))):
+        road_motion.move_traffic(np.zeros((1, 0, 3)), walkers, *tables, np.array([[s, -2.0, 10.0, 4.5]]), 0.5)
+        np.testing.assert_allclose(walkers[0, :, 1], expected)
+
+
+def test_points_of_a_vehicle_turn_with_it():
+    before, after = np.zeros((1, 10)), np.zeros((1, 10))
+    before[0, [layout.X, layout.Y, layout.YAW]] = 5.0, 1.0, 0.5
+    after[0, [layout.X, layout.Y, layout.Z, layout.YAW]] = 6.0, 2.0, 0.2, 0.5 + math.pi / 2
+    moved = road_flow.carried(before, after, 0, 7.0, 1.0, 0.8)
+    np.testing.assert_allclose(moved, (6.0, 4.0, 1.0))
+
+
+def test_only_the_countryside_has_fields():
+    colours, looks = np.array([[0.1, 0.2, 0.1], [0.3, 0.3, 0.2]]), {}
+    for number, name in enumerate(PLACES):
+        section = SECTION.copy()
+        section[layout.PLACE] = number
+        looks[name] = [road_ground.terrain(colours, section, s, -60.0, 0.5, 0.5, 7) for s in (50.0, 200.0, 400.0)]
+    assert [name for name, look in looks.items() if look != looks["desert"]] == ["countryside"]
 
 
 def test_stripes_hold_their_paint_in_any_footprint():

@@ -92,3 +92,8 @@ def test_clouds_hide_the_sun_and_grey_the_sky():
 def test_the_air_thickens(name):
     thick = [light(**{name: value})[layout.FOG] for value in (0.0, 30.0, 100.0)]
     assert thick[0] < thick[1] < thick[2]
+
+
+def test_the_densest_fog_lets_one_see_25_m_far():
+    # Koschmieder: at the end of the sight 2 % of the light are left.
+    assert np.exp(-25.0 * light(fog_density=100.0)[layout.FOG]) == pytest.approx(0.02, abs=0.002)

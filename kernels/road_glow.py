@@ -12,6 +12,7 @@ from sciworld.kernels.road_layout import (
     HEIGHT,
     KIND,
     LAMP,
+    LAMP_ARM,
     LAMP_GAIN,
     LAMPS,
     LENGTH,
@@ -21,7 +22,6 @@ from sciworld.kernels.road_layout import (
     Y,
     Z,
 )
-from sciworld.kernels.road_objects import ARM
 from sciworld.kernels.road_raster import to_camera
 from sciworld.kernels.road_sky import HEADLIGHT, STREET, clearness
 
@@ -36,7 +36,7 @@ def glow(colour, mirror, values, axes, light, movers, objects, near):
     for k in range(near[0], near[1]):
         row = objects[k]
         if int(row[KIND]) == LAMP:
-            x, y = row[X] + ARM * math.cos(row[YAW]), row[Y] + ARM * math.sin(row[YAW])
+            x, y = row[X] + LAMP_ARM * math.cos(row[YAW]), row[Y] + LAMP_ARM * math.sin(row[YAW])
             shine(colour, mirror, values, axes, light, (x, y, row[Z] + row[HEIGHT] - 0.2), STREET, 1.0, 0.32, row[Z])
     for k in range(movers.shape[0]):
         row = movers[k]
@@ -102,16 +102,20 @@ def spot(colour, px, py, rx, ry, strength, tone):
 
 @njit(**FAST)
 def streak(colour, mirror, px, py, top, radius, strength, tone):
-    """Add the mirror image of a lamp, drawn out along the column on wet ground, from row `top` down past row py."""
+    """Add the mirror image of a lamp, drawn out along the column on wet ground: two half ellipses that meet at row py.
+
+    The upper one reaches up to row `top`, the lower one a little further down; both fade to their rims.
+    """
     rows, cols, _ = colour.shape
-    tall = max(1.2 * (py - top), 2.0)
-    half = 0.75 * radius + 0.5
-    for y in range(max(0, math.ceil(top)), min(rows - 1, math.floor(py + tall)) + 1):
-        d = (y - py) / tall
-        fade = 1.0 / (1.0 + 5.0 * d * d) * min(1.0, (y - top + 1.0) / 3.0)
+    above = max(py - top, 1.0)
+    below = max(1.2 * above, 2.0)
+    half = 0.9 * radius + 0.5
+    for y in range(max(0, math.ceil(py - above)), min(rows - 1, math.floor(py + below)) + 1):
+        dy = (y - py) / (above if y < py else below)
         for x in range(max(0, math.ceil(px - half)), min(cols - 1, math.floor(px + half)) + 1):
-            q = 1.0 - ((x - px) / half) ** 2
+            dx = (x - px) / half
+            q = 1.0 - dx * dx - dy * dy
             if q > 0.0 and mirror[y, x] > 0.0:
-                q *= 0.55 * strength * fade * mirror[y, x]
+                q *= 0.75 * q * strength * mirror[y, x]
                 for k in range(3):
                     colour[y, x, k] += q * tone[k]

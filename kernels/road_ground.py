@@ -4,11 +4,21 @@ import math
 
 from numba import njit
 
-from sciworld.kernels.road_layout import FAST, LANE_WIDTH, MEDIAN, PAVED, PLACE, PUDDLES, SNOW_COVER, TERRAIN, WET
+from sciworld.kernels.road_layout import (
+    FAST,
+    FIELDS,
+    LANE_WIDTH,
+    MEDIAN,
+    PAVED,
+    PLACE,
+    PUDDLES,
+    SNOW_COVER,
+    TERRAIN,
+    WET,
+)
 from sciworld.kernels.road_line import marking, road_edge
 from sciworld.kernels.road_noise import hashed, noise, ramp
 
-FIELDS = 3  # index of the place that has fields: the countryside
 PAINT, ASPHALT, SNOW_WHITE = 0.68, 0.125, 0.78
 
 

@@ -35,7 +35,8 @@ from sciworld.kernels.road_layout import (
 from sciworld.kernels.road_line import along, ground_height, project
 
 BEHIND, WINDOW = 70.0, 420.0  # m: traffic lives in a window about the ego vehicle, and comes in again at its far end
-# Intelligent driver model: Treiber, Hennecke and Helbing, Phys. Rev. E 62, 1805 (2000), table I and equation 3.
+# Intelligent driver model: Treiber, Hennecke and Helbing, Phys. Rev. E 62, 1805 (2000), equation 3; the parameters are
+# those of Kesting, Treiber and Helbing, Phil. Trans. R. Soc. A 368, 4585 (2010), table 1.
 HEADWAY, JAM, ACCELERATION, BRAKING, HARDEST = 1.5, 2.0, 1.4, 2.0, 8.0
 
 

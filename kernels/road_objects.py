@@ -15,6 +15,7 @@ from sciworld.kernels.road_layout import (
     HOUSE,
     KIND,
     LAMP,
+    LAMP_ARM,
     LEFT,
     LENGTH,
     PEDESTRIAN,
@@ -29,6 +30,7 @@ from sciworld.kernels.road_layout import (
     STRUCTURE,
     TINT,
     TOP,
+    TRUCK,
     VEHICLE,
     WALKER,
     WIDTH,
@@ -38,9 +40,6 @@ from sciworld.kernels.road_layout import (
     Z,
 )
 from sciworld.kernels.road_raster import WHOLE, polygon, put, to_camera
-
-ARM = 2.4  # m, from the post of a street lamp over the road
-TRUCK = 2.4  # m, height from which a vehicle is a truck: one box
 
 
 @njit(**FAST)
@@ -100,7 +99,7 @@ def draw_arm(values, labels, axes, rows, i, number, corners, scratch):
     _, _, ahead = to_camera(axes, rows[i, X], rows[i, Y], rows[i, Z])
     thick = max(0.12, 1.1 * ahead / axes[7])
     for k in range(2):
-        x, y = rows[i, X] + k * ARM * c, rows[i, Y] + k * ARM * w
+        x, y = rows[i, X] + k * LAMP_ARM * c, rows[i, Y] + k * LAMP_ARM * w
         put(corners, 3 * k, axes, x, y, top - thick, k, 0.0)
         put(corners, 1 + k, axes, x, y, top, k, 1.0)
     polygon(values, labels, axes, corners, 4, scratch, (POLE, number), FACING, WHOLE, 0.0)

@@ -17,7 +17,7 @@ from sciworld.kernels.road_sky import headlight
 FAR, NEAREST = 13.0, 0.5  # m
 NEAR_SIGHT, SIGHT_GAIN = 8.0, 0.03  # m, and m for each pixel of focal length: a coarse picture shows near drops alone
 RAIN_CELL, SNOW_CELL = 0.85, 0.62  # m
-RAIN_FALL, SNOW_FALL = 8.0, 1.2  # m/s, of drops of 2 mm (Gunn and Kinzer 1949), of flakes
+RAIN_FALL, SNOW_FALL = 8.0, 1.2  # m/s, of drops of 3 mm (Gunn and Kinzer 1949), of flakes
 EXPOSURE = 0.016  # s: how long a drop draws its streak
 SWAY, SWAY_RATE = 0.12, 2.5  # m, rad/s of flakes
 

@@ -7,6 +7,7 @@ from sciworld.kernels.road_layout import (
     CLOUD_RGB,
     DISC,
     FAST,
+    FIRST_LAMP,
     FOG,
     FOG_FALLOFF,
     FOG_RGB,
@@ -14,7 +15,10 @@ from sciworld.kernels.road_layout import (
     GLOW,
     HAZE,
     HORIZON,
+    LAMP_ARM,
+    LAMP_BEYOND,
     LAMP_GAIN,
+    LAMP_HEIGHT,
     LAMP_SPACING,
     SKY_RGB,
     SUN,
@@ -26,7 +30,6 @@ from sciworld.kernels.road_line import road_edge
 from sciworld.kernels.road_noise import decay, noise, ramp
 
 CLOUD_TOP = 1.0 / 300.0  # 1/m: the least falloff of fog, which is a layer of 300 m for those who look up
-LAMP_HEIGHT, LAMP_REACH, FIRST_LAMP = 8.0, 1.7, 12.0  # m
 STREET = (1.0, 0.62, 0.28)
 HEADLIGHT = (1.0, 0.93, 0.8)
 
@@ -75,24 +78,30 @@ def sky(light, dx, dy, dz, seconds, seed):
 
 @njit(**FAST)
 def clearness(light, distance, rise):
-    """The part of the light that comes through the air to `distance` m away and `rise` m higher than the camera."""
-    way = max(0.0, distance - light[FOG_START])
-    thick = light[FOG] * way
-    bend = light[FOG_FALLOFF] * rise * way / max(distance, 1e-3)
-    if bend > 1e-3:
-        thick *= (1.0 - decay(bend)) / bend
-    elif bend < -1e-3:
+    """The part of the light that comes through the air to `distance` m away and `rise` m higher than the camera.
+
+    Fog begins FOG_START m away, at the height that the ray has there, and thins with height along the rest of it.
+    """
+    start = min(light[FOG_START], distance)
+    way = distance - start
+    steep = light[FOG_FALLOFF] * rise / max(distance, 1e-3)
+    before, bend = steep * start, steep * way
+    if steep >= 0.0:
+        mean = (1.0 - decay(bend)) / bend if bend > 1e-3 else 1.0
+        mean *= decay(before)
+    else:
+        mean = (1.0 / decay(-bend) - 1.0) / -bend if bend < -1e-3 else 1.0
         # Down into thicker air, no thicker than four times that of the camera.
-        thick *= min(4.0, (1.0 / decay(-bend) - 1.0) / -bend)
-    return decay(min(thick, 40.0))
+        mean = min(4.0, mean / decay(-before))
+    return decay(min(light[FOG] * way * mean, 40.0))
 
 
 @njit(**FAST)
 def sky_clearness(light, dz):
     """As `clearness`, for what lies beyond the air, in a direction of which dz is the upward component."""
-    thick = (light[FOG] - HAZE) / (max(light[FOG_FALLOFF], CLOUD_TOP) * max(dz, 0.012))
-    start = light[FOG_START] * (light[FOG] - HAZE)
-    return decay(min(max(0.0, thick - start), 40.0))
+    steep = max(light[FOG_FALLOFF], CLOUD_TOP) * max(dz, 0.012)
+    thick = (light[FOG] - HAZE) / steep * decay(steep * light[FOG_START])
+    return decay(min(thick, 40.0))
 
 
 @njit(**FAST)
@@ -139,7 +148,7 @@ def street_light(section, s, n):
     spacing = section[LAMP_SPACING]
     if spacing == 0.0:
         return 0.0
-    foot = road_edge(section) - LAMP_REACH
+    foot = road_edge(section) + LAMP_BEYOND - LAMP_ARM
     total = 0.0
     for side in range(2):
         first = FIRST_LAMP + 0.5 * spacing * side

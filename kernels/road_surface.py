@@ -25,6 +25,7 @@ from sciworld.kernels.road_layout import (
     TINT,
     TOP,
     TREE,
+    TRUCK,
     WALKER,
     WIDTH,
     YAW,
@@ -131,7 +132,7 @@ def bodywork(rows, i, face, u, v, lamps):
     """Paint, glass, wheels, headlights at the front and red ones behind."""
     tint, height, length = rows[i, TINT], rows[i, HEIGHT], rows[i, LENGTH]
     side = face & 7
-    truck = height >= 2.4
+    truck = height >= TRUCK
     if face >= CABIN and side != TOP:
         half = 0.43 * rows[i, WIDTH] if side in (FRONT, REAR) else 0.275 * length
         if abs(u) < half - 0.08 and v < height - 0.1:

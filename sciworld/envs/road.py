@@ -27,7 +27,8 @@ class RoadFace:
     """Reward: m along the road, less LANE_COST and, at the end, END_COST; over at a collision or beside the road.
 
     Settings are those of RoadSettings, and conditions : the name of a preset, RoadConditions, or "any", which draws a
-    preset for each episode; `reset(options={"conditions": name})` sets those of one.
+    preset for each episode; `reset(options={"conditions": name})` sets those of one. The memory of a run : (run,) m, is
+    where along the road it began.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -52,7 +53,7 @@ class RoadFace:
         no_options(options, ("conditions",))
         conditions = self._drawn(options.get("conditions", self.conditions), rng)
         state = self.simulator.start(1, rng).under(conditions)
-        return Moment(state, np.zeros((1, 0)))
+        return Moment(state, state.road[:, 0].copy())
 
     def look(self, moment: Moment, rng: np.random.Generator) -> tuple[np.ndarray, Moment]:
         """The first image."""
@@ -68,10 +69,10 @@ class RoadFace:
         return Outcome(observation.frames, Moment(after, moment.memory), reward - END_COST * over, over)
 
     def facts(self, moment: Moment) -> dict[str, np.ndarray]:
-        """How the vehicle stands in its lane, how far it is along the road, and whether that is over."""
+        """How the vehicle stands in its lane, how far it came along the road since the start, whether that is over."""
         state, lane = moment.truth, lane_of(self.simulator, moment.truth)
         ends = [collided(self.simulator, state).astype(np.float64), off_road(state).astype(np.float64)]
-        values = [state.speed, lane.offset, lane.heading_error, state.road[:, 0], *ends, state.seconds]
+        values = [state.speed, lane.offset, lane.heading_error, state.road[:, 0] - moment.memory, *ends, state.seconds]
         return dict(zip(self.units, values, strict=True))
 
     def join(self, truths: Sequence[RoadState]) -> RoadState:

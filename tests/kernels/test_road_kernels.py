@@ -5,8 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from sciworld.domains.driving.road.places import NAMES as PLACES
+from sciworld.kernels import (
+    road_flow,
+    road_glow,
+    road_ground,
+    road_line,
+    road_motion,
+    road_noise,
+    road_raster,
+    road_sky,
+)
 from sciworld.kernels import road_layout as layout
-from sciworld.kernels import road_line, road_motion, road_noise, road_raster, road_sky
 
 SECTION = np.array([2.0, 3.5, 0.0, 0.5, 1.5, 0.0, 0.0, 0.0, 0.0])
 
@@ -54,9 +64,37 @@ def test_a_driver_settles_at_the_gap_where_the_model_is_at_rest():
         wish = road_motion.idm(speed, 20.0, gap, speed - 12.0)
         speed = max(0.0, speed + 0.05 * wish)
         gap += 0.05 * (12.0 - speed)
-    rest = (road_motion.JAM + 12.0 * road_motion.HEADWAY) / math.sqrt(1.0 - (12.0 / 20.0) ** 4)
+    rest = (2.0 + 12.0 * 1.5) / math.sqrt(1.0 - (12.0 / 20.0) ** 4)  # 2 m and 1.5 s: Kesting et al. (2010)
     assert speed == pytest.approx(12.0, rel=1e-3)
     assert gap == pytest.approx(rest, rel=1e-3)
+
+
+def test_pedestrians_step_out_before_a_vehicle_that_is_near():
+    people = np.zeros((1, 2, 6))
+    people[0, :, layout.WALK_S], people[0, :, layout.WALK_FROM], people[0, :, layout.WALK_TO] = 100.0, -6.0, 6.0
+    people[0, :, layout.WALK_SPEED], people[0, :, layout.WALK_TRIGGER] = 1.5, [30.0, 10.0]
+    walkers = people[:, :, [layout.WALK_S, layout.WALK_FROM]].copy()
+    tables = np.zeros(1, dtype=np.int64), np.zeros((1, 0, 8)), people
+    for s, expected in ((60.0, (-6.0, -6.0)), (80.0, (-5.25, -6.0)), (120.0, (-4.5, -6.0))):
+        road_motion.move_traffic(np.zeros((1, 0, 3)), walkers, *tables, np.array([[s, -2.0, 10.0, 4.5]]), 0.5)
+        np.testing.assert_allclose(walkers[0, :, 1], expected)
+
+
+def test_points_of_a_vehicle_turn_with_it():
+    before, after = np.zeros((1, 10)), np.zeros((1, 10))
+    before[0, [layout.X, layout.Y, layout.YAW]] = 5.0, 1.0, 0.5
+    after[0, [layout.X, layout.Y, layout.Z, layout.YAW]] = 6.0, 2.0, 0.2, 0.5 + math.pi / 2
+    moved = road_flow.carried(before, after, 0, 7.0, 1.0, 0.8)
+    np.testing.assert_allclose(moved, (6.0, 4.0, 1.0))
+
+
+def test_only_the_countryside_has_fields():
+    colours, looks = np.array([[0.1, 0.2, 0.1], [0.3, 0.3, 0.2]]), {}
+    for number, name in enumerate(PLACES):
+        section = SECTION.copy()
+        section[layout.PLACE] = number
+        looks[name] = [road_ground.terrain(colours, section, s, -60.0, 0.5, 0.5, 7) for s in (50.0, 200.0, 400.0)]
+    assert [name for name, look in looks.items() if look != looks["desert"]] == ["countryside"]
 
 
 def test_stripes_hold_their_paint_in_any_footprint():
@@ -148,13 +186,23 @@ def test_noise_is_smooth_even_and_of_its_seed():
     assert not np.allclose(values, [road_noise.noise(v, 0.3, 6) for v in x])
 
 
-@pytest.mark.parametrize(("falloff", "rise"), [(0.0, 0.0), (0.05, 12.0), (0.05, -8.0), (0.002, 3.0)])
-def test_fog_follows_the_integral_along_the_ray(falloff, rise):
+@pytest.mark.parametrize("start", [0.0, 25.0, 50.0])
+@pytest.mark.parametrize(("falloff", "rise"), [(0.0, 0.0), (0.05, 12.0), (0.05, -8.0), (0.002, 3.0), (0.05, 40.0)])
+def test_fog_follows_the_integral_along_the_ray(falloff, rise, start):
     light = np.zeros(layout.LIGHT_COLUMNS, dtype=np.float32)
-    light[layout.FOG], light[layout.FOG_FALLOFF] = 0.02, falloff
-    t = np.linspace(0.0, 1.0, 2001)
-    thick = 0.02 * 60.0 * np.exp(-falloff * rise * t).mean()
+    light[layout.FOG], light[layout.FOG_FALLOFF], light[layout.FOG_START] = 0.02, falloff, start
+    way = np.linspace(start, 60.0, 2001)
+    thick = 0.02 * np.trapezoid(np.exp(-falloff * rise * way / 60.0), way)
     assert road_sky.clearness(light, 60.0, rise) == pytest.approx(math.exp(-thick), abs=4e-3)
+
+
+@pytest.mark.parametrize("start", [0.0, 30.0])
+def test_the_sky_is_seen_through_all_of_the_fog(start):
+    light = np.zeros(layout.LIGHT_COLUMNS, dtype=np.float32)
+    light[layout.FOG], light[layout.FOG_FALLOFF], light[layout.FOG_START] = 0.03, 0.05, start
+    way = np.linspace(start, 2000.0, 20001)
+    thick = (0.03 - layout.HAZE) * np.trapezoid(np.exp(-0.05 * 0.4 * way), way)
+    assert road_sky.sky_clearness(light, 0.4) == pytest.approx(math.exp(-thick), abs=4e-3)
 
 
 def test_fog_begins_where_it_is_said_to():
@@ -162,3 +210,11 @@ def test_fog_begins_where_it_is_said_to():
     light[layout.FOG], light[layout.FOG_START] = 0.1, 40.0
     assert road_sky.clearness(light, 39.0, 0.0) == 1.0
     assert road_sky.clearness(light, 80.0, 0.0) < 0.1
+
+
+def test_the_mirror_image_of_a_lamp_has_no_hard_end():
+    colour = np.zeros((90, 31, 3), np.float32)
+    road_glow.streak(colour, np.ones((90, 31), np.float32), 15.0, 45.0, 15.0, 4.0, 1.0, (1.0, 0.6, 0.3))
+    light = colour[..., 0]
+    assert light.argmax() == 45 * 31 + 15 and not light[:15].any() and not light[82:].any()
+    assert np.abs(np.diff(light, axis=0)).max() < 0.06 * light.max()

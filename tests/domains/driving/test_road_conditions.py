@@ -23,12 +23,13 @@ def test_there_are_many_presets_and_they_survive_json():
     assert len(set(PRESETS.values())) == len(PRESETS)
     for conditions in PRESETS.values():
         assert from_dict(RoadConditions, to_dict(conditions)) == conditions
+    assert to_dict(RoadConditions(snow=np.float32(30.5), wetness=np.int64(4)))["snow"] == 30.5
 
 
 @pytest.mark.parametrize("name", RANGES)
 def test_values_out_of_range_are_refused(name):
     low, high = RANGES[name]
-    for value in (low - 1, high + 1, float("nan"), "much", None, True):
+    for value in (low - 1, high + 1, float("nan"), "much", None, True, [low], 10**400):
         with pytest.raises(SettingsError, match=name):
             RoadConditions(**{name: value})
 
@@ -40,10 +41,11 @@ def test_unknown_names_are_refused():
         RoadConditions().replace(hail=3.0)
     with pytest.raises(SettingsError, match=r"'monsoon' are unknown; known are clear_noon"):
         preset("monsoon")
-    with pytest.raises(SettingsError, match="conditions are"):
-        RoadSimulator(conditions=[3.0])
-    with pytest.raises(SettingsError, match="conditions are"):
-        RoadSimulator(conditions=7)
+    with pytest.raises(SettingsError, match=r"\['clear_noon'\] are unknown"):
+        preset(["clear_noon"])
+    for odd in ([3.0], 7, {}, {"clear_noon"}, [["clear_noon"]]):
+        with pytest.raises(SettingsError, match="conditions are"):
+            RoadSimulator(conditions=odd)
     with pytest.raises(SettingsError, match="2 conditions for 3 candidates"):
         conditions_array(["clear_noon", "sunset"], 3)
 
@@ -90,3 +92,8 @@ def test_clouds_hide_the_sun_and_grey_the_sky():
 def test_the_air_thickens(name):
     thick = [light(**{name: value})[layout.FOG] for value in (0.0, 30.0, 100.0)]
     assert thick[0] < thick[1] < thick[2]
+
+
+def test_the_densest_fog_lets_one_see_25_m_far():
+    # Koschmieder: at the end of the sight 2 % of the light are left.
+    assert np.exp(-25.0 * light(fog_density=100.0)[layout.FOG]) == pytest.approx(0.02, abs=0.002)

@@ -87,6 +87,16 @@ def test_kinds_of_controls():
     assert rough["smooth"] < 0.6 * rough["random"]
 
 
+def test_commands_may_change_faster_than_the_vehicle_follows():
+    (ds,) = make_episodes(RoadSettings(**SMALL), 1, 24, ("random",), "any", [0])
+    steering, acceleration = recording.control_table(ds)
+    commands, step = ds["controls"].values[:-1], np.diff(ds["time"].values).mean()
+    assert np.abs(np.diff(commands[:, 1])).max() > acceleration.rate_limit * step
+    for column, name in ((steering, "wheel_angle"), (acceleration, "acceleration_done")):
+        assert np.abs(np.diff(state(ds, name))).max() <= column.rate_limit * step + 1e-9
+    assert "follow faster commands late" in ds.attrs["history"]
+
+
 def test_a_drive_ends_where_it_should():
     states = np.zeros((50, len(STATES)))
     assert end_of(states, 0.05) == (50, "all of it")
@@ -136,6 +146,7 @@ def test_what_cannot_be_generated(tmp_path):
         ({"colour": "red"}, "generate: unknown setting colour"),
         ({"steps": 0}, "steps is 0"),
         ({"conditions": "hail"}, "conditions are 'hail'"),
+        ({"conditions": np.array(["any", "sunset"])}, "conditions are"),
         ({"controls": ""}, "controls are"),
     ):
         with pytest.raises(SettingsError, match=message):

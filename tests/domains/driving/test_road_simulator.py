@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciworld.config import to_dict
 from sciworld.domains.driving.road.conditions import PRESETS, RANGES, RoadConditions
 from sciworld.domains.driving.road.places import NAMES
-from sciworld.domains.driving.road.settings import RoadSettings
+from sciworld.domains.driving.road.settings import COUNTS, RoadSettings
+from sciworld.domains.driving.road.settings import RANGES as SETTING_RANGES
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.truth import CLASSES, by_products
 from sciworld.errors import ControlError, SettingsError, SimulatorError
@@ -192,20 +194,32 @@ def test_controls_out_of_bounds_or_unknown_are_refused():
         simulator.start(0, rng)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("rows", 0),
-        ("columns", 3),
-        ("place", "moon"),
-        ("step", 0.0),
-        ("field_of_view", 170.0),
-        ("low_acceleration", 1.0),
-        ("noise", -1.0),
-        ("camera_pitch", float("nan")),
-        ("vehicles", 2.5),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(name, value):
-    with pytest.raises(SettingsError, match=name):
-        RoadSettings(**{name: value})
+@pytest.mark.parametrize("name", [*COUNTS, *SETTING_RANGES, "place"])
+def test_settings_that_cannot_work_are_refused(name):
+    low, high = {**COUNTS, **SETTING_RANGES}.get(name, (0, 1))[:2]
+    for value in (None, "12", [12], float("nan"), True, 10**400, low - 1, 1.1 * high + 1, np.array([1, 2])):
+        with pytest.raises(SettingsError, match=name):
+            RoadSettings(**{name: value})
+
+
+def test_samples_of_too_many_pixels_are_refused_in_the_user_s_words():
+    with pytest.raises(SettingsError, match="rows is 2048 and samples 4; use rows of 1024 at most"):
+        RoadSettings(samples=4, rows=2048)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    given = {"rows": np.int64(64), "vehicles": np.int32(3), "step": np.float32(0.25), "noise": np.int64(2)}
+    settings = RoadSettings(**given)
+    assert settings == RoadSettings(**to_dict(settings))
+    assert [type(getattr(settings, name)) for name in given] == [int, int, float, float]
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_ends_of_all_ranges_give_finite_poses(end):
+    extremes = {name: bounds[end] for name, bounds in SETTING_RANGES.items()}
+    simulator = RoadSimulator(RoadSettings(rows=8, columns=8, road_length=300, vehicles=4, **extremes))
+    state = simulator.start(2, np.random.default_rng(0))
+    for controls in (simulator.space.low, simulator.space.high) * 3:
+        state = simulator.move(state, np.tile(controls, (2, 1)))
+        assert all(np.isfinite(part).all() for part in (state.pose, state.motion, state.road, state.cars))
+    simulator.image(state, np.random.default_rng(0))

@@ -9,6 +9,8 @@ from sciworld.domains.driving.road.conditions import RoadConditions
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.truth import CLASSES, by_products
+from sciworld.kernels import road_layout as layout
+from sciworld.kernels import road_line, road_sky
 
 SETTINGS = RoadSettings(place="countryside", rows=48, columns=80, road_length=600, vehicles=0, pedestrians=0)
 SIMULATOR = RoadSimulator(SETTINGS)
@@ -70,6 +72,32 @@ def test_snow_falls_at_its_speed(state):
     scores = {dy: (np.roll(now, dy, axis=0) * later)[5:-5].sum() for dy in range(-3, 4)}
     assert max(scores, key=scores.get) >= 0
     assert sum(scores[k] for k in (1, 2, 3)) > sum(scores[k] for k in (-1, -2, -3))
+
+
+def test_wind_blows_to_the_left_at_the_road_s_start(state):
+    # Flakes 5 m ahead go 12 m/s: in 0.01 s by about a pixel.
+    windy = STILL.replace(snow=12.0, sun_altitude_angle=-30.0, wind_intensity=100.0)
+    base = frame(state, windy.replace(snow=0.0))
+    now, later = (np.maximum(frame(state, windy, 2.0 + t) - base, 0.0)[..., 0] for t in (0.0, 0.01))
+    left, right = (sum((np.roll(now, way * k, axis=1) * later).sum() for k in (1, 2)) for way in (-1, 1))
+    assert left > 1.5 * right
+    # Drops slant from the upper right to the lower left.
+    rainy = STILL.replace(precipitation=60.0, sun_altitude_angle=-30.0, wind_intensity=100.0)
+    drops = frame(state, rainy) - frame(state, rainy.replace(wind_intensity=0.0))
+    drops = np.maximum(drops, 0.0)[..., 0]
+    assert (drops[:-1, 1:] * drops[1:, :-1]).sum() > 1.5 * (drops[:-1, :-1] * drops[1:, 1:]).sum()
+
+
+def test_street_lamps_light_the_ground_where_they_stand():
+    worlds = RoadSimulator(dataclasses.replace(SETTINGS, place="suburb")).start(1, np.random.default_rng(0)).worlds
+    section, objects = worlds.section[0], worlds.objects[0, : worlds.count[0]]
+    lamps = objects[objects[:, layout.KIND] == layout.LAMP]
+    assert len(lamps) > 20
+    for lamp in lamps:
+        s, at = road_line.project(worlds.line[0], lamp[layout.X], lamp[layout.Y], lamp[layout.S])
+        n = at - np.sign(at) * layout.LAMP_ARM
+        under, beside = (road_sky.street_light(section, s + d, n) for d in (0.0, 4.0))
+        assert under > 1.0 and under > 1.1 * beside
 
 
 def test_fog_takes_what_is_far_and_leaves_what_is_near(state):

@@ -12,55 +12,25 @@ from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.state import RoadState
 from sciworld.domains.driving.road.world import EGO_LENGTH, EGO_WIDTH
+from sciworld.kernels import road_contact
 from sciworld.kernels import road_layout as layout
 
 MOST = 0.7  # m, from the lane's middle
-GAP = 0.05  # m, of boxes that are said to touch
 
 
 def collided(simulator: RoadSimulator, state: RoadState) -> np.ndarray:
     """Whether the vehicle touches another, a pedestrian, or anything that stands : (candidate,) bool."""
-    hit = np.zeros(len(state), dtype=bool)
-    movers, settings = simulator.movers(state), simulator.settings
-    for c in range(len(state)):
-        world = state.which[c]
-        standing = state.worlds.objects[world, : state.worlds.count[world]]
-        s = state.road[c, 0]
-        near = standing[
-            np.searchsorted(standing[:, layout.S], s - 40.0) : np.searchsorted(standing[:, layout.S], s + 40.0)
-        ]
-        rows = np.concatenate([movers[c][movers[c, :, layout.KIND] != layout.NOTHING], near])
-        hit[c] = overlaps(ego_box(state.pose[c], settings), feet(rows)).any()
+    hit, worlds = np.empty(len(state), dtype=bool), state.worlds
+    tables = (state.which, simulator.movers(state), worlds.objects, worlds.count)
+    road_contact.contacts(ego_boxes(state.pose, simulator.settings), state.road[:, 0], *tables, hit)
     return hit
 
 
-def ego_box(pose: np.ndarray, settings: RoadSettings) -> np.ndarray:
-    """The vehicle's outline as (x, y, yaw, length, width), from the pose of its rear axle."""
-    middle = pose[:2] + 0.5 * settings.wheelbase * np.array([np.cos(pose[2]), np.sin(pose[2])])
-    return np.array([*middle, pose[2], EGO_LENGTH, EGO_WIDTH])
-
-
-def feet(rows: np.ndarray) -> np.ndarray:
-    """What objects : (object, 10) cover at a car's height, as boxes (object, 5); of a tree its trunk."""
-    boxes = rows[:, [layout.X, layout.Y, layout.YAW, layout.LENGTH, layout.WIDTH]].copy()
-    thin = np.isin(rows[:, layout.KIND], [layout.TREE, layout.CONIFER, layout.POST, layout.SIGN, layout.LAMP])
-    boxes[thin, 3:] = 0.3
-    return boxes
-
-
-def overlaps(one: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Whether the box one : (5,) and each of boxes : (n, 5) overlap : (n,) bool, by the separating axis theorem."""
-    delta = boxes[:, :2] - one[:2]
-    apart = np.zeros(len(boxes), dtype=bool)
-    for yaw in (np.full(len(boxes), one[2]), boxes[:, 2]):
-        for turn in (0.0, 0.5 * np.pi):
-            axis = np.column_stack([np.cos(yaw + turn), np.sin(yaw + turn)])
-            reach = np.zeros(len(boxes))
-            for box in (np.broadcast_to(one, boxes.shape), boxes):
-                turned = box[:, 2] - yaw - turn
-                reach += 0.5 * (np.abs(np.cos(turned)) * box[:, 3] + np.abs(np.sin(turned)) * box[:, 4])
-            apart |= np.abs((delta * axis).sum(axis=1)) > reach + GAP
-    return ~apart
+def ego_boxes(pose: np.ndarray, settings: RoadSettings) -> np.ndarray:
+    """The vehicles' outlines : (candidate, 5) x, y, yaw, length, width, from the poses of their rear axles."""
+    yaw, size = pose[:, 2], np.tile([EGO_LENGTH, EGO_WIDTH], (len(pose), 1))
+    ahead = 0.5 * settings.wheelbase * np.column_stack([np.cos(yaw), np.sin(yaw)])
+    return np.column_stack([pose[:, :2] + ahead, yaw, size])
 
 
 def off_road(state: RoadState) -> np.ndarray:
@@ -78,7 +48,10 @@ def out_of_lane(state: RoadState) -> np.ndarray:
 
 
 def lane_kept(frames: np.ndarray, camera: RoadSettings, most: float = MOST) -> np.ndarray:
-    """Whether frames (..., y, x, channel), imagined or recorded, show the car within `most` m of its lane's middle."""
+    """Whether frames (..., y, x, channel), imagined or recorded, show the car within `most` m of its lane's middle.
+
+    False where the lane is not seen, see `lane_position`.
+    """
     return np.abs(lane_position(frames, camera)) <= most
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sciworld.config import require
+from sciworld.domains.driving.road.settings import real
 from sciworld.errors import SettingsError
 
 PERCENT = (0.0, 100.0)
@@ -32,7 +32,10 @@ RANGES = {
 
 @dataclass(frozen=True)
 class RoadConditions:
-    """The light and the weather of a drive; CARLA's WeatherParameters, and snow.
+    """The light and the weather of a drive: snow, and CARLA's WeatherParameters but for how light scatters in its air.
+
+    Of CARLA's, `scattering_intensity`, `mie_scattering_scale` and `rayleigh_scattering_scale` are not there: the
+    colours of sky and air follow from the sun, the clouds, the fog and the dust.
 
     Parameters
     ----------
@@ -63,12 +66,7 @@ class RoadConditions:
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-            require(
-                real and math.isfinite(value) and low <= value <= high,
-                f"conditions: {name} is {value!r}; use a number of {low:g} to {high:g}",
-            )
+            object.__setattr__(self, name, real(getattr(self, name), f"conditions: {name}", low, high))
 
     def replace(self, **changes: float) -> RoadConditions:
         """The same conditions but for `changes`. Raises SettingsError for unknown names."""
@@ -78,8 +76,18 @@ class RoadConditions:
 
 
 _CLEAR = RoadConditions()
-_RAIN = RoadConditions(90, 75, 70, 35, 60, 40, fog_density=6, wetness=90)
-_SNOW = RoadConditions(95, 0, 0, 20, 60, 35, fog_density=14, snow=60, snow_deposits=75)
+_RAIN = _CLEAR.replace(
+    cloudiness=90,
+    precipitation=75,
+    precipitation_deposits=70,
+    wind_intensity=35,
+    sun_altitude_angle=40,
+    fog_density=6,
+    wetness=90,
+)
+_SNOW = _CLEAR.replace(
+    cloudiness=95, wind_intensity=20, sun_altitude_angle=35, fog_density=14, snow=60, snow_deposits=75
+)
 PRESETS = {
     "clear_noon": _CLEAR,
     "cloudy_noon": _CLEAR.replace(cloudiness=95),
@@ -104,8 +112,8 @@ PRESETS = {
 
 def preset(name: str) -> RoadConditions:
     """The conditions called `name`. Raises SettingsError for an unknown one."""
-    if name not in PRESETS:
-        raise SettingsError(f"conditions {name!r} are unknown; known are {', '.join(PRESETS)}")
+    known = isinstance(name, str) and name in PRESETS
+    require(known, f"conditions {name!r:.80} are unknown; known are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
@@ -123,6 +131,6 @@ def conditions_array(conditions: RoadConditions | str | Sequence[RoadConditions 
         raise SettingsError(f"{len(given)} conditions for {n} candidates; give one for all, or one a candidate")
     values = [preset(one) if isinstance(one, str) else one for one in given]
     odd = [one for one in values if not isinstance(one, RoadConditions)]
-    require(not odd, f"conditions are {odd[:1]!r}; give RoadConditions, or the name of a preset")
+    require(not odd, f"conditions are {odd[:1]!r:.80}; give RoadConditions, or the name of a preset")
     table = np.array([[getattr(one, name) for name in RANGES] for one in values], dtype=np.float64)
     return np.repeat(table, n, axis=0) if len(given) == 1 else table

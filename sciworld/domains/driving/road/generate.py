@@ -37,6 +37,7 @@ AFTER = 1.0  # s, of a drive that has left the road
 SMOOTH = 12.0  # steps over which smooth controls are correlated
 WANDER, BREADTH = 40.0, 0.6  # steps and m: how the line that an expert follows wanders about the lane's middle
 SHAKE = (0.01, 0.5)  # rad and m/s^2, standard deviations of the expert's noise
+COMMANDED = "rate limits are the actuators', which follow faster commands late: see wheel_angle, acceleration_done"
 _TOLD = {"role": "measured", "acts": "during"}
 STATES = ColumnTable(
     (
@@ -96,14 +97,18 @@ def generate(
     a share of the expert's that is drawn for each drive: some are blind, some only stray. A drive ends with the frame
     of its first collision, or a second after it left the road. conditions : the name of a preset; "any", which draws
     one for each drive; or "sampled", which draws each number of them. settings : fields of RoadSettings. The truth is
-    kept as `states`: models never see it.
+    kept as `states`: models never see it. Among it is what the vehicle did: controls are commands, which may change
+    faster than the rate limits of their columns.
 
     The seed and its number decide a drive: `first`, workers and client, see `generated.fill`, do not change it.
     """
     made = from_dict(RoadSettings, dict(settings), "generate")
     steps, kinds = whole(steps, "steps", 1), kinds_of(controls, CONTROLS)
     known = ("any", "sampled", *PRESETS)
-    require(conditions in known, f"conditions are {conditions!r:.80}; use one of {', '.join(known)}")
+    require(
+        isinstance(conditions, str) and conditions in known,
+        f"conditions are {conditions!r:.80}; use one of {', '.join(known)}",
+    )
     generator_of(seed, first)
     make = partial(make_episodes, made, seed, steps, kinds, conditions)
     together = batch_size((steps + 1) * made.rows * made.columns * 3)
@@ -224,5 +229,5 @@ def _recording(
         source=f"{SOURCE}, {to_dict(simulator.settings)}",
         licence="CC0-1.0",
         citation="",
-        history=f"simulated: a drive along a procedural road, {kind} controls, {ending}",
+        history=f"simulated: a drive along a procedural road, {kind} controls, {ending}; {COMMANDED}",
     )

@@ -32,9 +32,9 @@ class Place:
     """A kind of place.
 
     speed : m/s, what traffic drives; the sharpest bends are taken at 2.5 m/s^2. lanes : each way. lane_width, median
-    (half of the strip between the ways), shoulder, pavement : m. rail : height in m of guard rails. lamps : m between
-    street lamps. relief : m, height of the hills. slope : the steepest. ground : two linear colours of the terrain.
-    oncoming : share of the traffic. walkers : m of road for each pedestrian. rows : what stands beside the road.
+    (half of the strip between the ways), shoulder, pavement : m. rail : height in m of guard rails. relief : m, height
+    of the hills. slope : the steepest. ground : two linear colours of the terrain. walkers : m of road for each
+    pedestrian. rows : what stands beside the road.
     """
 
     speed: float
@@ -44,18 +44,17 @@ class Place:
     shoulder: float
     pavement: float
     rail: float
-    lamps: float
     relief: float
     slope: float
     ground: tuple[tuple[float, float, float], tuple[float, float, float]]
-    oncoming: float
     walkers: float
     rows: tuple[Row, ...]
 
     @property
     def section(self) -> tuple[float, ...]:
         """The first columns of the cross-section, see `sciworld.kernels.road_layout`."""
-        return (self.lanes, self.lane_width, self.median, self.shoulder, self.pavement, self.rail, self.lamps)
+        spacing = max((row.every for row in self.rows if row.kind == layout.LAMP), default=0.0)
+        return (self.lanes, self.lane_width, self.median, self.shoulder, self.pavement, self.rail, spacing)
 
 
 def trees(kind: int, every: float, beyond: tuple[float, float], height: tuple[float, float], share: float) -> Row:
@@ -64,9 +63,10 @@ def trees(kind: int, every: float, beyond: tuple[float, float], height: tuple[fl
     return Row(kind, every, beyond, width, width, height, share)
 
 
-def lamps(every: float, beyond: float) -> Row:
+def lamps(every: float) -> Row:
     """Street lamps."""
-    return Row(layout.LAMP, every, (beyond, beyond), (0.2, 0.2), (0.0, 0.0), (8.0, 8.0))
+    beyond, height = layout.LAMP_BEYOND, layout.LAMP_HEIGHT
+    return Row(layout.LAMP, every, (beyond, beyond), (0.2, 0.2), (0.0, 0.0), (height, height))
 
 
 def posts(every: float, height: float, beyond: float = 0.8, share: float = 1.0) -> Row:
@@ -82,65 +82,59 @@ def signs(every: float, height: float, size: float, beyond: float) -> Row:
 GREEN = ((0.075, 0.125, 0.03), (0.13, 0.15, 0.045))
 PLACES = {
     "city": Place(
-        13.0,
-        2,
-        3.2,
-        0.0,
-        0.3,
-        3.5,
-        0.0,
-        28.0,
-        0.0,
-        0.012,
-        ((0.17, 0.17, 0.165), (0.11, 0.11, 0.105)),
-        0.5,
-        45.0,
-        (
+        speed=13.0,
+        lanes=2,
+        lane_width=3.2,
+        median=0.0,
+        shoulder=0.3,
+        pavement=3.5,
+        rail=0.0,
+        relief=0.0,
+        slope=0.012,
+        ground=((0.17, 0.17, 0.165), (0.11, 0.11, 0.105)),
+        walkers=45.0,
+        rows=(
             Row(layout.BUILDING, 19.0, (4.0, 6.5), (14.0, 18.5), (10.0, 14.0), (9.0, 30.0)),
             Row(layout.BUILDING, 26.0, (24.0, 40.0), (14.0, 24.0), (12.0, 20.0), (24.0, 60.0), 0.8),
             trees(layout.TREE, 17.0, (0.8, 1.2), (5.0, 7.5), 0.45),
-            lamps(28.0, 0.6),
+            lamps(28.0),
             signs(70.0, 2.8, 0.7, 0.8),
         ),
     ),
     "suburb": Place(
-        13.0,
-        1,
-        3.3,
-        0.0,
-        0.3,
-        1.8,
-        0.0,
-        35.0,
-        4.0,
-        0.03,
-        GREEN,
-        0.5,
-        60.0,
-        (
+        speed=13.0,
+        lanes=1,
+        lane_width=3.3,
+        median=0.0,
+        shoulder=0.3,
+        pavement=1.8,
+        rail=0.0,
+        relief=4.0,
+        slope=0.03,
+        ground=GREEN,
+        walkers=60.0,
+        rows=(
             Row(layout.HOUSE, 24.0, (7.0, 12.0), (10.0, 15.0), (8.0, 10.0), (3.2, 5.8), 0.85),
             trees(layout.TREE, 15.0, (4.0, 7.0), (5.0, 9.0), 0.6),
             trees(layout.TREE, 18.0, (24.0, 40.0), (7.0, 12.0), 0.8),
             Row(layout.SHRUB, 5.0, (3.0, 3.5), (2.0, 3.0), (2.0, 3.4), (0.9, 1.4), 0.55),
-            lamps(35.0, 0.6),
+            lamps(35.0),
             signs(90.0, 2.6, 0.7, 0.8),
         ),
     ),
     "forest": Place(
-        19.0,
-        1,
-        3.2,
-        0.0,
-        0.4,
-        0.0,
-        0.0,
-        0.0,
-        14.0,
-        0.05,
-        ((0.055, 0.07, 0.022), (0.09, 0.075, 0.035)),
-        0.5,
-        0.0,
-        (
+        speed=19.0,
+        lanes=1,
+        lane_width=3.2,
+        median=0.0,
+        shoulder=0.4,
+        pavement=0.0,
+        rail=0.0,
+        relief=14.0,
+        slope=0.05,
+        ground=((0.055, 0.07, 0.022), (0.09, 0.075, 0.035)),
+        walkers=0.0,
+        rows=(
             trees(layout.CONIFER, 5.0, (3.5, 8.0), (9.0, 18.0), 0.75),
             trees(layout.TREE, 11.0, (4.0, 9.0), (8.0, 14.0), 0.55),
             trees(layout.CONIFER, 5.0, (9.0, 18.0), (12.0, 22.0), 0.8),
@@ -150,20 +144,18 @@ PLACES = {
         ),
     ),
     "countryside": Place(
-        22.0,
-        1,
-        3.3,
-        0.0,
-        0.4,
-        0.0,
-        0.0,
-        0.0,
-        22.0,
-        0.045,
-        GREEN,
-        0.5,
-        0.0,
-        (
+        speed=22.0,
+        lanes=1,
+        lane_width=3.3,
+        median=0.0,
+        shoulder=0.4,
+        pavement=0.0,
+        rail=0.0,
+        relief=22.0,
+        slope=0.045,
+        ground=GREEN,
+        walkers=0.0,
+        rows=(
             trees(layout.TREE, 34.0, (2.5, 9.0), (6.0, 11.0), 0.45),
             trees(layout.TREE, 26.0, (45.0, 110.0), (7.0, 14.0), 0.6),
             trees(layout.CONIFER, 60.0, (20.0, 60.0), (8.0, 15.0), 0.4),
@@ -174,20 +166,18 @@ PLACES = {
         ),
     ),
     "highway": Place(
-        31.0,
-        2,
-        3.6,
-        1.8,
-        2.2,
-        0.0,
-        0.85,
-        0.0,
-        12.0,
-        0.025,
-        GREEN,
-        0.5,
-        0.0,
-        (
+        speed=31.0,
+        lanes=2,
+        lane_width=3.6,
+        median=1.8,
+        shoulder=2.2,
+        pavement=0.0,
+        rail=0.85,
+        relief=12.0,
+        slope=0.025,
+        ground=GREEN,
+        walkers=0.0,
+        rows=(
             trees(layout.TREE, 20.0, (14.0, 40.0), (6.0, 12.0), 0.6),
             trees(layout.CONIFER, 28.0, (20.0, 60.0), (8.0, 15.0), 0.5),
             Row(layout.SHRUB, 9.0, (2.5, 6.0), (2.0, 3.0), (2.0, 4.0), (0.8, 1.6), 0.5),
@@ -196,20 +186,18 @@ PLACES = {
         ),
     ),
     "desert": Place(
-        26.0,
-        1,
-        3.5,
-        0.0,
-        0.6,
-        0.0,
-        0.0,
-        0.0,
-        40.0,
-        0.03,
-        ((0.42, 0.27, 0.14), (0.34, 0.22, 0.12)),
-        0.5,
-        0.0,
-        (
+        speed=26.0,
+        lanes=1,
+        lane_width=3.5,
+        median=0.0,
+        shoulder=0.6,
+        pavement=0.0,
+        rail=0.0,
+        relief=40.0,
+        slope=0.03,
+        ground=((0.42, 0.27, 0.14), (0.34, 0.22, 0.12)),
+        walkers=0.0,
+        rows=(
             Row(layout.SHRUB, 9.0, (3.0, 22.0), (0.8, 1.6), (0.8, 2.0), (0.4, 1.0), 0.7),
             Row(layout.SHRUB, 7.0, (14.0, 60.0), (0.8, 1.6), (0.8, 2.2), (0.4, 1.1), 0.7),
             posts(60.0, 8.0, 9.0),
@@ -218,5 +206,5 @@ PLACES = {
         ),
     ),
 }
-NAMES = tuple(PLACES)
-GROUNDS = np.array([place.ground for place in PLACES.values()], dtype=np.float32)
+NAMES = layout.PLACES
+GROUNDS = np.array([PLACES[name].ground for name in NAMES], dtype=np.float32)

@@ -4,9 +4,47 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from sciworld.config import require, require_positive, whole
+import numpy as np
+
+from sciworld.config import require, whole
 from sciworld.domains.driving.road.places import NAMES
+
+COUNTS = {
+    "rows": (8, 4096),
+    "columns": (8, 4096),
+    "samples": (1, 8),
+    "road_length": (100, 100_000),
+    "vehicles": (0, 64),
+    "pedestrians": (0, 1000),
+}
+RANGES = {
+    "field_of_view": (10.0, 120.0, " degrees"),
+    "camera_height": (0.01, 100.0, " m"),
+    "camera_pitch": (-30.0, 30.0, " degrees"),
+    "camera_ahead": (0.0, 100.0, " m"),
+    "step": (0.001, 10.0, " s"),
+    "wheelbase": (0.1, 100.0, " m"),
+    "grip": (0.01, 1000.0, " m/s^2"),
+    "top_speed": (0.1, 300.0, " m/s"),
+    "max_steering": (1e-6, 1.2, " rad"),
+    "steering_rate": (1e-6, 1000.0, " rad/s"),
+    "low_acceleration": (-50.0, -1e-6, " m/s^2"),
+    "high_acceleration": (1e-6, 50.0, " m/s^2"),
+    "jerk": (1e-6, 1e5, " m/s^3"),
+    "bends": (0.0, 100.0, ""),
+    "relief": (0.0, 100.0, ""),
+    "noise": (0.0, 100.0, " counts"),
+}
+
+
+def real(value: Any, name: str, low: float, high: float, units: str = "") -> float:
+    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, of `low` to `high`."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    # Compared before it is converted: a Python integer may be too large for a float.
+    require(number and low <= value <= high, f"{name} is {value!r:.80}; use a number of {low:g} to {high:g}{units}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -54,32 +92,15 @@ class RoadSettings:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.place in ("any", *NAMES), f"place is {self.place!r}; use any, {', '.join(NAMES)}")
-        whole(self.rows, "rows", 8, 4096)
-        whole(self.columns, "columns", 8, 4096)
-        whole(self.samples, "samples", 1, 8)
-        whole(self.road_length, "road_length", 100, 100_000)
-        whole(self.vehicles, "vehicles", 0, 64)
-        whole(self.pedestrians, "pedestrians", 0, 1000)
-        require_positive(
-            self,
-            "camera_height",
-            "step",
-            "wheelbase",
-            "grip",
-            "top_speed",
-            "max_steering",
-            "steering_rate",
-            "jerk",
-            "high_acceleration",
-        )
-        require(10 <= self.field_of_view <= 120, f"field_of_view is {self.field_of_view}; use 10 to 120 degrees")
-        require(abs(self.camera_pitch) <= 30, f"camera_pitch is {self.camera_pitch}; use -30 to 30 degrees")
-        require(self.max_steering < 1.2, f"max_steering is {self.max_steering}; use less than 1.2 rad")
-        require(-50 < self.low_acceleration < 0, f"low_acceleration is {self.low_acceleration}; use -50 to 0 m/s^2")
-        for name in ("bends", "relief", "noise", "camera_ahead"):
-            value = getattr(self, name)
-            require(math.isfinite(value) and 0 <= value <= 100, f"{name} is {value}; use 0 to 100")
+        known = isinstance(self.place, str) and self.place in ("any", *NAMES)
+        require(known, f"place is {self.place!r:.80}; use any, {', '.join(NAMES)}")
+        for name, (least, most) in COUNTS.items():
+            object.__setattr__(self, name, whole(getattr(self, name), name, least, most))
+        for name, (low, high, units) in RANGES.items():
+            object.__setattr__(self, name, real(getattr(self, name), name, low, high, units))
+        for name in ("rows", "columns"):
+            pixels, most = getattr(self, name), COUNTS[name][1] // self.samples
+            require(pixels <= most, f"{name} is {pixels} and samples {self.samples}; use {name} of {most} at most")
 
     @property
     def focal(self) -> float:

@@ -75,7 +75,10 @@ class RoadSimulator:
 
     @property
     def space(self) -> ControlSpace:
-        """Steering of the front wheels in rad, positive to the left, and acceleration in m/s^2."""
+        """Steering of the front wheels in rad, positive to the left, and acceleration in m/s^2.
+
+        Their rate limits are those of the actuators: commands may change faster, and are then followed late.
+        """
         return self._space
 
     def start(self, n: int, rng: np.random.Generator) -> RoadState:

@@ -12,20 +12,7 @@ from sciworld.errors import SimulatorError
 from sciworld.kernels import road_flow
 from sciworld.kernels import road_layout as layout
 
-CLASSES = (
-    "sky",
-    "road",
-    "marking",
-    "pavement",
-    "terrain",
-    "building",
-    "vegetation",
-    "pole",
-    "sign",
-    "vehicle",
-    "pedestrian",
-    "barrier",
-)
+CLASSES = layout.CLASSES
 DISTANCES = np.array([5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0])  # m ahead of the camera
 
 

@@ -130,7 +130,9 @@ def stand_objects(
     found = []
     for row in place.rows:
         for side in row.sides:
-            s = np.arange(12.0 if side > 0 else 12.0 + 0.5 * row.every, len(line) - 1.0, row.every)
+            # `road_sky.street_light` counts on where lamps stand: the first, and half a spacing further at the right.
+            first = layout.FIRST_LAMP if side > 0 else layout.FIRST_LAMP + 0.5 * row.every
+            s = np.arange(first, len(line) - 1.0, row.every)
             regular = row.kind in (layout.LAMP, layout.POST)
             s = s if regular else s + rng.uniform(-0.12, 0.12, len(s)) * row.every
             s = s[rng.random(len(s)) < row.share]

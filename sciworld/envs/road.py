@@ -34,7 +34,9 @@ class RoadFace:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         task, rest = split(settings, {"conditions": "clear_noon"})
         self.conditions = task["conditions"]
-        self.simulator = RoadSimulator(from_dict(RoadSettings, rest, "sciworld/Road-v0"), self._drawn(self.conditions))
+        self.simulator = RoadSimulator(
+            from_dict(RoadSettings, rest, "sciworld/Road-v0", ("conditions",)), self._drawn(self.conditions)
+        )
         one = self.simulator.settings
         self.frame = spaces.Box(0, 255, (one.rows, one.columns, 3), np.uint8)
         self.fps = 1.0 / one.step

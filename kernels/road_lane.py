@@ -19,8 +19,8 @@ STEEPEST, STEP = 12, 0.02  # slopes that are tried: so many of these to either s
 LOOSE = 0.3  # m, by which a lane may be wider or narrower than is said
 SPREAD, STRAIGHT = 0.3, 1.0  # cost of a m of another width, and of slope, in rows of support
 MIDDLE, APART = 6.0, 0.45  # m: two readings differ that are so far apart, so far ahead
-LEAST, SURE, FAINT = 0.6, 0.35, 0.1  # support of both lines; by how much more than of any other reading; of each line
-PAINT = 0.7  # share of the lane, between its lines, that must be darker than they are
+LEAST, SURE, FAINT = 0.6, 0.35, 0.05  # support of both lines; by how much more than of any other reading; of each line
+PAINT = 0.67  # share of the lane, between its lines, that must be darker than they are
 STIFF = 2.0  # m^2: how little rows may change the slope that was found
 
 

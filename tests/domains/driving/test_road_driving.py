@@ -173,6 +173,9 @@ def test_a_lane_is_read_only_where_it_has_the_width_that_is_asked_for(strayed):
     futures, controls = frames[:, None, None], np.zeros((120, 4, 2))
     usual, wide = (KeepLane(SETTINGS, lane_width=width)(futures, controls).mean() for width in (3.4, 4.8))
     assert usual > wide + 0.5
+    for width in (0.0, float("nan"), None):
+        with pytest.raises(SettingsError, match="lane_width"):
+            lane_position(frames, SETTINGS, lane_width=width)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sciworld.kernels import lbm
 
 STRAIGHT = 3 / 16  # the magic product that puts straight walls half a cell beyond the last fluid cell
 LEAST_VISCOSITY = 1e-3  # cells^2 a step; a relaxation time of 0.503
-MOST_VISCOSITY = 0.5  # there vortices of Taylor and Green with 32 cells decay 6 % too fast, at 1 they do by 40 %
+MOST_VISCOSITY = 0.6  # vortices of Taylor and Green with 32 cells decay 6 % too fast at 0.5, and 40 % at 1
 MOST_MACH = 0.3  # beyond, the method's own error of Mach^2 is a tenth
 RELAX = 1e-3  # a step, of what the pressure at an open side is off
 DENSITY = 1.0  # kg/m^3

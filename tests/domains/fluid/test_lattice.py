@@ -186,7 +186,7 @@ def test_what_the_jets_carry_cancels():
         (
             "taylor_green",
             {"reynolds": 5.0},
-            "viscosity of 0.64 cells.2 a step, 0.5 is the most.*a higher reynolds",
+            "viscosity of 0.64 cells.2 a step, 0.6 is the most.*a higher reynolds",
         ),
         ("cavity", {"reynolds": float("nan")}, "reynolds is nan; use a positive number"),
         ("cavity", {"cells": 0}, "cells is 0; use an integer, at least 8 and at most 10000"),

@@ -1,0 +1,120 @@
+"""Whether a model heeds its controls: it must be worse without them, and show what they do.
+
+Formulas on arrays in float64; which frames a model made under which controls is the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sciworld.errors import SettingsError
+
+RIDGE = 1e-3  # of the features' mean variance
+
+
+def control_gain(under_true: np.ndarray, under_shuffled: np.ndarray, better: str = "higher") -> np.ndarray:
+    """How much better a measure is under the true controls than under shuffled ones : as given, in its units; 0 on.
+
+    under_true - under_shuffled where higher is better, the other way round where lower is. 0 is a model that ignores
+    its controls. For "delta_t PSNR" give the PSNR of frame t = 4 under the controls that were, and under others: Bruce
+    et al., "Genie", ICML 2024, section 3.
+    """
+    if better not in ("higher", "lower"):
+        raise SettingsError(f"control_gain: better is {better!r}; use 'higher' or 'lower'")
+    one, other = _alike(under_true, under_shuffled, "control_gain")
+    return one - other if better == "higher" else other - one
+
+
+def counterfactual_divergence(one: np.ndarray, other: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """How far apart futures are under other controls, over how far under the same ones : (...), no unit.
+
+    rms(other - one) / rms(again - one) over the last three axes (y, x, channel). one, again : futures under the same
+    controls by other noise, other : under other controls, all (..., y, x, channel). 1 is a model whose controls change
+    no more than chance does; infinite where the same controls give the same to the bit and others do not.
+    """
+    one, other = _alike(one, other, "counterfactual_divergence")
+    one, again = _alike(one, again, "counterfactual_divergence")
+    apart, chance = (((two - one) ** 2).mean(axis=(-3, -2, -1)) for two in (other, again))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.sqrt(apart / chance))
+
+
+class InverseModel(NamedTuple):
+    """Reads controls back from pairs of frames; see `fit_inverse`."""
+
+    mean: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Controls (pair, control) of frames before and after (pair, y, x, channel)."""
+        return np.asarray((_features(before, after) - self.mean) @ self.weights + self.bias)
+
+
+def fit_inverse(before: np.ndarray, after: np.ndarray, controls: np.ndarray) -> InverseModel:
+    """Ridge regression of controls (pair, control) on true frames (pair, y, x, channel) and their differences.
+
+    It is linear, and fitted in the space of the pairs, so that many pixels cost nothing: what it reads back it reads
+    from where things are, not from what a network made of them.
+    """
+    features, controls = _features(before, after), np.asarray(controls, dtype=np.float64)
+    if controls.ndim != 2 or len(controls) != len(features) or len(controls) < 2:
+        raise SettingsError(f"fit_inverse: controls are {controls.shape} for {len(features)} pairs; give two or more")
+    mean, bias = features.mean(axis=0), controls.mean(axis=0)
+    centred = features - mean
+    kernel = centred @ centred.T
+    kernel[np.diag_indices_from(kernel)] += RIDGE * max(float(np.trace(kernel)) / len(kernel), 1e-300)
+    return InverseModel(mean, centred.T @ np.linalg.solve(kernel, controls - bias), bias)
+
+
+def recoverability(controls: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Share of each control's variance that is read back, 1 - mean((read - c)^2) / var(c) : (control,), no unit.
+
+    controls, read : (pair, control). 1 is perfect, 0 no better than the mean, below worse. Read from generated frames
+    it says what they lost, beside what the same inverse model reads from true ones. NaN for a control that never
+    changes.
+    """
+    controls, read = _alike(controls, read, "recoverability")
+    variance = controls.var(axis=0)
+    wrong = ((read - controls) ** 2).mean(axis=0)
+    return 1 - np.divide(wrong, variance, out=np.full(variance.shape, np.nan), where=variance > 0)
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of two rows (n,) : -1 to 1, with equal values at their mean rank; no unit.
+
+    Pairs with a NaN are left out; NaN where fewer than three are left, or either is constant. Spearman, Am. J. Psychol.
+    15, 72 (1904).
+    """
+    one, other = _alike(one, other, "spearman")
+    if one.ndim != 1:
+        raise SettingsError(f"spearman: rows are {one.shape}; give (n,)")
+    known = ~(np.isnan(one) | np.isnan(other))
+    if known.sum() < 3:
+        return float("nan")
+    a, b = (ranks(row[known]) for row in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / size) if size > 0 else float("nan")
+
+
+def ranks(row: np.ndarray) -> np.ndarray:
+    """Ranks of a row (n,), from 1; equal values share their mean rank."""
+    _, inverse, counts = np.unique(row, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
+
+
+def _features(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    before, after = _alike(before, after, "frames")
+    n = len(before)
+    return np.concatenate([before.reshape(n, -1), (after - before).reshape(n, -1)], axis=1)
+
+
+def _alike(one: np.ndarray, other: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    one, other = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if one.shape != other.shape:
+        raise SettingsError(f"{what}: shapes are {one.shape} and {other.shape}; give one shape")
+    return one, other

@@ -65,8 +65,11 @@ def spread_skill(truth: np.ndarray, samples: np.ndarray) -> float:
     known = np.isfinite(truth) & np.isfinite(samples).all(axis=0)
     if not known.any():
         return float("nan")
-    spread = (n + 1) / n * samples[:, known].var(axis=0, ddof=1).mean()
-    skill = ((samples[:, known].mean(axis=0) - truth[known]) ** 2).mean()
+    if not known.all():
+        truth, samples = truth[known], samples[:, known]
+    mean = samples.mean(axis=0)
+    spread = (n + 1) / n * ((samples - mean) ** 2).sum(axis=0).mean() / (n - 1)
+    skill = ((mean - truth) ** 2).mean()
     if skill == 0:
         return float("nan") if spread == 0 else float("inf")
     return float(np.sqrt(spread / skill))
@@ -104,8 +107,12 @@ def coverage(truth: np.ndarray, samples: np.ndarray, level: float = 0.9) -> floa
     known = np.isfinite(truth) & np.isfinite(samples).all(axis=0)
     if level > (n - 1) / (n + 1) + 1e-12 or not known.any():
         return float("nan")
-    low, high = np.quantile(samples[:, known], [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
-    return float(((truth[known] >= low) & (truth[known] <= high)).mean())
+    ordered, below = np.sort(samples, axis=0), (1 - level) / 2 * (n + 1) - 1
+    place = min(max(int(below), 0), n - 2)
+    share = below - place
+    low = (1 - share) * ordered[place] + share * ordered[place + 1]
+    high = (1 - share) * ordered[n - 1 - place] + share * ordered[n - 2 - place]
+    return float(((truth >= low) & (truth <= high))[known].mean())
 
 
 def brier(happened: np.ndarray, probability: np.ndarray) -> float:

@@ -52,6 +52,19 @@ def test_spread_is_as_large_as_skill_where_the_truth_is_one_of_the_samples():
     assert spread_skill(np.zeros(2), np.array([[1.0, -1.0], [-1.0, 1.0]])) == np.inf
 
 
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(2, 12), level=st.floats(0.01, 0.99), seed=st.integers(0, 99))
+def test_coverage_is_that_of_numpy_s_weibull_quantiles(n, level, seed):
+    rng = np.random.default_rng(seed)
+    truth, samples = rng.normal(size=200), rng.normal(size=(n, 200))
+    found = coverage(truth, samples, level)
+    if level > (n - 1) / (n + 1):
+        assert np.isnan(found)
+        return
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0, method="weibull")
+    assert found == pytest.approx(((truth >= low) & (truth <= high)).mean(), abs=1 / 200)
+
+
 def test_ranks_by_hand_and_ties_share():
     truth, samples = np.array([0.5, 2.0, 9.0, np.nan]), np.array([[1.0, 2.0, 3.0, 0], [2.0, 2.0, 4.0, 0]])
     np.testing.assert_allclose(rank_histogram(truth, samples), [1 + 1 / 3, 1 / 3, 1 + 1 / 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sciworld.config import require
+from sciworld.measures import fields
 
 
 def divergence(u: np.ndarray, v: np.ndarray, cell: float, solid: np.ndarray | None = None) -> np.ndarray:
@@ -13,15 +14,13 @@ def divergence(u: np.ndarray, v: np.ndarray, cell: float, solid: np.ndarray | No
     u, v : (n, y, x) m/s on a grid of `cell` m; central differences, one-sided at borders. solid : (y, x) bool, cells in
     and beside which nothing is looked at. 0 too where nothing moves.
     """
-    (ux, uy), (vx, vy) = (np.gradient(f, cell, axis=(2, 1)) for f in _fields(u, v))
-    size = np.sqrt(_mean(ux**2 + uy**2 + vx**2 + vy**2, solid))
-    return np.asarray(np.sqrt(_mean((ux + vy) ** 2, solid)) / np.where(size > 0, size, 1.0))
+    u, v = _fields(u, v)
+    return fields.divergence(u, v, cell, None if solid is None else ~_grown(solid))
 
 
 def mass_drift(density: np.ndarray) -> np.ndarray:
     """Largest change of the mean density since the first moment, relative to it. density : (time, y, x); a scalar."""
-    mean = np.asarray(density, dtype=np.float64).mean(axis=(1, 2))
-    return np.asarray(np.abs(mean - mean[0]).max() / abs(mean[0]))
+    return np.asarray(np.abs(fields.mass_drift(density)).max())
 
 
 def mach_number(u: np.ndarray, v: np.ndarray, sound: float) -> np.ndarray:
@@ -44,15 +43,8 @@ def spectrum(u: np.ndarray, v: np.ndarray, cell: float) -> tuple[np.ndarray, np.
     u, v : (n, y, x) of a periodic box, also one that is not square. Bins are as wide as the coarser of the two
     spacings; k is their middle.
     """
-    u, v = _fields(u, v)
-    _, ny, nx = u.shape
-    energy = sum(np.abs(np.fft.fft2(f)) ** 2 for f in (u, v)) / (2 * (ny * nx) ** 2)
-    kx, ky = (2 * np.pi * np.fft.fftfreq(n, cell) for n in (nx, ny))
-    width = 2 * np.pi / (cell * min(nx, ny))
-    place = np.rint(np.hypot(*np.meshgrid(kx, ky)) / width).astype(int)
-    count = int(place.max()) + 1
-    found = np.stack([np.bincount(place.ravel(), one.ravel(), count) for one in energy]) / width
-    return width * np.arange(count), found
+    (k, one), (_, other) = (fields.power(f, cell) for f in _fields(u, v))
+    return k, (one + other) / (2 * (k[1] - k[0]))
 
 
 def _fields(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,11 +53,9 @@ def _fields(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return u, v
 
 
-def _mean(values: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
-    """Means over the cells that are looked at : (n,)."""
-    if solid is None:
-        return np.asarray(values.mean(axis=(1, 2)))
+def _grown(solid: np.ndarray) -> np.ndarray:
+    """The cells in and beside a body : (y, x) bool."""
     grown = solid.copy()
     for shift, axis in ((1, 0), (-1, 0), (1, 1), (-1, 1)):
         grown |= np.roll(solid, shift, axis)
-    return np.asarray(values[:, ~grown].mean(axis=1))
+    return grown

@@ -102,7 +102,7 @@ def imagine(
         raise SettingsError(f"samples is {samples}; use at least 1")
     table = recording.control_table(ds)
     surrogate.space.require_same(ControlSpace(table), "the recording")
-    ahead = _ahead(ds)
+    ahead = steps_ahead(ds)
     if start is None:
         first = surrogate.model.context - 1
         first = first if ahead[first:].any() else 0  # rather a short context than none
@@ -115,7 +115,7 @@ def imagine(
     if not 1 <= steps <= ahead[start]:
         raise SettingsError(f"steps is {steps}; use 1 to {ahead[start]} from frame {start}: {_WHY}")
     history = observed(ds, start, surrogate.model.context)
-    controls = _controls(ds)[start : start + steps]
+    controls = controls_of(ds)[start : start + steps]
     futures = surrogate.futures(surrogate.start(history), controls[None, None], samples, rng)[0, 0]
     frames = ds["frames"].values
     return Imagination(
@@ -142,16 +142,16 @@ def observed(ds: xr.Dataset, frame: int, context: int) -> list[Observation]:
 _WHY = "its controls must be known, and its field of view stand still, up to the last step"
 
 
-def _controls(ds: xr.Dataset) -> np.ndarray:
+def controls_of(ds: xr.Dataset) -> np.ndarray:
     """(time, control); of nothing where nothing was controlled."""
     found: np.ndarray = ds["controls"].values if "controls" in ds else np.empty((ds.sizes["time"], 0))
     return found
 
 
-def _ahead(ds: xr.Dataset) -> np.ndarray:
+def steps_ahead(ds: xr.Dataset) -> np.ndarray:
     """How many steps from each frame on have known controls and an unmoved view : (time,) int64."""
     view = ds["view"].values
-    free = ~np.isnan(_controls(ds)[:-1]).any(axis=1) & (view[1:] == view[:-1]).all(axis=1)
+    free = ~np.isnan(controls_of(ds)[:-1]).any(axis=1) & (view[1:] == view[:-1]).all(axis=1)
     ahead = np.zeros(len(view), dtype=np.int64)
     for t in reversed(range(len(free))):
         ahead[t] = ahead[t + 1] + 1 if free[t] else 0

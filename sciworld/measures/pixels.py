@@ -15,6 +15,8 @@ import numpy as np
 from sciworld.errors import SettingsError
 from sciworld.kernels import ssim as kernel
 
+REACH = kernel.REACH  # pixels that the window of SSIM reaches to each side
+
 K1, K2 = 0.01, 0.03  # Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13, 600 (2004), section III.C
 NOISES = 4.0  # standard deviations of the noise of a difference: what differs by more has moved
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, of normal noise

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 import toy
+import xarray as xr
 from typer.testing import CliRunner, Result
 
 import sciworld
@@ -250,6 +251,27 @@ def test_rollout_is_of_any_domain(other: Path, tmp_path: Path) -> None:
     out = good("rollout", other / "run", other / "store", "--out", tmp_path / "a.html", "--recording", 0, "--steps", 2)
     for heading in ("fan_x (mm)", "mode (1)", "smoke: error (counts)", "heat: error (K)"):
         assert heading in out
+
+
+def test_evaluate_sets_a_run_beside_baselines(folder: Path, other: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tables" / "table.nc"
+    asked = ("--steps", 2, "--starts", 2, "--samples", 2, "--data-range", 1000, "--measure", "psnr", "--out", path)
+    out = good("evaluate", folder / "run", folder / "store", *asked)
+    for text in (
+        "haadf (dB)",
+        "model, other controls",
+        "persistence",
+        "climatology",
+        "control-blind",
+        "linear",
+        "step 2",
+    ):
+        assert text in out
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        assert np.isfinite(found.rmse.sel(guess="linear")).all() and found.rmse.attrs["units"] == "counts"
+    out = good("evaluate", other / "run", other / "store", "--steps", 2, "--starts", 2)
+    assert "smoke (counts)" in out and "heat (K)" in out
+    assert "there are rmse" in bad("evaluate", folder / "run", folder / "store", "--steps", 2, "--measure", "fvd")
 
 
 @pytest.mark.parametrize(("aim", "promise"), [("progress", "(A/s)"), ("dose", "(A/e)"), ("site", "probability")])

@@ -46,6 +46,7 @@ for command in (
     export.export,
     learn.train,
     learn.rollout,
+    learn.evaluate,
     learn.search,
     learn.replay,
     sweep,

@@ -1,4 +1,4 @@
-"""Commands that learn, search and judge: train, rollout, search, replay, demo."""
+"""Commands that learn, search and judge: train, rollout, evaluate, search, replay, demo."""
 
 from __future__ import annotations
 
@@ -76,6 +76,46 @@ def rollout(
     table = rollout(made, surrogate, Store.open(store), out, recording, start, steps, samples, seed)
     show(table)
     typer.echo(f"the page: {out}")
+
+
+def evaluate(
+    run: RunFolder,
+    store: StoreFolder,
+    measure: Annotated[str, typer.Option(help="To show: rmse, rmse_moving, crps, vrmse, ...")] = "rmse",
+    steps: Annotated[int, typer.Option(help="To guess from each start.", callback=count_in_range("steps"))] = 8,
+    starts: Annotated[int, typer.Option(help="In each recording.", callback=count_in_range("starts"))] = 4,
+    samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
+    data_range: Annotated[float | None, typer.Option(help="Of PSNR and SSIM, in the frames' units.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every measure as NetCDF, e.g. table.nc.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Measure a run on the recordings that training did not see, beside guesses that know less."""
+    import numpy as np
+
+    from sciworld.evaluate.evaluate import EvaluateSettings, to_table
+    from sciworld.evaluate.evaluate import evaluate as table_of
+    from sciworld.files import replace_file
+    from sciworld.selection import Selection
+    from sciworld.store import Store
+    from sciworld.training.train import unseen
+
+    writable(out)
+    settings = EvaluateSettings(steps=steps, starts=starts, samples=samples, data_range=data_range, seed=seed)
+    made, surrogate = load(run, device)
+    held = Store.open(store)
+    new = unseen(made, held)
+    every = np.arange(len(held))
+    chosen = every if new is None or not len(new) else np.asarray(new)
+    seen = np.setdiff1d(every, chosen) if len(chosen) < len(every) else every
+    with bar("evaluating") as progress:
+        found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
+    show(to_table(found, measure))
+    if new is None or not len(new):
+        warn(["training saw these recordings, or does not say which it saw"])
+    if out is not None:
+        replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
+        typer.echo(f"every measure: {out}")
 
 
 def search(

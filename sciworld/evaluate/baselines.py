@@ -6,7 +6,7 @@ Each is made from recordings and guesses futures of frames (row, y, x, channel) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,7 @@ class Linear:
     heeds: bool
 
     @classmethod
-    def fit(cls, recordings: Sequence[xr.Dataset], heeds: bool = True) -> Linear:
+    def fit(cls, recordings: Iterable[xr.Dataset], heeds: bool = True) -> Linear:
         """Fit on all steps whose controls are known and whose field of view stands still.
 
         recordings : anything that can be gone through twice, such as a store. Raises RecordingError where there is no
@@ -111,7 +111,7 @@ def _modes(recordings: Iterable[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
     """The mean (pixel,) and orthonormal modes (mode, pixel) of frames that are drawn evenly."""
     shares = [ds.sizes["time"] for ds in recordings]
     every = max(1, -(-sum(shares) // FRAMES))
-    drawn = [ds["frames"].values[::every] for ds in recordings]
+    drawn = [ds["frames"].values[::every].copy() for ds in recordings]  # no view, which would hold the whole recording
     if not drawn or len({one.shape[1:] for one in drawn}) > 1:
         raise RecordingError("linear: give recordings with frames of one shape, one at least")
     frames = np.concatenate(drawn).reshape(sum(map(len, drawn)), -1).astype(np.float64)

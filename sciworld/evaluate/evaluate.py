@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from sciworld.controls import ColumnTable, ControlSpace
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate.baselines import Climatology, Linear, Persistence
 from sciworld.evaluate.imagine import controls_of, observed, steps_ahead
+from sciworld.evaluate.table import Table, number
 from sciworld.measures import fields, pixels, probability
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
@@ -29,6 +30,14 @@ UNITS = {
 }  # fmt: skip
 SPREAD = "spread_skill"
 BYTES = 255.0
+
+
+class Recordings(Protocol):
+    """A store, a selection or a list: gone through one at a time, more than once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[xr.Dataset]: ...
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,8 @@ class EvaluateSettings:
 
 def evaluate(
     surrogate: Surrogate,
-    recordings: Sequence[xr.Dataset],
-    fit: Sequence[xr.Dataset] | None = None,
+    recordings: Recordings,
+    fit: Recordings | None = None,
     settings: EvaluateSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
@@ -88,13 +97,13 @@ def evaluate(
         LINEAR: Linear.fit(fitted),
     }  # fmt: skip
     rows, kept = [], []
-    for number, ds in enumerate(recordings):
-        found = _of_recording(surrogate, ds, rivals, settings, np.random.default_rng([settings.seed, number]))
+    for place, ds in enumerate(recordings):
+        found = _of_recording(surrogate, ds, rivals, settings, np.random.default_rng([settings.seed, place]))
         if found is not None:
             rows.append(found)
             kept.append(ds.drop_vars([name for name in ("frames",) if name in ds]))
         if progress is not None:
-            progress(number + 1, len(recordings))
+            progress(place + 1, len(recordings))
     if not rows:
         raise RecordingError(
             f"no recording has {settings.steps} steps whose controls are known and whose field of view stands still; "
@@ -239,3 +248,27 @@ def _covariates(kept: list[xr.Dataset]) -> Iterator[tuple[str, Any]]:
             values[place] = float(value)
     for name, (units, values) in found.items():
         yield name, ("recording", values, {"units": units})
+
+
+def to_table(found: xr.Dataset, measure: str) -> Table:
+    """One measure : a row for each guess and channel, means over recordings at the first, middle and last step.
+
+    Raises SettingsError for a measure that the Dataset of `evaluate` has not.
+    """
+    if measure not in found or "guess" not in found[measure].dims:
+        known = ", ".join(str(name) for name in found if "guess" in found[name].dims)
+        raise SettingsError(f"measure is {measure!r:.80}; there are {known}")
+    last = found.sizes["step"]
+    steps = sorted({1, (last + 1) // 2, last})
+    means = found[measure].mean("recording", skipna=True)
+    rows = []
+    for channel, unit in zip(found.channel.values, found.channel_units.values, strict=True):
+        own = UNITS.get(measure) or unit
+        for guess in found.guess.values:
+            values = means.sel(guess=guess, channel=channel)
+            rows.append((f"{channel} ({own})", str(guess), *(number(float(values.sel(step=step))) for step in steps)))
+    caption = (
+        f"Means over {found.sizes['recording']} recordings, {found.attrs['starts']} starts in each. Baselines were "
+        f"fitted on {found.attrs['baselines_fitted_on']}."
+    )
+    return Table((measure, "guess", *(f"step {step}" for step in steps)), tuple(rows), caption)

@@ -271,6 +271,8 @@ def test_evaluate_sets_a_run_beside_baselines(folder: Path, other: Path, tmp_pat
         assert np.isfinite(found.rmse.sel(guess="linear")).all() and found.rmse.attrs["units"] == "counts"
     out = good("evaluate", other / "run", other / "store", "--steps", 2, "--starts", 2)
     assert "smoke (counts)" in out and "heat (K)" in out
+    good("evaluate", folder / "run", folder / "store", "--steps", 2, "--report", tmp_path / "page.html")
+    assert "<h2>Best and worst</h2>" in (tmp_path / "page.html").read_text()
     assert "there are rmse" in bad("evaluate", folder / "run", folder / "store", "--steps", 2, "--measure", "fvd")
 
 

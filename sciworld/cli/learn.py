@@ -87,12 +87,14 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
     data_range: Annotated[float | None, typer.Option(help="Of PSNR and SSIM, in the frames' units.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write every measure as NetCDF, e.g. table.nc.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with curves and cases, e.g. page.html.")] = None,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
     """Measure a run on the recordings that training did not see, beside guesses that know less."""
     import numpy as np
 
+    from sciworld.evaluate import measured
     from sciworld.evaluate.evaluate import EvaluateSettings, to_table
     from sciworld.evaluate.evaluate import evaluate as table_of
     from sciworld.files import replace_file
@@ -101,6 +103,7 @@ def evaluate(
     from sciworld.training.train import unseen
 
     writable(out)
+    writable(report)
     settings = EvaluateSettings(steps=steps, starts=starts, samples=samples, data_range=data_range, seed=seed)
     made, surrogate = load(run, device)
     held = Store.open(store)
@@ -116,6 +119,9 @@ def evaluate(
     if out is not None:
         replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
         typer.echo(f"every measure: {out}")
+    if report is not None:
+        measured.write(report, found, surrogate, Selection(held, chosen), seed)
+        typer.echo(f"the page: {report}")
 
 
 def search(

@@ -1,0 +1,66 @@
+"""The page of an evaluation has its parts, and tells the best from the worst."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import toy
+import xarray as xr
+
+from sciworld.evaluate import measured
+from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.training.train import train
+from sciworld.training.trainer import FitSettings
+
+
+def found_of(values: np.ndarray) -> xr.Dataset:
+    """A Dataset of `evaluate` whose model has these RMSEs (recording,), persistence 2."""
+    held = [toy.make(seed=seed) for seed in range(len(values))]
+
+    class Still:
+        space = toy.SPACE
+
+        class model:  # noqa: N801
+            context = 1
+
+            class signature:  # noqa: N801
+                channels = toy.CHANNELS
+
+        def start(self, history: Any) -> Any:
+            return history[-1].frames
+
+        def futures(self, state: Any, controls: np.ndarray, samples: int, rng: Any) -> np.ndarray:
+            shape = (len(state), 1, samples, controls.shape[2], *state.shape[1:])
+            return np.broadcast_to(state[:, None, None, None], shape)
+
+    found = evaluate(Still(), held, settings=EvaluateSettings(steps=2, starts=2, samples=2))  # type: ignore[arg-type]
+    found.rmse.values[0], found.rmse.values[3] = values[:, None, None], 2.0
+    return found
+
+
+def test_best_worst_and_covariates_are_by_the_ratio_to_persistence() -> None:
+    found = found_of(np.array([1.0, 4.0, 0.5, 2.0]))
+    ratio = measured._ratio(found)
+    np.testing.assert_allclose(ratio, [0.5, 2.0, 0.25, 1.0])
+    section = measured._recordings(found, ratio)
+    assert [row[0] for row in section.items[0].rows] == [f"session-{k}" for k in (2, 0, 3, 1)]
+    (covariates,) = measured._covariates(found)
+    assert len(covariates.items[0].rows) == 4 and covariates.items[0].columns[0].startswith("size (")
+    found["covariate_size"].values[:] = 1.0
+    assert measured._covariates(found) == []
+
+
+def test_the_page_of_a_trained_model(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    store.append([toy.make(seed=seed) for seed in range(6)])
+    run = train(store, tmp_path / "run", FitSettings(steps=3, batch=4, threads=1), progress=False)
+    surrogate = Surrogate(run.model())
+    found = evaluate(surrogate, store, settings=EvaluateSettings(steps=2, starts=2, samples=2))
+    page = measured.write(tmp_path / "page.html", found, surrogate, store).read_text()
+    for heading in ("By step", "By recording", "By covariate", "Best and worst"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "rmse of smoke" in page and "crps of heat" in page and "control-blind" in page

@@ -22,7 +22,7 @@ from plotly.subplots import make_subplots
 Extent = tuple[float, float, float, float]
 
 INK, QUIET, RULE = "#1f2933", "#7b8794", "#e4e7eb"
-COLOURS = ("#2563a8", "#d1495b", "#2a9d76", "#e09f3e", "#7b5ea7", "#4d5d6c")
+COLOURS = ("#2563a8", "#d1495b", "#2a9d76", "#e09f3e", "#7b5ea7", "#4d5d6c", "#8c5a2b")
 MARKS = ("#ffffff", "#f2b134", "#e4572e")
 SEQUENTIAL, GREY, DIVERGING = "Viridis", "Gray", "RdBu_r"
 WIDTH, GAP = 900, 8  # pixels: of the widest plotted area, and between small images

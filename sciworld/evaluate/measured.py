@@ -17,6 +17,7 @@ from sciworld.surrogate.surrogate import Surrogate
 
 LEVELS = 8  # of a covariate that are shown one by one; what has more is cut into as many equal parts
 FIRST = ("rmse", "rmse_moving", "false_motion", "crps")
+SIGNED = ("psnr", "ssim", "correlation")  # which no logarithm can show
 
 
 def write(path: str | Path, found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, seed: int = 0) -> Path:
@@ -52,7 +53,7 @@ def _curves(found: xr.Dataset) -> Section:
             ]
             names = [name for name in guesses if np.isfinite(values.sel(guess=name)).any()]
             title, units = f"{measure} of {channel}", UNITS[measure] or str(unit)
-            items.append(plots.curves(rows, names, "step", title=title, y_title=units, log=False))
+            items.append(plots.curves(rows, names, "step", title=title, y_title=units, log=measure not in SIGNED))
     spread = found[SPREAD].mean(("recording", "channel"), skipna=True).values
     told = ", ".join(number(float(value)) for value in spread)
     return Section(

@@ -122,8 +122,28 @@ def require_positive(settings: Any, *names: str) -> None:
     """Raise SettingsError unless each of these fields is None or a number above zero, and no bool."""
     for name in names:
         value = getattr(settings, name)
-        real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        require(value is None or (real and 0 < value < float("inf")), f"{name} is {value}; use a positive number")
+        good = value is None or (is_number(value) and 0 < value < float("inf"))
+        require(good, f"{name} is {value}; use a positive number")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, of Python's or NumPy's, and no bool."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def real(value: Any, name: str, low: float, high: float, units: str = "") -> float:
+    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, of `low` to `high`."""
+    # Compared before it is converted: a Python integer may be too large for a float.
+    good = is_number(value) and low <= value <= high
+    require(good, f"{name} is {value!r:.80}; use a number of {low:g} to {high:g}{units}")
+    return float(value)
+
+
+def positive(value: Any, name: str, most: float = 1e12) -> float:
+    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, above 0 and up to `most`."""
+    good = is_number(value) and 0 < value <= most
+    require(good, f"{name} is {value!r:.80}; use a positive number, at most {most:g}")
+    return float(value)
 
 
 def mirror_dir() -> Path | None:

@@ -21,7 +21,7 @@ def vrmse(true: np.ndarray, guess: np.ndarray) -> np.ndarray:
     0 is perfect; the mean of the true field as a guess scores 1. Of a constant field it is the error over 3.2e-4, which
     says that nothing was there to explain. Ohana et al., "The Well", NeurIPS 2024, appendix E.
     """
-    true, guess = pair(true, guess)
+    true, guess = _pair(true, guess)
     variance = true.var(axis=(-2, -1))
     return np.asarray(np.sqrt(((guess - true) ** 2).mean(axis=(-2, -1)) / (variance + EPSILON)))
 
@@ -31,7 +31,7 @@ def nrmse(true: np.ndarray, guess: np.ndarray) -> np.ndarray:
 
     Zero as a guess scores 1: a field with a large mean has a small one for that alone. Ohana et al. (2024), appendix E.
     """
-    true, guess = pair(true, guess)
+    true, guess = _pair(true, guess)
     return np.asarray(np.sqrt(((guess - true) ** 2).mean(axis=(-2, -1)) / ((true**2).mean(axis=(-2, -1)) + EPSILON)))
 
 
@@ -41,9 +41,9 @@ def power(values: np.ndarray, cell: float | tuple[float, float]) -> tuple[np.nda
     Grids need not be square, nor their cells: rings are as wide as the coarser of the two spacings of wave numbers,
     and k is their middle. The field is taken as periodic.
     """
-    values = single(values)
+    values = _single(values)
     ny, nx = values.shape[-2:]
-    dy, dx = spacing(cell)
+    dy, dx = _spacing(cell)
     density = np.abs(np.fft.fft2(values)) ** 2 / (ny * nx) ** 2
     kx, ky = 2 * np.pi * np.fft.fftfreq(nx, dx), 2 * np.pi * np.fft.fftfreq(ny, dy)
     width = 2 * np.pi / min(dy * ny, dx * nx)
@@ -61,7 +61,7 @@ def spectral_error(true: np.ndarray, guess: np.ndarray, cell: float | tuple[floa
     wave numbers from the lowest ring to the highest evenly, and leave out the mean: Ohana et al. (2024), appendix E,
     whose bins these are for square grids. NaN where the truth has nothing in a bin.
     """
-    true, guess = pair(true, guess)
+    true, guess = _pair(true, guess)
     k, wrong = power(guess - true, cell)
     _, right = power(true, cell)
     edges = np.geomspace(k[1], k[-1], BINS + 1) if len(k) > 1 else np.zeros(BINS + 1)
@@ -77,8 +77,8 @@ def spectral_error(true: np.ndarray, guess: np.ndarray, cell: float | tuple[floa
 
 def vorticity(u: np.ndarray, v: np.ndarray, cell: float | tuple[float, float]) -> np.ndarray:
     """dv/dx - du/dy : (..., y, x) 1/s, of u and v in m/s; central differences, one-sided at borders. y grows upward."""
-    u, v = pair(u, v)
-    dy, dx = spacing(cell)
+    u, v = _pair(u, v)
+    dy, dx = _spacing(cell)
     return np.asarray(np.gradient(v, dx, axis=-1) - np.gradient(u, dy, axis=-2))
 
 
@@ -94,8 +94,8 @@ def divergence(
 
     0 too where nothing moves. where : bool (y, x), the cells that count. Central differences, one-sided at borders.
     """
-    u, v = pair(u, v)
-    dy, dx = spacing(cell)
+    u, v = _pair(u, v)
+    dy, dx = _spacing(cell)
     ux, vx = (np.gradient(one, dx, axis=-1) for one in (u, v))
     uy, vy = (np.gradient(one, dy, axis=-2) for one in (u, v))
     chosen = np.ones(u.shape[-2:], bool) if where is None else np.asarray(where, dtype=bool)
@@ -108,14 +108,14 @@ def divergence(
 
 def mass_drift(density: np.ndarray) -> np.ndarray:
     """(mean(t) - mean(0)) / mean(0) of density (..., time, y, x) at every moment : (..., time), no unit; 0 is right."""
-    mean = single(density).mean(axis=(-2, -1))
+    mean = _single(density).mean(axis=(-2, -1))
     first = mean[..., :1]
     return np.divide(mean - first, first, out=np.full(mean.shape, np.nan), where=first != 0)
 
 
 def correlation(true: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """Pearson's correlation over pixels : (...), -1 to 1; 1 is perfect, NaN where either field is constant."""
-    true, guess = pair(true, guess)
+    true, guess = _pair(true, guess)
     a, b = (one - one.mean(axis=(-2, -1), keepdims=True) for one in (true, guess))
     size = np.sqrt((a * a).sum(axis=(-2, -1)) * (b * b).sum(axis=(-2, -1)))
     both = (a * b).sum(axis=(-2, -1))
@@ -138,15 +138,15 @@ def correlation_time(
     return np.where(lost.any(axis=-1), seconds[lost.argmax(axis=-1)], np.inf)
 
 
-def pair(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pair(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64. Raises SettingsError for shapes that differ."""
-    one, other = single(one), single(other)
+    one, other = _single(one), _single(other)
     if one.shape != other.shape:
         raise SettingsError(f"fields are {one.shape} and {other.shape}; give (..., y, x) of one shape")
     return one, other
 
 
-def single(values: np.ndarray) -> np.ndarray:
+def _single(values: np.ndarray) -> np.ndarray:
     """As float64. Raises SettingsError for what is no field of 2 x 2 cells or more."""
     values = np.asarray(values)
     if values.ndim < 2 or min(values.shape[-2:]) < 2 or values.dtype.kind not in "iuf":
@@ -154,7 +154,7 @@ def single(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def spacing(cell: float | tuple[float, float]) -> tuple[float, float]:
+def _spacing(cell: float | tuple[float, float]) -> tuple[float, float]:
     """Along y and x, in m. Raises SettingsError unless both are above 0."""
     both = np.broadcast_to(np.asarray(cell, dtype=np.float64), (2,))
     if not (np.isfinite(both).all() and (both > 0).all()):

@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 
+from sciworld.config import is_number
 from sciworld.errors import SettingsError
 from sciworld.kernels import ssim as kernel
 
 REACH = kernel.REACH  # pixels that the window of SSIM reaches to each side
-
 K1, K2 = 0.01, 0.03  # Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13, 600 (2004), section III.C
 NOISES = 4.0  # standard deviations of the noise of a difference: what differs by more has moved
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, of normal noise
@@ -62,7 +62,7 @@ def ssim(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarr
     _require_range(data_range)
     true, guess, counted = _pair(true, guess, where)
     height, width = true.shape[-2:]
-    least = 2 * kernel.REACH + 1
+    least = 2 * REACH + 1
     if min(height, width) < least:
         raise SettingsError(f"ssim: frames are {height} x {width}; its window needs {least} pixels each way")
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
@@ -100,7 +100,7 @@ def moving(true: np.ndarray, present: np.ndarray, least: float | None = None) ->
     away = np.abs(true - present[..., None, :, :])
     if least is None:
         steps = np.abs(np.diff(np.concatenate([present[..., None, :, :], true], axis=-3), axis=-3))
-        noise = NORMAL * _median(steps, (-3, -2, -1))
+        noise = NORMAL * _median(steps)
         return np.asarray(away > NOISES * noise[..., None, None, None])
     return np.asarray(away > least)
 
@@ -147,21 +147,19 @@ def _mean(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
 def _whole_windows(known: np.ndarray) -> np.ndarray:
     """Where all pixels of a window are known : bool (..., y, x); borders are left to who uses it."""
     found = known.copy()
-    reach = kernel.REACH
     for axis in (-2, -1):
         around = found.copy()
-        for off in range(1, reach + 1):
+        for off in range(1, REACH + 1):
             around &= np.roll(found, off, axis) & np.roll(found, -off, axis)
         found = around
     return found
 
 
-def _median(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Median over axes, of what is known; 0 of nothing."""
-    flat = values.reshape(*values.shape[: values.ndim - len(axes)], -1)
-    found = np.zeros(flat.shape[:-1])
+def _median(values: np.ndarray) -> np.ndarray:
+    """Median of each clip (..., time, y, x), of what is known; 0 of nothing : (...)."""
+    found = np.zeros(values.shape[:-3])
     for index in np.ndindex(found.shape):
-        known = flat[index][~np.isnan(flat[index])]
+        known = values[index][~np.isnan(values[index])]
         found[index] = np.median(known) if len(known) else 0.0
     return found
 
@@ -175,7 +173,7 @@ def _floats(values: np.ndarray) -> np.ndarray:
 
 
 def _require_range(data_range: float) -> None:
-    if not (isinstance(data_range, int | float | np.number) and 0 < data_range < math.inf):
+    if not (is_number(data_range) and 0 < data_range < math.inf):
         raise SettingsError(
             f"data_range is {data_range!r:.80}; give the span of values that frames can have, in their units, e.g. 255"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import whole
+from sciworld.config import is_number, whole
 from sciworld.errors import SearchError
 from sciworld.search import optimizers
 from sciworld.search.optimizers.base import Optimizer
@@ -77,18 +77,11 @@ def search_law(
     Raises SettingsError for counts below 1; SearchError, before any episode is run, for bounds, a guess, settings or a
     pessimism that cannot be, and later for scores that are no numbers, or if nothing scored.
     """
-    starts, steps, generations = (
-        whole(starts, "starts", 1),
-        whole(steps, "steps", 1),
-        whole(generations, "generations", 1),
-    )
+    starts, steps = whole(starts, "starts", 1), whole(steps, "steps", 1)
+    generations = whole(generations, "generations", 1)
     method = optimizers.named(optimizer)
     state = _begun(method, low, high, guess, settings)
-    if (
-        isinstance(pessimism, bool)
-        or not isinstance(pessimism, int | float | np.integer | np.floating)
-        or not 0 <= pessimism < np.inf
-    ):
+    if not (is_number(pessimism) and 0 <= pessimism < np.inf):
         raise SearchError(f"search_law: pessimism is {pessimism!r:.80}; use a number of standard deviations, 0 or more")
     kept: list[tuple[np.ndarray, ...]] = []
     trace: list[float] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import require, whole
+from sciworld.config import positive, require, whole
 from sciworld.domains.fluid.cylinder import circle, jets, turning
 from sciworld.domains.fluid.lattice import Case
 from sciworld.errors import SettingsError
@@ -170,13 +170,6 @@ def _require(reynolds: float, cells: int, lattice_speed: float, length: float, s
     stated = {"reynolds": reynolds, "lattice_speed": lattice_speed, "length": length, "speed": speed}
     for name, value in stated.items():
         positive(value, name)
-
-
-def positive(value: Any, name: str, most: float = 1e12) -> float:
-    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, above 0 and up to `most`."""
-    good = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value <= most
-    require(bool(good), f"{name} is {value!r:.80}; use a positive number, at most {most:g}")
-    return float(value)
 
 
 def _periodic(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import from_dict, require, whole
+from sciworld.config import from_dict, positive, require, whole
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.domains.fluid import cylinder
 from sciworld.domains.fluid.developed import Baseline, Wake, developed, means
 from sciworld.domains.fluid.lattice import DENSITY, MOST_MACH, Lattice, Populations
-from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, positive, scenario
+from sciworld.domains.fluid.scenarios import ACTIONS, CHANNEL, MIDDLE, scenario
 from sciworld.errors import SimulatorError
 from sciworld.kernels import lbm
 from sciworld.simulator import Observation

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciworld.config import require
-from sciworld.domains.driving.road.settings import real
+from sciworld.config import real, require
 from sciworld.errors import SettingsError
 
 PERCENT = (0.0, 100.0)

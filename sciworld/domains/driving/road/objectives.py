@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from sciworld.domains.driving.road.settings import RoadSettings, real
+from sciworld.config import real
+from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.kernels import road_lane
 
 FARTHEST = 15.0  # m ahead: up to there the road is taken for flat and straight

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from sciworld.config import require, whole
+from sciworld.config import real, require, whole
 from sciworld.domains.driving.road.places import NAMES
 
 COUNTS = {
@@ -37,14 +34,6 @@ RANGES = {
     "relief": (0.0, 100.0, ""),
     "noise": (0.0, 100.0, " counts"),
 }
-
-
-def real(value: Any, name: str, low: float, high: float, units: str = "") -> float:
-    """The setting `name` as a float. Raises SettingsError unless it is a number, no bool, of `low` to `high`."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    # Compared before it is converted: a Python integer may be too large for a float.
-    require(number and low <= value <= high, f"{name} is {value!r:.80}; use a number of {low:g} to {high:g}{units}")
-    return float(value)
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,9 @@ def test_evaluate_sets_a_run_beside_baselines(folder: Path, other: Path, tmp_pat
         assert text in out
     with xr.open_dataset(path, engine="h5netcdf") as found:
         assert np.isfinite(found.rmse.sel(guess="linear")).all() and found.rmse.attrs["units"] == "counts"
+        sessions = Store.open(folder / "store").sessions()
+        assert [sessions[number] for number in found.recording.values] == found.session.values.tolist()
+        assert set(found.recording.values) == set(unseen(Run(folder / "run"), Store.open(folder / "store")).tolist())
     out = good("evaluate", other / "run", other / "store", "--steps", 2, "--starts", 2)
     assert "smoke (counts)" in out and "heat (K)" in out
     good("evaluate", folder / "run", folder / "store", "--steps", 2, "--report", tmp_path / "page.html")

@@ -113,6 +113,7 @@ def evaluate(
     seen = np.setdiff1d(every, chosen) if len(chosen) < len(every) else every
     with bar("evaluating") as progress:
         found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
+    found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
     show(to_table(found, measure))
     if new is None or not len(new):
         warn(["training saw these recordings, or does not say which it saw"])
@@ -120,7 +121,7 @@ def evaluate(
         replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
         typer.echo(f"every measure: {out}")
     if report is not None:
-        measured.write(report, found, surrogate, Selection(held, chosen), seed)
+        measured.write(report, found, surrogate, held, seed)
         typer.echo(f"the page: {report}")
 
 

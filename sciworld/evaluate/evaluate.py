@@ -39,6 +39,8 @@ class Recordings(Protocol):
 
     def __iter__(self) -> Iterator[xr.Dataset]: ...
 
+    def __getitem__(self, index: int, /) -> xr.Dataset: ...
+
 
 @dataclass(frozen=True)
 class EvaluateSettings:
@@ -87,7 +89,8 @@ def evaluate(
 
     Returns a Dataset of rmse, rmse_moving, false_motion, crps (units of the channel; of one guess the mean absolute
     error), psnr (dB), ssim, vrmse, correlation : (guess, recording, step, channel), and of spread_skill : (recording,
-    step, channel), with the sessions and covariates of the recordings. Raises RecordingError where no recording has so
+    step, channel), with the sessions and covariates of the recordings, which have the numbers that they were given
+    with: one without so many steps is left out. Raises RecordingError where no recording has so
     many steps, ControlError or ModelError where they are of another kind than the model's.
     """
     settings = settings or EvaluateSettings()
@@ -96,11 +99,12 @@ def evaluate(
         PERSISTENCE: Persistence(), CLIMATOLOGY: Climatology.fit(fitted), BLIND: Linear.fit(fitted, heeds=False),
         LINEAR: Linear.fit(fitted),
     }  # fmt: skip
-    rows, kept = [], []
+    rows, kept, numbers = [], [], []
     for place, ds in enumerate(recordings):
         found = _of_recording(surrogate, ds, rivals, settings, np.random.default_rng([settings.seed, place]))
         if found is not None:
             rows.append(found)
+            numbers.append(place)
             kept.append(ds.drop_vars([name for name in ("frames",) if name in ds]))
         if progress is not None:
             progress(place + 1, len(recordings))
@@ -109,7 +113,8 @@ def evaluate(
             f"no recording has {settings.steps} steps whose controls are known and whose field of view stands still; "
             "ask for fewer steps"
         )
-    return _dataset(rows, kept, surrogate.model.signature.channels, settings, fit is None)
+    table = _dataset(rows, kept, surrogate.model.signature.channels, settings, fit is None)
+    return table.assign_coords(recording=numbers)
 
 
 def _of_recording(

@@ -27,7 +27,7 @@ def write(path: str | Path, found: xr.Dataset, surrogate: Surrogate, recordings:
     again, over all steps and channels: what is hard for the one is hard for the other too.
     """
     ratio = _ratio(found)
-    sections = [_curves(found), _recordings(found, ratio), *_covariates(found)]
+    sections = [_curves(found), _recordings(found, ratio), *_covariates(found, ratio)]
     if np.isfinite(ratio).any():
         sections.append(_cases(found, surrogate, recordings, ratio, seed))
     return write_report(path, "A model, measured", sections)
@@ -66,17 +66,21 @@ def _curves(found: xr.Dataset) -> Section:
 
 def _recordings(found: xr.Dataset, ratio: np.ndarray) -> Section:
     order = np.argsort(np.where(np.isnan(ratio), np.inf, ratio))
-    rows = tuple((str(found.session.values[place]), number(float(ratio[place]))) for place in order)
+    names = [
+        f"{number_of} ({session})"
+        for number_of, session in zip(found.recording.values, found.session.values, strict=True)
+    ]
+    rows = tuple((names[place], number(float(ratio[place]))) for place in order)
     return Section(
         "By recording",
         "RMSE of the model over that of the present again, means over steps and channels: below 1 it knows more.",
-        [Table(("session", "RMSE over persistence"), rows)],
+        [Table(("recording (session)", "RMSE over persistence"), rows)],
     )
 
 
-def _covariates(found: xr.Dataset) -> list[Section]:
+def _covariates(found: xr.Dataset, ratio: np.ndarray) -> list[Section]:
     """One table a covariate that differs between recordings, with intervals over them."""
-    ratio, tables = _ratio(found), []
+    tables = []
     for name, coordinate in found.coords.items():
         if not str(name).startswith("covariate_"):
             continue
@@ -108,13 +112,14 @@ def _covariates(found: xr.Dataset) -> list[Section]:
 
 def _cases(found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, ratio: np.ndarray, seed: int) -> Section:
     """The best and the worst recording, truth above, sampled futures below."""
-    sessions, items, told = [str(one) for one in found.session.values], [], []
+    items, told = [], []
     for name, place in (("best", int(np.nanargmin(ratio))), ("worst", int(np.nanargmax(ratio)))):
-        wanted = sessions[place]
-        ds = next(ds for ds in recordings if ds.attrs["session"] == wanted)
+        which, share = int(found.recording.values[place]), number(float(ratio[place]))
+        ds = recordings[which]
         pictured = imagine(surrogate, ds, np.random.default_rng(seed), steps=found.sizes["step"], samples=2)
         items += pictured.figures()
+        session = ds.attrs["session"]
         told.append(
-            f"{name}: {wanted}, from frame {pictured.start} on, {number(float(ratio[place]))} of persistence's RMSE"
+            f"{name}: recording {which} ({session}), from frame {pictured.start} on, {share} of persistence's RMSE"
         )
     return Section("Best and worst", f"Above what was recorded, below sampled futures. {'; '.join(told)}.", items)

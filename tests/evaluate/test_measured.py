@@ -47,20 +47,23 @@ def test_best_worst_and_covariates_are_by_the_ratio_to_persistence() -> None:
     ratio = measured._ratio(found)
     np.testing.assert_allclose(ratio, [0.5, 2.0, 0.25, 1.0])
     section = measured._recordings(found, ratio)
-    assert [row[0] for row in section.items[0].rows] == [f"session-{k}" for k in (2, 0, 3, 1)]
-    (covariates,) = measured._covariates(found)
+    assert [row[0] for row in section.items[0].rows] == [f"{k} (session-{k})" for k in (2, 0, 3, 1)]
+    (covariates,) = measured._covariates(found, ratio)
     assert len(covariates.items[0].rows) == 4 and covariates.items[0].columns[0].startswith("size (")
     found["covariate_size"].values[:] = 1.0
-    assert measured._covariates(found) == []
+    assert measured._covariates(found, ratio) == []
 
 
 def test_the_page_of_a_trained_model(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
-    store.append([toy.make(seed=seed) for seed in range(6)])
+    store.append([toy.make(2 if seed == 2 else 11, seed, "one session") for seed in range(6)])  # the third is too short
     run = train(store, tmp_path / "run", FitSettings(steps=3, batch=4, threads=1), progress=False)
     surrogate = Surrogate(run.model())
     found = evaluate(surrogate, store, settings=EvaluateSettings(steps=2, starts=2, samples=2))
+    assert found.recording.values.tolist() == [0, 1, 3, 4, 5]
     page = measured.write(tmp_path / "page.html", found, surrogate, store).read_text()
     for heading in ("By step", "By recording", "By covariate", "Best and worst"):
         assert f"<h2>{heading}</h2>" in page
+    worst = int(found.recording.values[np.argmax(measured._ratio(found))])
+    assert f"worst: recording {worst} (one session), from frame" in page
     assert "rmse of smoke" in page and "crps of heat" in page and "control-blind" in page

@@ -18,6 +18,7 @@ from sciworld.evaluate.verdict import to_json
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.hop_map import maps_of
 from sciworld.tasks.steering import Episodes, contest, one_path
+from sciworld.tasks.stem_run import simulated
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
@@ -68,7 +69,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         console.print(f"     correlation {maps.correlation:.3f}, mean absolute difference {maps.absolute_error:.3f}")
         console.print("4/5  steering in the trusted simulator")
         episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
-        verdicts = contest(episodes, surrogate, appearance, settings.seed + 2)
+        verdicts = contest(episodes, surrogate, appearance, settings.seed + 2, simulated(trained))
         console.print(stem_report.verdict_table(verdicts).fit(console.width))
         console.print("5/5  report")
         path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import xarray as xr
 
+from sciworld.controls import ColumnTable
 from sciworld.errors import FormatError, SciworldError, SettingsError
+
+
+class Physics(Protocol):
+    """What a field of science reads from frames, whoever made them, and what must hold of it.
+
+    It was fitted on recordings, from which it may have learned how to read, and what is usual.
+    """
+
+    @property
+    def quantities(self) -> ColumnTable:
+        """What is read: names and units; low and high are what it must lie between, where something must.
+
+        One of kind "event" is 1 where something happened in the step, else 0.
+        """
+        ...
+
+    @property
+    def rates(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of quantities: one that the controls set, and an event whose frequency depends on it."""
+        ...
+
+    def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """The quantities after each step : (n, step, quantity) float64, NaN where one cannot be read.
+
+        frames : (n, step + 1, y, x, channel), the present and what came, in the units of the recordings. view : (n, 6),
+        the same for all frames of a future. controls : (n, step, control), that led from each frame to the next.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,12 +55,15 @@ class Domain:
         weights (n, y, x) float32 of mean about one.
     symmetries : names of the transforms under which frames, views and controls keep their meaning.
     simulator : makes the trusted simulator from its settings' fields.
+    physics : fits what is read from frames on recordings, which are gone through more than once. Raises RecordingError
+        where recordings of this kind tell nothing that could be checked.
     """
 
     name: str
     focus: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
     symmetries: tuple[str, ...]
     simulator: Callable[..., Any]
+    physics: Callable[[Iterable[xr.Dataset]], Physics]
 
 
 DOMAINS = {

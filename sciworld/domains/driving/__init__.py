@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import xarray as xr
+
 from sciworld.config import from_dict
-from sciworld.domains.base import Domain
+from sciworld.domains.base import Domain, Physics
 
 
 def _simulator(**settings: Any) -> Any:
@@ -16,6 +19,12 @@ def _simulator(**settings: Any) -> Any:
     return RoadSimulator(from_dict(RoadSettings, settings, "road simulator"))
 
 
+def _physics(recordings: Iterable[xr.Dataset]) -> Physics:
+    from sciworld.domains.driving.physics import fit
+
+    return fit(recordings)
+
+
 # Cameras differ in where they look, so that nothing is known beforehand of where the road is; and a road has no
 # symmetry: mirrored, it is one on which people drive at the other side.
-DOMAIN = Domain("driving", None, (), _simulator)
+DOMAIN = Domain("driving", None, (), _simulator, _physics)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sciworld.domains.base import Domain
+import xarray as xr
+
+from sciworld.domains.base import Domain, Physics
 
 
 def _simulator(**settings: Any) -> Any:
@@ -14,5 +17,11 @@ def _simulator(**settings: Any) -> Any:
     return simulator(**settings)
 
 
+def _physics(recordings: Iterable[xr.Dataset]) -> Physics:
+    from sciworld.domains.fluid.physics import fit
+
+    return fit(recordings)
+
+
 # A cylinder that stands off the middle of its channel leaves no mirror image of its wake alike.
-DOMAIN = Domain("fluid", None, (), _simulator)
+DOMAIN = Domain("fluid", None, (), _simulator, _physics)

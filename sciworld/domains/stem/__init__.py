@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import xarray as xr
+
 from sciworld.config import from_dict
-from sciworld.domains.base import Domain
+from sciworld.domains.base import Domain, Physics
 from sciworld.domains.stem.focus import focus
 
 
@@ -16,5 +19,11 @@ def _simulator(**settings: Any) -> Any:
     return StemSimulator(from_dict(StemSettings, settings, "stem simulator"))
 
 
+def _physics(recordings: Iterable[xr.Dataset]) -> Physics:
+    from sciworld.domains.stem.physics import fit
+
+    return fit(recordings)
+
+
 # The image of graphene may be mirrored and turned by a quarter: the views turn with it, the physics is the same.
-DOMAIN = Domain("stem", focus, ("flip_x", "flip_y", "transpose"), _simulator)
+DOMAIN = Domain("stem", focus, ("flip_x", "flip_y", "transpose"), _simulator, _physics)

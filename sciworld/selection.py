@@ -73,10 +73,18 @@ class Selection:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> xr.Dataset:
+        return self.store[self._own(index)]
+
+    def lazily(self, index: int) -> xr.Dataset:
+        """`selection[index]`, of which only the frames are not read until they are used; in any process."""
+        return self.store.lazily(self._own(index))
+
+    def _own(self, index: int) -> int:
+        """The store's number of a recording. Raises IndexError."""
         whole(index, "selection: index", -MOST)
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.store.path}: recording {index} of the {len(self)} that were selected")
-        return self.store[int(self.indices[index])]
+        return int(self.indices[index])
 
     def __iter__(self) -> Iterator[xr.Dataset]:
         return (self.store[int(index)] for index in self.indices)

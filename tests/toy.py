@@ -11,6 +11,7 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable, ControlSpace
+from sciworld.domains.base import Domain
 
 Y, X = 8, 12
 PITCH = 0.5  # mm a pixel
@@ -79,3 +80,29 @@ def make(frames: int = 11, seed: int = 0, session: str = "") -> xr.Dataset:
 def recordings(count: int, frames: int = 11, seed: int = 0) -> list[xr.Dataset]:
     """`count` recordings in two sessions for every five."""
     return [make(frames, seed + i, f"session-{(seed + i) * 2 // 5}") for i in range(count)]
+
+
+class Blob:
+    """What is read from toy frames: where the blob is, and whether it went far in a step."""
+
+    quantities = ColumnTable(
+        (
+            Column("blob_x", "mm", 0.0, WIDTH),
+            Column("smoke", "counts", low=20.0),
+            Column("went", "1", kind="event"),
+            Column("fan", "mm"),
+        )
+    )
+    rates = (("fan", "went"),)
+
+    def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        smoke = np.where(np.isfinite(frames[..., 0]), np.maximum(frames[..., 0], 0), 0)
+        total = smoke.sum(axis=(2, 3))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            x = (smoke.sum(axis=2) * np.arange(smoke.shape[3])).sum(axis=2) / total * view[:, :1]
+        went = np.abs(np.diff(x, axis=1)) > 0.1
+        away = np.abs(x[:, :-1] - controls[..., 0])
+        return np.stack([x[:, 1:], total[:, 1:], np.where(np.isnan(x[:, 1:]), np.nan, went), away], axis=-1)
+
+
+DOMAIN = Domain("toy", None, (), lambda **settings: None, lambda recordings: Blob())

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from sciworld.cli.terminal import Device, RunFolder, Seed, StoreFolder, bar, count_in_range, show, warn, writable, write
+from sciworld.cli.terminal import (
+    Device,
+    RunFolder,
+    Seed,
+    StoreFolder,
+    bar,
+    count_in_range,
+    show,
+    warn,
+    workers_in_range,
+    writable,
+    write,
+)
 from sciworld.errors import SettingsError
 
 demo_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Do a whole job, from recording to report.")
@@ -82,6 +94,18 @@ def evaluate(
     run: RunFolder,
     store: StoreFolder,
     measure: Annotated[str, typer.Option(help="To show: rmse, rmse_moving, crps, vrmse, ...")] = "rmse",
+    domain: Annotated[
+        str, typer.Option(help="Whose physics is read from the frames: stem, fluid or driving; none by default.")
+    ] = "",
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="Another run, measured alike on Dask; may be given several times.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes for several runs; one a core.", callback=workers_in_range)
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Of Dask, in place of processes here, such as tcp://10.0.0.1:8786.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="To guess from each start.", callback=count_in_range("steps"))] = 8,
     starts: Annotated[int, typer.Option(help="In each recording.", callback=count_in_range("starts"))] = 4,
     samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
@@ -91,31 +115,35 @@ def evaluate(
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
-    """Measure a run on the recordings that training did not see, beside guesses that know less."""
-    import numpy as np
+    """Measure a run on the recordings that training did not see, beside guesses that know less.
 
-    from sciworld.evaluate import measured
+    With --beside several runs are measured on the recordings that none of them saw.
+    """
+    from sciworld.evaluate import many, measured
     from sciworld.evaluate.evaluate import EvaluateSettings, to_table
     from sciworld.evaluate.evaluate import evaluate as table_of
     from sciworld.files import replace_file
     from sciworld.selection import Selection
     from sciworld.store import Store
-    from sciworld.training.train import unseen
 
     writable(out)
     writable(report)
-    settings = EvaluateSettings(steps=steps, starts=starts, samples=samples, data_range=data_range, seed=seed)
+    settings = EvaluateSettings(
+        steps=steps, starts=starts, samples=samples, data_range=data_range, domain=domain, seed=seed
+    )
+    if beside and report is not None:
+        raise SettingsError("a page is of one run; leave out --report or --beside, or keep the table with --out")
     made, surrogate = load(run, device)
     held = Store.open(store)
-    new = unseen(made, held)
-    every = np.arange(len(held))
-    chosen = every if new is None or not len(new) else np.asarray(new)
-    seen = np.setdiff1d(every, chosen) if len(chosen) < len(every) else every
+    chosen, seen, known = many.held_out([made, *(load(path, "cpu")[0] for path in beside or ())], held)
     with bar("evaluating") as progress:
-        found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
-    found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
-    show(to_table(found, measure))
-    if new is None or not len(new):
+        if beside:
+            found = many.evaluate_runs([run, *beside], held, settings, scheduler, workers, device, progress)
+        else:
+            found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
+            found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
+    show(many.to_table(found, measure) if beside else to_table(found, measure))
+    if not known:
         warn(["training saw these recordings, or does not say which it saw"])
     if out is not None:
         replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
 from sciworld.errors import RecordingError
+from sciworld.evaluate.imagine import controls_of
+from sciworld.evaluate.streamed import blocks
 
 FRAMES = 1000  # at most, evenly from all recordings, from which modes are found
 MODES = 32
 RIDGE = 1e-4  # of the mean square of what is regressed on
+PERSISTENCE, CLIMATOLOGY, BLIND, LINEAR = "persistence", "climatology", "control-blind", "linear"
+
+
+class Baseline(Protocol):
+    """Guesses futures; see the module."""
+
+    def futures(self, present: np.ndarray, controls: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -30,25 +40,9 @@ class Persistence:
 
 @dataclass(frozen=True, eq=False)
 class Climatology:
-    """The mean frame of all recordings, whatever was seen. mean : (y, x, channel)."""
+    """The mean frame of all recordings, whatever was seen. mean : (y, x, channel), NaN where nothing ever was."""
 
     mean: np.ndarray
-
-    @classmethod
-    def fit(cls, recordings: Iterable[xr.Dataset]) -> Climatology:
-        """The mean over all frames. Raises RecordingError without any, or where frames differ in shape."""
-        total, count = None, 0
-        for ds in recordings:
-            frames = ds["frames"].values
-            here = frames.sum(axis=0, dtype=np.float64)
-            if total is not None and total.shape != here.shape:
-                raise RecordingError(
-                    f"climatology: frames of {here.shape} after {total.shape}; give frames of one shape"
-                )
-            total, count = (here if total is None else total + here), count + len(frames)
-        if total is None:
-            raise RecordingError("climatology: no recordings; give at least one")
-        return cls(total / count)
 
     def futures(self, present: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """See the module."""
@@ -60,7 +54,8 @@ class Linear:
     """Dynamic mode decomposition, with control or blind to it: modes of the frames whose amplitudes step linearly.
 
     z' = A z + B u + c in the amplitudes z of up to 32 modes of largest variance, by least squares: Proctor, Brunton and
-    Kutz, SIAM J. Appl. Dyn. Syst. 15, 142 (2016). What the modes leave out of the present stays as it is.
+    Kutz, SIAM J. Appl. Dyn. Syst. 15, 142 (2016). What the modes leave out of the present stays as it is; a pixel that
+    is unknown there stays unknown.
 
     Parameters
     ----------
@@ -73,33 +68,13 @@ class Linear:
     step: np.ndarray
     heeds: bool
 
-    @classmethod
-    def fit(cls, recordings: Iterable[xr.Dataset], heeds: bool = True) -> Linear:
-        """Fit on all steps whose controls are known and whose field of view stands still.
-
-        recordings : anything that can be gone through twice, such as a store. Raises RecordingError where there is no
-        such step, or frames differ in shape.
-        """
-        mean, modes = _modes(recordings)
-        square: np.ndarray | None = None
-        for ds in recordings:
-            rows, after = _steps(ds, mean, modes, heeds)
-            both = np.concatenate([rows, after], axis=1)
-            square = both.T @ both if square is None else square + both.T @ both
-        known = len(modes)
-        if square is None or not square[-known - 1, -known - 1]:
-            raise RecordingError("linear: no step with known controls and a field of view that stands still")
-        left, right = square[:-known, :-known], square[:-known, -known:]
-        sizes = np.maximum(np.diag(left), 1e-300)
-        return cls(mean, modes, np.linalg.solve(left + np.diag(RIDGE * sizes), right), heeds)
-
     def futures(self, present: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """See the module."""
         n, steps = controls.shape[:2]
-        flat = np.asarray(present, dtype=np.float64).reshape(n, -1) - self.mean
-        now = flat @ self.modes.T
-        rest = flat - now @ self.modes + self.mean
-        found = np.empty((n, steps, flat.shape[1]))
+        away = np.asarray(present, dtype=np.float64).reshape(n, -1) - self.mean
+        now = np.nan_to_num(away) @ self.modes.T
+        rest = away - now @ self.modes + self.mean
+        found = np.empty((n, steps, away.shape[1]))
         for step in range(steps):
             given = [controls[:, step]] if self.heeds else []
             now = np.concatenate([now, *given, np.ones((n, 1))], axis=1) @ self.step
@@ -107,27 +82,80 @@ class Linear:
         return found.reshape(n, steps, *present.shape[1:])
 
 
-def _modes(recordings: Iterable[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean (pixel,) and orthonormal modes (mode, pixel) of frames that are drawn evenly."""
-    shares = [ds.sizes["time"] for ds in recordings]
-    every = max(1, -(-sum(shares) // FRAMES))
-    drawn = [ds["frames"].values[::every].copy() for ds in recordings]  # no view, which would hold the whole recording
-    if not drawn or len({one.shape[1:] for one in drawn}) > 1:
-        raise RecordingError("linear: give recordings with frames of one shape, one at least")
-    frames = np.concatenate(drawn).reshape(sum(map(len, drawn)), -1).astype(np.float64)
-    if not np.isfinite(frames).all():
-        raise RecordingError("linear: frames are not all finite; leave out recordings with unknown pixels")
-    mean = frames.mean(axis=0)
-    _, size, modes = np.linalg.svd(frames - mean, full_matrices=False)
-    return mean, modes[: min(MODES, int((size > 1e-9 * max(size[0], 1e-300)).sum()))]
+def fit(recordings: Iterable[xr.Dataset]) -> dict[str, Baseline]:
+    """All of them by name, from recordings that are gone through three times, some frames at a time.
+
+    Linear ones are fitted on all steps whose controls are known and whose field of view stands still; pixels that are
+    unknown count as their mean there. Raises RecordingError without a recording or such a step, or where frames differ
+    in shape.
+    """
+    mean = _mean(recordings)
+    modes = _modes(recordings, np.nan_to_num(mean).reshape(-1))
+    square, controls = _normal(recordings, np.nan_to_num(mean).reshape(-1), modes)
+    amplitudes = np.arange(len(modes))
+    ones, after = len(modes) + controls, len(modes) + controls + 1 + amplitudes
+    linear = {}
+    for name, heeds in ((BLIND, False), (LINEAR, True)):
+        given = np.arange(len(modes), ones if heeds else len(modes))
+        known = np.concatenate([amplitudes, given, [ones]])
+        left, right = square[np.ix_(known, known)], square[np.ix_(known, after)]
+        sizes = np.maximum(np.diag(left), 1e-300)
+        step = np.linalg.solve(left + np.diag(RIDGE * sizes), right)
+        linear[name] = Linear(np.nan_to_num(mean).reshape(-1), modes, step, heeds)
+    return {PERSISTENCE: Persistence(), CLIMATOLOGY: Climatology(mean), **linear}
 
 
-def _steps(ds: xr.Dataset, mean: np.ndarray, modes: np.ndarray, heeds: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What is regressed on (step, mode + control + 1), and the amplitudes after it (step, mode)."""
-    frames, view = ds["frames"].values, ds["view"].values
-    flat = frames.reshape(len(frames), -1).astype(np.float64) - mean
-    amplitude = flat @ modes.T
-    controls = ds["controls"].values if "controls" in ds else np.empty((len(frames), 0))
-    fine = (view[1:] == view[:-1]).all(axis=1) & ~np.isnan(controls[:-1]).any(axis=1)
-    parts = [amplitude[:-1], *([controls[:-1]] if heeds else []), np.ones((len(frames) - 1, 1))]
-    return np.concatenate(parts, axis=1)[fine], amplitude[1:][fine]
+def _mean(recordings: Iterable[xr.Dataset]) -> np.ndarray:
+    """Over all frames, of what is known : (y, x, channel)."""
+    total, count = None, None
+    for ds in recordings:
+        shape = ds["frames"].shape[1:]
+        if total is None or count is None:
+            total, count = np.zeros(shape), np.zeros(shape)
+        if total.shape != shape:
+            raise RecordingError(f"baselines: frames of {shape} after {total.shape}; give frames of one shape")
+        for _, frames in blocks(ds):
+            known = np.isfinite(frames)
+            total += np.where(known, frames, 0).sum(axis=0, dtype=np.float64)
+            count += known.sum(axis=0)
+    if total is None or count is None:
+        raise RecordingError("baselines: no recordings; give at least one")
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _modes(recordings: Iterable[xr.Dataset], mean: np.ndarray) -> np.ndarray:
+    """Orthonormal modes (mode, pixel) of frames that are drawn evenly."""
+    every = max(1, -(-sum(ds.sizes["time"] for ds in recordings) // FRAMES))
+    drawn, place = [], 0
+    for ds in recordings:
+        for rows, frames in blocks(ds):
+            chosen = frames[-(place + rows.start) % every :: every]
+            drawn.append(_away(chosen, mean))
+        place += ds.sizes["time"]
+    _, size, modes = np.linalg.svd(np.concatenate(drawn), full_matrices=False)
+    return np.asarray(modes[: min(MODES, int((size > 1e-9 * max(size[0], 1e-300)).sum()))])
+
+
+def _normal(recordings: Iterable[xr.Dataset], mean: np.ndarray, modes: np.ndarray) -> tuple[np.ndarray, int]:
+    """The sums of products of (amplitudes, controls, 1, amplitudes a step later), and how many controls there are."""
+    square, count = None, 0
+    for ds in recordings:
+        view, controls = ds["view"].values, controls_of(ds)
+        fine = (view[1:] == view[:-1]).all(axis=1) & ~np.isnan(controls[:-1]).any(axis=1)
+        for rows, frames in blocks(ds, overlap=1):
+            amplitude = _away(frames, mean) @ modes.T
+            steps = slice(rows.start, rows.start + len(frames) - 1)
+            parts = [amplitude[:-1], controls[steps], np.ones((len(frames) - 1, 1)), amplitude[1:]]
+            both = np.concatenate(parts, axis=1)[fine[steps]]
+            square = both.T @ both if square is None else square + both.T @ both
+            count = controls.shape[1]
+    if square is None or not square[len(modes) + count, len(modes) + count]:
+        raise RecordingError("baselines: no step with known controls and a field of view that stands still")
+    return square, count
+
+
+def _away(frames: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Frames less their mean : (frame, pixel) float64, 0 where one is unknown."""
+    away = frames.reshape(len(frames), -1) - mean
+    away[~np.isfinite(away)] = 0
+    return away

@@ -100,8 +100,8 @@ def imagine(
     """
     if samples < 1:
         raise SettingsError(f"samples is {samples}; use at least 1")
+    require_kind(surrogate, ds)
     table = recording.control_table(ds)
-    surrogate.space.require_same(ControlSpace(table), "the recording")
     ahead = steps_ahead(ds)
     if start is None:
         first = surrogate.model.context - 1
@@ -117,11 +117,10 @@ def imagine(
     history = observed(ds, start, surrogate.model.context)
     controls = controls_of(ds)[start : start + steps]
     futures = surrogate.futures(surrogate.start(history), controls[None, None], samples, rng)[0, 0]
-    frames = ds["frames"].values
     return Imagination(
         start=start,
         context=np.concatenate([seen.frames for seen in history]).astype(np.float64),
-        truth=frames[start + 1 : start + 1 + steps].astype(np.float64),
+        truth=ds["frames"][start + 1 : start + 1 + steps].values.astype(np.float64),
         futures=futures.astype(np.float64),
         time=ds["time"].values[start : start + 1 + steps],
         controls=controls,
@@ -132,14 +131,24 @@ def imagine(
 
 def observed(ds: xr.Dataset, frame: int, context: int) -> list[Observation]:
     """The recording's frame number `frame` and those before it, at most `context` in all, oldest first."""
-    frames, time, view = (ds[name].values for name in ("frames", "time", "view"))
-    return [
-        Observation(frames[i : i + 1], time[i : i + 1], view[i : i + 1])
-        for i in range(max(0, frame + 1 - context), frame + 1)
-    ]
+    seen = slice(max(0, frame + 1 - context), frame + 1)
+    frames, time, view = (ds[name][seen].values for name in ("frames", "time", "view"))
+    return [Observation(frames[i : i + 1], time[i : i + 1], view[i : i + 1]) for i in range(len(frames))]
 
 
 _WHY = "its controls must be known, and its field of view stand still, up to the last step"
+
+
+def require_kind(surrogate: Surrogate, ds: xr.Dataset) -> None:
+    """Raise ControlError or RecordingError unless controls and channels are the model's, by name and in its units."""
+    surrogate.space.require_same(ControlSpace(recording.control_table(ds)), "the recording")
+    tables = recording.channel_table(ds), surrogate.model.signature.channels
+    given, wanted = ([f"{column.name} ({column.units})" for column in table] for table in tables)
+    if given != wanted:
+        raise RecordingError(
+            f"{ds.attrs['session']}: channels are {', '.join(given)}, the model's are {', '.join(wanted)}; give "
+            "recordings of its channels, in its units and order"
+        )
 
 
 def controls_of(ds: xr.Dataset) -> np.ndarray:

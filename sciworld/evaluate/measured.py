@@ -1,4 +1,4 @@
-"""The page of an evaluation: curves by step, recordings, covariates, and the best and worst cases as pictures."""
+"""The page of an evaluation: errors by step, controls, certainty, scales, physics, recordings, and single cases."""
 
 from __future__ import annotations
 
@@ -8,29 +8,39 @@ import numpy as np
 import xarray as xr
 
 from sciworld import plots
-from sciworld.evaluate.evaluate import MEAN, PERSISTENCE, SPREAD, UNITS, Recordings, to_table
-from sciworld.evaluate.imagine import imagine
+from sciworld.evaluate import measured_cases, measured_heed, measured_physics
+from sciworld.evaluate.baselines import PERSISTENCE
 from sciworld.evaluate.report import Section, write_report
+from sciworld.evaluate.scores import UNITS
+from sciworld.evaluate.streamed import Recordings
 from sciworld.evaluate.table import Table, interval, number
+from sciworld.evaluate.trial import MEAN
 from sciworld.measures.intervals import mean
 from sciworld.surrogate.surrogate import Surrogate
 
 LEVELS = 8  # of a covariate that are shown one by one; what has more is cut into as many equal parts
-FIRST = ("rmse", "rmse_moving", "false_motion", "crps")
-SIGNED = ("psnr", "ssim", "correlation")  # which no logarithm can show
+DRAWN = ("rmse", "rmse_moving", "false_motion", "crps", "psnr_moving", "ssim")  # others are in the table
+SIGNED = ("psnr_moving", "ssim")  # which no logarithm can show
 
 
 def write(path: str | Path, found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, seed: int = 0) -> Path:
-    """Write the page of what `evaluate` found on the recordings; returns the path.
+    """Write the page of what `evaluate` found on the recordings; returns the path."""
+    return write_report(path, "A model, measured", sections(found, surrogate, recordings, seed))
 
-    The best and the worst recording are those of the lowest and highest RMSE of the model over that of the present
-    again, over all steps and channels: what is hard for the one is hard for the other too.
+
+def sections(found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, seed: int = 0) -> list[Section]:
+    """The parts of the page, for reports that hold more.
+
+    recordings : those whose numbers `found` has. The best and the worst of them are those of the lowest and highest
+    RMSE of the model over that of the present again, over all steps and channels: what is hard for the one is hard for
+    the other too.
     """
     ratio = _ratio(found)
-    sections = [_curves(found), _recordings(found, ratio), *_covariates(found, ratio)]
+    parts = [_errors(found), *measured_heed.sections(found), *measured_physics.sections(found)]
+    parts += [_recordings(found, ratio), *_covariates(found, ratio)]
     if np.isfinite(ratio).any():
-        sections.append(_cases(found, surrogate, recordings, ratio, seed))
-    return write_report(path, "A model, measured", sections)
+        parts.append(measured_cases.section(found, surrogate, recordings, ratio, seed))
+    return parts
 
 
 def _ratio(found: xr.Dataset) -> np.ndarray:
@@ -39,29 +49,59 @@ def _ratio(found: xr.Dataset) -> np.ndarray:
     return np.asarray((model / still.where(still > 0)).mean(("step", "channel"), skipna=True).values)
 
 
-def _curves(found: xr.Dataset) -> Section:
+def _errors(found: xr.Dataset) -> Section:
     items = []
-    for measure in (*FIRST, *(name for name in UNITS if name not in FIRST)):
-        if not np.isfinite(found[measure].values).any():
-            continue
+    for measure in DRAWN:
         for channel, unit in zip(found.channel.values, found.channel_units.values, strict=True):
-            values = found[measure].sel(channel=channel).mean("recording", skipna=True)
-            guesses = [str(guess) for guess in found.guess.values]
+            values = found[measure].sel(channel=channel)
+            if not np.isfinite(values).any():
+                continue
+            guesses = [str(guess) for guess in found.guess.values if np.isfinite(values.sel(guess=guess)).any()]
+            means = values.mean("recording", skipna=True)
             rows = [
-                {"step": float(step)} | {name: float(values.sel(guess=name, step=step)) for name in guesses}
+                {"step": float(step)} | {name: float(means.sel(guess=name, step=step)) for name in guesses}
                 for step in found.step.values
             ]
-            names = [name for name in guesses if np.isfinite(values.sel(guess=name)).any()]
+            bands = {MEAN: _band(values.sel(guess=MEAN))}
             title, units = f"{measure} of {channel}", UNITS[measure] or str(unit)
-            items.append(plots.curves(rows, names, "step", title=title, y_title=units, log=measure not in SIGNED))
-    spread = found[SPREAD].mean(("recording", "channel"), skipna=True).values
-    told = ", ".join(number(float(value)) for value in spread)
+            items.append(
+                plots.curves(rows, guesses, "step", title=title, y_title=units, log=measure not in SIGNED, bands=bands)
+            )
     return Section(
         "By step",
-        f"Means over {found.sizes['recording']} recordings. Lower is better but for PSNR, SSIM and correlation. "
-        f"Spread over skill of the model's samples, 1 being right, step by step: {told}.",
-        [to_table(found, "rmse"), *items],
+        f"Means over {found.sizes['recording']} recordings, {found.attrs['starts']} starts in each; the band is the "
+        "model's bootstrap interval of 95 % over recordings. Lower is better but for PSNR, SSIM and correlation. "
+        "Moving pixels are those whose truth changed by more than its noise since the start; false motion is the error "
+        "of all others.",
+        [_all(found), *items],
     )
+
+
+def _band(values: xr.DataArray) -> tuple[list[float], list[float]]:
+    """Low and high ends by step, of values (recording, step)."""
+    ends = [mean(np.asarray(column)) for column in values.transpose("step", "recording").values]
+    return [end.low for end in ends], [end.high for end in ends]
+
+
+def _all(found: xr.Dataset) -> Table:
+    """Every measure of every guess at the last step."""
+    rows = []
+    for channel, unit in zip(found.channel.values, found.channel_units.values, strict=True):
+        for measure, units in UNITS.items():
+            values = found[measure].sel(channel=channel).isel(step=-1).mean("recording", skipna=True).values
+            if np.isfinite(values).any():
+                rows.append((f"{measure} of {channel} ({units or unit})", *map(number, values.tolist())))
+        for scale in found.scale.values:
+            values = found.spectral_error.sel(channel=channel, scale=scale).isel(step=-1)
+            means = values.mean("recording", skipna=True).values
+            rows.append((f"error of {scale} scales of {channel} (1)", *map(number, means.tolist())))
+        times = found.correlation_time.sel(channel=channel).mean("recording", skipna=True).values
+        rows.append((f"correlation time of {channel} (s)", *map(number, times.tolist())))
+    caption = (
+        f"At step {int(found.step.values[-1])}. Correlation time is how long a guess correlates with the truth by 0.8, "
+        f"at most as long as was compared. Baselines were fitted on {found.attrs['baselines_fitted_on']}."
+    )
+    return Table(("", *map(str, found.guess.values)), tuple(rows), caption)
 
 
 def _recordings(found: xr.Dataset, ratio: np.ndarray) -> Section:
@@ -108,18 +148,3 @@ def _covariates(found: xr.Dataset, ratio: np.ndarray) -> list[Section]:
             "By covariate", "Where the model is better and worse; intervals are a bootstrap over recordings.", tables
         )
     ]
-
-
-def _cases(found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, ratio: np.ndarray, seed: int) -> Section:
-    """The best and the worst recording, truth above, sampled futures below."""
-    items, told = [], []
-    for name, place in (("best", int(np.nanargmin(ratio))), ("worst", int(np.nanargmax(ratio)))):
-        which, share = int(found.recording.values[place]), number(float(ratio[place]))
-        ds = recordings[which]
-        pictured = imagine(surrogate, ds, np.random.default_rng(seed), steps=found.sizes["step"], samples=2)
-        items += pictured.figures()
-        session = ds.attrs["session"]
-        told.append(
-            f"{name}: recording {which} ({session}), from frame {pictured.start} on, {share} of persistence's RMSE"
-        )
-    return Section("Best and worst", f"Above what was recorded, below sampled futures. {'; '.join(told)}.", items)

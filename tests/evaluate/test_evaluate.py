@@ -12,7 +12,8 @@ import xarray as xr
 
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import ControlError, RecordingError, SettingsError
-from sciworld.evaluate import evaluate as module
+from sciworld.evaluate import baselines
+from sciworld.evaluate import trial as module
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.measures import pixels
 
@@ -24,7 +25,9 @@ class Knowing:
 
     def __init__(self, recordings: list[xr.Dataset], off: float = 1.0) -> None:
         self.recordings, self.off, self.space = recordings, off, toy.SPACE
-        self.model = SimpleNamespace(context=2, signature=SimpleNamespace(channels=toy.CHANNELS))
+        self.model = SimpleNamespace(
+            context=2, signature=SimpleNamespace(channels=toy.CHANNELS, shape=(toy.Y, toy.X, 2))
+        )
 
     def start(self, history: list[Any]) -> Any:
         return history[-1]
@@ -57,13 +60,13 @@ def test_a_model_that_knows_is_right_and_its_samples_are_off() -> None:
     held = recordings()
     done: list[tuple[int, int]] = []
     found = evaluate(Knowing(held), held, settings=SHORT, progress=lambda *told: done.append(told))  # type: ignore[arg-type]
-    assert dict(found.sizes) == {"guess": 7, "recording": 3, "step": 3, "channel": 2}
+    assert {"guess": 7, "source": 8, "recording": 3, "step": 3, "channel": 2}.items() <= found.sizes.items()
     np.testing.assert_allclose(found.rmse.sel(guess=module.MEAN), 0, atol=1e-9)
     np.testing.assert_allclose(found.rmse.sel(guess=module.ONE), 1, atol=1e-5)
     np.testing.assert_allclose(found.rmse.sel(guess=module.SHUFFLED), 10, atol=1e-4)
     # Four samples at 1 and -1 about the truth: mean distance 1, mean distance of pairs 4/3, half of that.
     np.testing.assert_allclose(found.crps.sel(guess=module.MEAN), 1 - 2 / 3, atol=1e-5)
-    np.testing.assert_allclose(found.crps.sel(guess=module.SHUFFLED), 10, atol=1e-4)
+    np.testing.assert_allclose(found.crps.sel(guess=module.SHUFFLED), 10 - 2 / 3, atol=1e-4)
     assert (
         done == [(1, 3), (2, 3), (3, 3)] and found.attrs["baselines_fitted_on"] == "the evaluated recordings themselves"
     )
@@ -79,10 +82,10 @@ def test_baselines_are_always_there_and_are_what_they_say() -> None:
     frames = held[1]["frames"].values.astype(float)
     starts = [1, FRAMES - 4]
     expected = np.mean([pixels.rmse(frames[s + 2, ..., 0], frames[s, ..., 0]) for s in starts])
-    assert found.rmse.sel(guess=module.PERSISTENCE).values[1, 1, 0] == pytest.approx(expected)
+    assert found.rmse.sel(guess=baselines.PERSISTENCE).values[1, 1, 0] == pytest.approx(expected)
     mean = np.concatenate([ds["frames"].values for ds in held[:2]]).mean(axis=0, dtype=np.float64)
     expected = np.mean([pixels.rmse(frames[s + 1, ..., 1], mean[..., 1]) for s in starts])
-    assert found.rmse.sel(guess=module.CLIMATOLOGY).values[1, 0, 1] == pytest.approx(expected)
+    assert found.rmse.sel(guess=baselines.CLIMATOLOGY).values[1, 0, 1] == pytest.approx(expected)
     assert np.isfinite(found.rmse.values).all()
 
 

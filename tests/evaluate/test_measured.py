@@ -29,6 +29,7 @@ def found_of(values: np.ndarray) -> xr.Dataset:
 
             class signature:  # noqa: N801
                 channels = toy.CHANNELS
+                shape = (toy.Y, toy.X, 2)
 
         def start(self, history: Any) -> Any:
             return history[-1].frames

@@ -1,0 +1,127 @@
+"""What a domain reads from guessed frames, what fails its checks, and what is read back of the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sciworld.domains.base import Physics
+from sciworld.evaluate.imagine import controls_of
+from sciworld.evaluate.trial import SOURCES, Trial
+from sciworld.measures.control import InverseModel, fit_inverse, recoverability, spearman
+
+PAIRS = 600  # of frames that follow each other, at most, from which controls are learned to be read back
+WIDEST = 64  # pixels each way that they are read from: larger frames are averaged over blocks
+
+
+def physics_of(trial: Trial, physics: Physics) -> tuple[np.ndarray, np.ndarray]:
+    """What is read from each source, and the share of its samples that fails : both (source, start, step, quantity).
+
+    Of a guess with several samples what is read is their mean, so that an event becomes a probability. A sample fails
+    where a quantity lies outside of its bounds, or cannot be read though the truth's can; NaN where that has none.
+    """
+    starts, steps = trial.truth.shape[:2]
+    table = list(physics.quantities)
+    low, high = (np.array([np.nan if (v := getattr(c, end)) is None else v for c in table]) for end in ("low", "high"))
+    bounded = ~(np.isnan(low) & np.isnan(high))
+    values = np.full((len(SOURCES), starts, steps, len(table)), np.nan)
+    fails = np.full_like(values, np.nan)
+    readable = np.zeros(values.shape[1:], dtype=bool)
+    for source in trial.sources:
+        ensemble, place = trial.of(source), SOURCES.index(source)
+        read = np.stack([_read(trial, frames, physics) for frames in ensemble])
+        known = ~np.isnan(read)
+        if place == 0:
+            readable = known[0]
+        count = known.sum(axis=0)
+        total = np.where(known, read, 0).sum(axis=0)
+        values[place] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        out = (read < low) | (read > high) | ~known
+        fails[place] = np.where(bounded & readable, out.mean(axis=0), np.nan)
+    return values, fails
+
+
+def _read(trial: Trial, frames: np.ndarray, physics: Physics) -> np.ndarray:
+    """Of futures (start, step, y, x, channel) : (start, step, quantity)."""
+    return physics(np.concatenate([trial.present[:, None], frames], axis=1), trial.view, trial.controls)
+
+
+def responses(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each control with each quantity over all steps : (source, control, quantity).
+
+    values : (source, recording, start, step, quantity), controls : (recording, start, step, control). NaN where either
+    never changes.
+    """
+    rows, given = values.reshape(len(values), -1, values.shape[-1]), controls.reshape(-1, controls.shape[-1])
+    return np.array([[[spearman(column, one) for one in source.T] for column in given.T] for source in rows]).reshape(
+        len(values), given.shape[1], values.shape[-1]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ControlReader:
+    """Reads controls back from frames that follow each other. mean : (y, x, channel), in place of unknown pixels."""
+
+    model: InverseModel
+    mean: np.ndarray
+
+    @classmethod
+    def fit(cls, recordings: Iterable[xr.Dataset]) -> ControlReader | None:
+        """Fit on pairs of true frames, drawn evenly; None where nothing was controlled, or hardly ever known."""
+        every = max(1, -(-sum(ds.sizes["time"] for ds in recordings) // PAIRS))
+        before: list[np.ndarray] = []
+        after: list[np.ndarray] = []
+        controls: list[np.ndarray] = []
+        place = 0
+        for ds in recordings:
+            given, frames, view = controls_of(ds), ds["frames"], ds["view"].values
+            for row in range(-place % every, ds.sizes["time"] - 1, every):
+                if not np.isnan(given[row]).any() and (view[row] == view[row + 1]).all():
+                    pair = _small(frames[row : row + 2].values.astype(np.float64))
+                    before.append(pair[0])
+                    after.append(pair[1])
+                    controls.append(given[row])
+            place += ds.sizes["time"]
+        if len(controls) < 2 or not controls[0].size:
+            return None
+        both = np.stack([*before, *after])
+        known = np.isfinite(both)
+        count = known.sum(axis=0)
+        total = np.where(known, both, 0).sum(axis=0)
+        mean = np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
+        filled = np.where(known, both, mean)
+        half = len(controls)
+        return cls(fit_inverse(filled[:half], filled[half:], np.stack(controls)), mean)
+
+    def __call__(self, trial: Trial, source: str) -> np.ndarray:
+        """Controls that the mean of a source's samples shows : (start * step, control)."""
+        seen = _small(np.concatenate([trial.present[:, None], trial.of(source).mean(axis=0)], axis=1))
+        seen = np.where(np.isfinite(seen), seen, self.mean)
+        shape = (-1, *seen.shape[2:])
+        return self.model(seen[:, :-1].reshape(shape), seen[:, 1:].reshape(shape))
+
+
+def recovered(controls: np.ndarray, read: dict[str, np.ndarray]) -> np.ndarray:
+    """Share of each control's variance that is read back : (source, control), NaN of who did not guess.
+
+    controls : (pair, control). read : source -> (pair, control), in the same order, NaN where it did not guess.
+    """
+    found = np.full((len(SOURCES), controls.shape[1]), np.nan)
+    for source, values in read.items():
+        known = ~np.isnan(values).any(axis=1)
+        if known.any():
+            found[SOURCES.index(source)] = recoverability(controls[known], values[known])
+    return found
+
+
+def _small(frames: np.ndarray) -> np.ndarray:
+    """Frames (..., y, x, channel), averaged over blocks if they are large; what is left over at the end is left out."""
+    *lead, y, x, channels = frames.shape
+    size = max(1, -(-max(y, x) // WIDEST))
+    rows, columns = max(1, y // size), max(1, x // size)
+    height, width = y // rows, x // columns
+    cut = frames[..., : rows * height, : columns * width, :]
+    return np.asarray(cut.reshape(*lead, rows, height, columns, width, channels).mean(axis=(-4, -2)))

@@ -7,8 +7,9 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +77,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"skipped: {sum(reasons.values())}")
     for reason, count in reasons.most_common():
         terminalreporter.line(f"{count:5d}  {reason}")
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Any]:
+    """A client of two Dask workers that are threads of this process: enough for all but what kills."""
+    from distributed import Client
+
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0", set_as_default=False
+    ) as client:
+        yield client

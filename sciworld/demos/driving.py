@@ -13,7 +13,7 @@ from rich.console import Console
 from sciworld import recording
 from sciworld.config import LARGEST, from_dict, require, whole
 from sciworld.controls import ControlSpace
-from sciworld.demos import driving_report
+from sciworld.demos import driving_report, measured
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import made_with, workplace
 from sciworld.domains.driving.road.generate import SOURCE
@@ -66,20 +66,22 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
     console, began = Console(soft_wrap=True), time.perf_counter()
-    console.print("1/5  recordings")
+    console.print("1/6  recordings")
     with workplace(out, data, DATA, readied) as (folder, store, (reader, simulator)):
         console.print(f"     {store!r}")
-        console.print("2/5  training")
+        console.print("2/6  training")
         trained = train(store, folder / "run", fitting, domain="driving")
         surrogate = Surrogate(trained.model())
-        console.print("3/5  the answer to the steering at unseen places")
+        console.print("3/6  the answer to the steering at unseen places")
         answer = response(surrogate, reader, simulator, settings.contexts, settings.seed)
         console.print(f"     {answer.summary()}")
-        console.print("4/5  driving in the trusted simulator")
+        console.print("4/6  driving in the trusted simulator")
         episodes = Episodes.draw(simulator, settings.episodes, settings.seconds, settings.seed + 1)
         verdicts = contest(episodes, surrogate, reader, settings.seed + 2)
         console.print(compare(verdicts).fit(console.width))
-        console.print("5/5  report")
+        console.print("5/6  measures on recordings that training did not see")
+        measures = measured.parts(trained, surrogate, store, "driving", settings.seed, folder)
+        console.print("6/6  report")
         material = driving_report.Material(
             run=trained,
             response=answer,
@@ -87,6 +89,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
             dream=driving_report.dream(surrogate, simulator, settings.seed + 3),
             paths=paths(episodes, surrogate, reader, settings.seed + 2),
             seconds=settings.seconds,
+            measures=measures,
         )
         report = driving_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))

@@ -1,7 +1,8 @@
-"""The five parts of the report on keeping a lane."""
+"""The report on keeping a lane."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Material:
     dream: Dream
     paths: dict[str, Trajectory]
     seconds: float
+    measures: Sequence[Section] = ()
 
 
 def dream(surrogate: Surrogate, simulator: RoadSimulator, seed: int) -> Dream:
@@ -76,6 +78,7 @@ def write(path: Path, material: Material) -> Path:
         _path(material.paths),
         _verdicts(material),
         how_trained(material.run),
+        *material.measures,
     ]
     return write_report(path, "Keeping a lane", sections)
 

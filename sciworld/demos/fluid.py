@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from sciworld.config import LARGEST, from_dict, whole
-from sciworld.demos import fluid_report
+from sciworld.demos import fluid_report, measured
 from sciworld.demos.folder import made_with, workplace
 from sciworld.domains.fluid.generate import SOURCE
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
@@ -55,23 +55,25 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, batch=16, seed=settings.seed, threads=1)
     console, began = Console(soft_wrap=True), time.perf_counter()
-    console.print("1/5  recordings")
+    console.print("1/6  recordings")
     with workplace(out, data, DATA, readied) as (folder, store, (cost, simulator)):
         console.print(f"     {store!r}")
-        console.print("2/5  training")
+        console.print("2/6  training")
         trained = train(store, folder / "run", fitting, domain="fluid")
         surrogate = Surrogate(trained.model(), evaluations=1)
-        console.print("3/5  search on the surrogate")
+        console.print("3/6  search on the surrogate")
         law = plan(surrogate, store, cost, simulator.settings, settings.generations, settings.starts, settings.seed)
         gains = np.round(law.parameters, 3)
         console.print(f"     gains {gains}, promise: {law.promise:.2f} % saved, {law.episodes} episodes")
-        console.print("4/5  the trusted simulator")
+        console.print("4/6  the trusted simulator")
         episodes = Episodes.draw(simulator, settings.episodes, settings.seed + 1)
         runs, verdicts = contest(episodes, law, settings.seed + 2)
         for table in (compare(verdicts), fluid_report.terms(episodes, runs)):
             console.print(table.fit(console.width))
-        console.print("5/5  report")
-        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts)
+        console.print("5/6  measures on recordings that training did not see")
+        measures = measured.parts(trained, surrogate, store, "fluid", settings.seed, folder)
+        console.print("6/6  report")
+        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts, measures)
         report = fluid_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report}, after {time.perf_counter() - began:.0f} s")

@@ -1,7 +1,8 @@
-"""The five parts of the report on calming a wake."""
+"""The report on calming a wake."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Material:
     episodes: Episodes
     runs: dict[str, Trajectory]
     verdicts: dict[str, Verdict]
+    measures: Sequence[Section] = ()
 
 
 def write(path: Path, material: Material) -> Path:
@@ -46,6 +48,7 @@ def write(path: Path, material: Material) -> Path:
         _wakes(material),
         _verdicts(material),
         how_trained(material.run),
+        *material.measures,
     ]
     return write_report(path, "Calming the wake of a cylinder", sections)
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from sciworld.config import LARGEST, require, whole
-from sciworld.demos import stem_report
+from sciworld.demos import measured, stem_report
 from sciworld.demos.folder import workplace
 from sciworld.domains.stem.appearance import appearance_of
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
@@ -57,21 +57,23 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     settings = settings or DemoSettings()
     fitting = FitSettings(steps=settings.steps, seed=settings.seed)
     console, began = Console(soft_wrap=True), time.perf_counter()
-    console.print("1/5  recordings")
+    console.print("1/6  recordings")
     with workplace(out, data, DATA, appearance_of) as (folder, store, appearance):
         console.print(f"     {store!r}")
-        console.print("2/5  training")
+        console.print("2/6  training")
         trained = train(store, folder / "run", fitting, domain="stem")
         surrogate = Surrogate(trained.model(), seconds=("dwell", StemSettings().frame_time))
-        console.print("3/5  hop-probability maps of unseen atoms")
+        console.print("3/6  hop-probability maps of unseen atoms")
         simulator = StemSimulator()
         maps = maps_of(surrogate, simulator, appearance, settings.contexts, settings.seed)
         console.print(f"     correlation {maps.correlation:.3f}, mean absolute difference {maps.absolute_error:.3f}")
-        console.print("4/5  steering in the trusted simulator")
+        console.print("4/6  steering in the trusted simulator")
         episodes = Episodes.draw(simulator, settings.episodes, settings.within, settings.seed + 1)
         verdicts = contest(episodes, surrogate, appearance, settings.seed + 2, simulated(trained))
         console.print(stem_report.verdict_table(verdicts).fit(console.width))
-        console.print("5/5  report")
+        console.print("5/6  measures on recordings that training did not see")
+        measures = measured.parts(trained, surrogate, store, "stem", settings.seed, folder)
+        console.print("6/6  report")
         path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
         material = stem_report.Material(
             run=trained,
@@ -80,6 +82,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
             dream=stem_report.dream(surrogate, simulator, settings.seed + 3),
             path=path,
             goal=goal,
+            measures=measures,
         )
         report = stem_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))

@@ -1,7 +1,8 @@
-"""The five parts of the report on steering silicon."""
+"""The report on steering silicon."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Material:
     dream: Dream
     path: Trajectory
     goal: np.ndarray
-    extra: tuple[Section, ...] = ()
+    measures: Sequence[Section] = ()
 
 
 def dream(surrogate: Surrogate, simulator: StemSimulator, seed: int) -> Dream:
@@ -75,7 +76,7 @@ def write(path: Path, material: Material) -> Path:
         _path(material),
         _verdicts(material),
         how_trained(material.run),
-        *material.extra,
+        *material.measures,
     ]
     return write_report(path, "Steering silicon through graphene", sections)
 

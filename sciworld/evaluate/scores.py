@@ -75,10 +75,10 @@ def _of_guess(true: np.ndarray, ensemble: np.ndarray, moved: np.ndarray, scale: 
         if min(true.shape[-2:]) > 2 * pixels.REACH:
             found |= {"ssim": pixels.ssim(true, guess, scale), "ssim_moving": pixels.ssim(true, guess, scale, moved)}
     if len(ensemble) > 1:
-        found["crps"] = probability.crps(true, ensemble).mean(axis=(-2, -1))
+        found["crps"] = _over_known(probability.crps(true, ensemble), true)
         found["energy_score"] = probability.energy_score(true, ensemble, axes=2)
     else:
-        found["crps"] = np.abs(guess - true).mean(axis=(-2, -1))
+        found["crps"] = pixels.mae(true, guess)
         found["energy_score"] = np.sqrt(((guess - true) ** 2).sum(axis=(-2, -1)))
     times = [fields.correlation_time(*one) for one in zip(true, guess, seconds, strict=True)]
     found["correlation_time"] = np.minimum(times, seconds[:, -1])
@@ -119,6 +119,14 @@ def _power(trial: Trial) -> np.ndarray:
     values = {source: _mean(fields.power(frames, 1.0)[1]) for source, frames in last.items()}
     unknown = np.full_like(values[ONE], np.nan)
     return np.stack([values.get(source, unknown) for source in SOURCES])
+
+
+def _over_known(values: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Mean over the pixels whose truth is known : (...), of values (..., y, x); NaN of none."""
+    known = np.isfinite(true)
+    count = known.sum(axis=(-2, -1))
+    total = np.where(known, values, 0.0).sum(axis=(-2, -1))
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 import toy
 import xarray as xr
 
+from sciworld import lazy
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import ControlError, RecordingError, SettingsError
 from sciworld.evaluate import baselines
 from sciworld.evaluate import trial as module
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.measures import pixels
+from sciworld.store import Store
 
 FRAMES = 11  # of each recording
 
@@ -39,7 +42,7 @@ class Knowing:
                 (int(place[0]), ds)
                 for ds in self.recordings
                 if len(place := np.flatnonzero(ds["time"].values == time))
-                and np.array_equal(ds["frames"].values[place[0]], frame)
+                and np.array_equal(ds["frames"].values[place[0]], frame, equal_nan=True)
             )
             steps = len(wanted)
             known = np.array_equal(ds["controls"].values[at : at + steps], wanted)
@@ -123,3 +126,71 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
     for wrong in ({"steps": 0}, {"samples": 1.5}, {"starts": True}, {"seed": -1}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             EvaluateSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_control_gain_and_the_rest_of_a_model_follow_from_its_guesses() -> None:
+    held = recordings()
+    settings = EvaluateSettings(steps=4, starts=2, samples=4, data_range=100.0)
+    found = evaluate(Knowing(held), held, settings=settings)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.control_gain, 10, atol=1e-4)
+    assert np.isinf(found.delta_psnr).all()  # the mean of its samples is right to the bit
+    # A truth amid samples at 1 and -1 about it has rank 2 of 0 to 4.
+    assert found.ranks.values[..., 2].sum() == found.ranks.values.sum() == 3 * 4 * 2 * 2 * toy.Y * toy.X
+    # One sample at 1 from the truth, the next at -1, the one under other controls at 11.
+    np.testing.assert_allclose(found.counterfactual_divergence, 10 / 2, rtol=1e-4)
+    seconds = [np.mean([ds["time"].values[s + 4] - ds["time"].values[s] for s in (1, FRAMES - 5)]) for ds in held]
+    np.testing.assert_allclose(found.correlation_time.sel(guess=module.MEAN, channel="smoke"), seconds)
+    np.testing.assert_allclose(found.energy_score.sel(guess=module.ONE), np.sqrt(toy.Y * toy.X), rtol=1e-5)
+    assert found.power.attrs == {} and found.wavenumber.attrs["units"] == "rad/pixel"
+    np.testing.assert_allclose(found.spectral_error.sel(guess=module.MEAN), 0, atol=1e-6)
+
+
+def test_channels_in_other_units_are_refused() -> None:
+    held = recordings(2)
+    surrogate: Any = Knowing(held)
+    surrogate.model.signature.channels = ColumnTable((Column("smoke", "counts"), Column("heat", "mK")))
+    with pytest.raises(RecordingError, match=r"heat \(K\), the model's are smoke \(counts\), heat \(mK\)"):
+        evaluate(surrogate, held, settings=SHORT)
+
+
+def test_of_a_store_only_the_frames_that_are_compared_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = recordings(2)
+    store = Store.create(tmp_path / "store")
+    store.append(held)
+    asked: list[tuple[int, ...]] = []
+    read = lazy._Lazy._checked
+
+    def seen(self: Any, key: Any) -> np.ndarray:
+        found = read(self, key)
+        asked.append(found.shape)
+        return found
+
+    monkeypatch.setattr(lazy._Lazy, "_checked", seen)
+    settings = EvaluateSettings(steps=2, starts=1, samples=2)
+    found = evaluate(Knowing(held), store, fit=held, settings=settings)  # type: ignore[arg-type]
+    assert max(shape[0] for shape in asked) == 2  # context or steps, never all eleven
+    xr.testing.assert_identical(found, evaluate(Knowing(held), held, fit=held, settings=settings))  # type: ignore[arg-type]
+
+
+def test_unknown_pixels_make_their_measures_unknown_and_no_others(recwarn: Any) -> None:
+    held = recordings()
+    for ds in held:
+        ds["frames"].values[:, 3, 4, 1] = np.nan
+    found = evaluate(Knowing(held), held, settings=SHORT)  # type: ignore[arg-type]
+    assert np.isnan(found.vrmse.sel(channel="heat")).all()  # of a field that is not known everywhere
+    assert np.isfinite(found.vrmse.sel(channel="smoke")).all()
+    still = found.rmse.sel(channel="heat", guess=baselines.PERSISTENCE)
+    assert np.isfinite(still).all()  # of the pixels that are known
+    np.testing.assert_allclose(found.crps.sel(channel="heat", guess=module.MEAN), 1 - 2 / 3, atol=1e-4)
+    assert not recwarn.list
+
+
+def test_constant_frames_have_documented_answers() -> None:
+    held = recordings(2)
+    for ds in held:
+        ds["frames"].values[:] = 7.0
+    found = evaluate(Knowing(held, 0.0), held, settings=EvaluateSettings(steps=3, starts=2, data_range=10.0))  # type: ignore[arg-type]
+    assert (found.rmse.sel(guess=module.MEAN) == 0).all() and np.isinf(found.psnr.sel(guess=module.MEAN)).all()
+    assert np.isnan(found.correlation.sel(guess=module.MEAN)).all()  # nothing varies
+    assert np.isnan(found.rmse_moving).all() and np.isnan(found.spectral_error).all()
+    assert (found.correlation_time.sel(guess=module.MEAN) < found.attrs["starts"]).all()

@@ -47,8 +47,8 @@ def test_physics_of_a_model_that_knows_is_the_truth(domain: EvaluateSettings) ->
 def trial_of(truth: np.ndarray, ensembles: dict[str, np.ndarray]) -> Trial:
     n, steps = truth.shape[:2]
     return Trial(
-        np.arange(n), np.ones((n, steps)), np.tile(toy.VIEW, (n, 1)), np.zeros((n, steps, 3)), truth[:, 0].copy(), truth,
-        ensembles,
+        np.arange(n), np.ones((n, steps)), np.tile(toy.VIEW, (n, 1)), np.zeros((n, steps, 3)), truth[:, 0].copy(),
+        truth, ensembles,
     )  # fmt: skip
 
 

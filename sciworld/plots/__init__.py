@@ -1,10 +1,11 @@
-"""Figures on arrays: strips of images, maps side by side, paths, curves. What draws returns a plotly Figure."""
+"""Figures on arrays: strips of images, movies, maps, paths, curves. What draws returns a plotly Figure."""
 
 from sciworld.plots.films import Line, film
 from sciworld.plots.images import MARKS, Extent, compare_maps, image_strip, path_on_image
+from sciworld.plots.movies import movie
 from sciworld.plots.series import curves
 from sciworld.plots.style import COLOURS, DIVERGING, FONT, GAP, GREY, INK, QUIET, RULE, SEQUENTIAL, WIDTH
-from sciworld.plots.thumbnails import ODD, SIDE, data_uri, pictures, thumbnail
+from sciworld.plots.thumbnails import ODD, SIDE, data_uri, indexed_uri, pictures, thumbnail
 
 __all__ = [
     "COLOURS",
@@ -27,6 +28,8 @@ __all__ = [
     "data_uri",
     "film",
     "image_strip",
+    "indexed_uri",
+    "movie",
     "path_on_image",
     "pictures",
     "thumbnail",

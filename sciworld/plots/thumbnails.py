@@ -48,11 +48,28 @@ def pictures(small: np.ndarray) -> tuple[np.ndarray, float, float]:
 def data_uri(picture: np.ndarray) -> str:
     """A picture (y, x, 3) uint8 as a PNG within an address (PNG specification, third edition, section 11)."""
     y, x, _ = picture.shape
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
     rows = np.concatenate([np.zeros((y, 1), np.uint8), picture.reshape(y, 3 * x)], axis=1)  # 0: no filter
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", x, y, 8, 2, 0, 0, 0))
-    png += chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return _png(x, y, 2, _chunk(b"IDAT", zlib.compress(rows.tobytes())))
+
+
+def indexed_uri(image: np.ndarray, palette: np.ndarray) -> str:
+    """An image (y, x) uint8 of places in a palette (n, 3) uint8, as `data_uri` gives it and about half as long.
+
+    Images without noise are smaller as differences of neighbours (the filter "Sub" of section 9), others as they are.
+    """
+    y, x = image.shape
+    plain = np.concatenate([np.zeros((y, 1), np.uint8), image], axis=1)
+    # Differences are modulo 256; the 1 before each row names the filter, the 0 the pixel before the first.
+    differences = np.concatenate([np.ones((y, 1), np.uint8), np.diff(image, axis=1, prepend=np.uint8(0))], axis=1)
+    content = min((zlib.compress(rows.tobytes(), 9) for rows in (plain, differences)), key=len)
+    return _png(x, y, 3, _chunk(b"PLTE", palette.tobytes()) + _chunk(b"IDAT", content))
+
+
+def _png(x: int, y: int, colour_type: int, chunks: bytes) -> str:
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", x, y, 8, colour_type, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + header + chunks + _chunk(b"IEND", b"")
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,6 +1,7 @@
-"""Figures on arrays: strips of images, movies, maps, paths, curves. What draws returns a plotly Figure."""
+"""Figures on arrays: strips of images, movies, maps, paths, curves, heat maps. What draws returns a plotly Figure."""
 
 from sciworld.plots.films import Line, film
+from sciworld.plots.heatmaps import heat
 from sciworld.plots.images import MARKS, Extent, compare_maps, image_strip, path_on_image
 from sciworld.plots.movies import movie
 from sciworld.plots.series import curves
@@ -27,6 +28,7 @@ __all__ = [
     "curves",
     "data_uri",
     "film",
+    "heat",
     "image_strip",
     "indexed_uri",
     "movie",

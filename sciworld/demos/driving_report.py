@@ -12,6 +12,7 @@ import numpy as np
 from sciworld import plots
 from sciworld.demos.trained import how_trained
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.evaluate.decisions import to_table
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.simulator import Trajectory
@@ -173,7 +174,9 @@ def _verdicts(material: Material) -> Section:
         "The planner sees frames and its surrogate, and keeps its speed. The expert knows road and state, and slows "
         "down for bends. Straight ahead and random keep their speed; random steers within the bounds that the planner "
         "searches. Promise is minus the mean squared distance that the planner expected over its next steps, outcome "
-        "is what came: the planner chooses anew after every step.",
-        [compare(verdicts)],
+        "is what came: the planner chooses anew after every step.\n\n"
+        "Below, the held angles as candidates for staying in the lane's middle: how good the choice is that the "
+        "surrogate's promises make.",
+        [compare(verdicts), to_table(material.response.choices)],
         [text for verdict in verdicts.values() for text in verdict.warnings()],
     )

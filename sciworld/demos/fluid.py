@@ -18,11 +18,12 @@ from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
 from sciworld.evaluate.verdict import compare, to_json
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.calming import Episodes, contest, plan
+from sciworld.tasks.calming import Episodes, choices, contest, plan
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
 DATA = "fluid-cylinder-sim-coarse"
+LAWS = 10  # random ones, by which the surrogate's promises are held against the truth
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         console.print("4/6  the trusted simulator")
         episodes = Episodes.draw(simulator, settings.episodes, settings.seed + 1)
         runs, verdicts = contest(episodes, law, settings.seed + 2)
+        candidates = choices(episodes, surrogate, cost, LAWS, settings.seed)
         for table in (compare(verdicts), fluid_report.terms(episodes, runs)):
             console.print(table.fit(console.width))
         console.print("5/6  measures on recordings that training did not see")
         measures = measured.parts(trained, surrogate, store, "fluid", settings.seed, folder)
         console.print("6/6  report")
-        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts, measures)
+        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts, candidates, measures)
         report = fluid_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report}, after {time.perf_counter() - began:.0f} s")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from sciworld import plots
 from sciworld.demos.trained import how_trained
 from sciworld.domains.fluid.imagined import ImaginedCost
+from sciworld.evaluate.decisions import to_table
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.verdict import Verdict, compare
@@ -36,6 +38,7 @@ class Material:
     episodes: Episodes
     runs: dict[str, Trajectory]
     verdicts: dict[str, Verdict]
+    choices: xr.Dataset
     measures: Sequence[Section] = ()
 
 
@@ -143,8 +146,9 @@ def _verdicts(material: Material) -> Section:
         f"The same {len(material.episodes.first)} developed wakes for each controller, 160 actions or 40 D/U long. "
         f"Promise is what the surrogate expected to be saved in actions {SETTLE + 1} to {AHEAD}, while the wake still "
         "calms; outcome is what was saved in these, by the solver's own forces. The law of direct search was found in "
-        "the trusted simulator once, and is not searched anew.",
-        [compare(material.verdicts), terms(material.episodes, material.runs)],
+        "the trusted simulator once, and is not searched anew.\n\n"
+        "Below, random laws as candidates: how good the choice is that the surrogate's promises make.",
+        [compare(material.verdicts), terms(material.episodes, material.runs), to_table(material.choices)],
         [text for verdict in material.verdicts.values() for text in verdict.warnings()] + at_bounds(material.law),
     )
 

@@ -13,6 +13,7 @@ from sciworld import plots
 from sciworld.demos.trained import how_trained
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.simulator import StemSimulator
+from sciworld.evaluate.decisions import to_table
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import Table
 from sciworld.evaluate.verdict import Verdict, compare
@@ -157,7 +158,9 @@ def _verdicts(material: Material) -> Section:
         "The verdict",
         f"The same {len(promised)} starts and goals for each controller; an episode fails after {LIMIT:g} s. The "
         "planner sees frames and its surrogate. Greedy knows the rates' maximum and a good dwell. Promise is the "
-        "approach to the goal in A/s that the surrogate expected of its choices, outcome is what came.",
-        [verdict_table(verdicts)],
+        "approach to the goal in A/s that the surrogate expected of its choices, outcome is what came.\n\n"
+        "Below, all beams and dwells of the maps as candidates for sending the silicon to one neighbour: how good the "
+        "choice is that the surrogate's promises make.",
+        [verdict_table(verdicts), to_table(material.maps.choices)],
         [text for verdict in verdicts.values() for text in verdict.warnings()],
     )

@@ -69,7 +69,7 @@ def _drift(found: xr.Dataset) -> Figure:
     sources = [s for s in (TRUTH, ONE, SHUFFLED, LINEAR) if np.isfinite(shares.sel(source=s)).any()]
     return plots.heat(
         {source: shares.sel(source=source).transpose("quantity", "step").values for source in sources}, bounded,
-        [str(step) for step in found.step.values], title="Drift: share that fails a check, by step", x_title="step",
+        found.step.values.tolist(), title="Drift: share that fails a check, by step", x_title="step",
         units="share", low=0.0, high=1.0,
     )  # fmt: skip
 

@@ -87,7 +87,12 @@ def _section(index: int, section: Section) -> str:
 def _item(item: Any, name: str, heading: str) -> str:
     if isinstance(item, Figure):
         text: str = item.to_html(
-            full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=_CONFIG
+            full_html=False,
+            include_plotlyjs=False,
+            include_mathjax=False,
+            div_id=name,
+            config=_CONFIG,
+            auto_play=False,
         )
         return text
     if not hasattr(item, "_repr_html_"):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from sciworld.domains.fluid.controllers import LAGS, Feedback, feedback
 from sciworld.domains.fluid.imagined import ImaginedCost
 from sciworld.domains.fluid.objectives import WakeCost, wake_cost
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator, CylinderState
+from sciworld.evaluate.decisions import table_of
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search import optimizers
 from sciworld.search.law import Law, search_law
@@ -129,6 +131,27 @@ def plan(
         starts=starts, steps=AHEAD, generations=generations, rng=rng, settings=OPTIMIZER,
         guess=np.zeros(size), price=price, pessimism=PESSIMISM,
     )  # fmt: skip
+
+
+def choices(episodes: Episodes, surrogate: Surrogate, cost: ImaginedCost, laws: int, seed: int) -> xr.Dataset:
+    """Random laws as candidates from the episodes' starts, see `decisions.table_of`: scores are what they save, in %.
+
+    Both sides count the same actions: imagined wakes by what is read from their frames, true ones by the solver's own
+    forces.
+    """
+    n, most = len(episodes.first), episodes.simulator.settings.most
+    gains = np.repeat(np.random.default_rng([seed, 5]).uniform(-1, 1, (laws, len(LAGS))), n, axis=0)
+    many, law = np.tile(np.arange(n), laws), episodes.law(gains)
+    first, rng = episodes.first.take(many), np.random.default_rng(seed)
+    imagined = rollout(surrogate, surrogate.start(first), first, law, AHEAD, rng)
+    frames = np.stack([one.frames for one in imagined.observations[1 + SETTLE :]], axis=1)
+    promised = -cost(frames, imagined.controls[:, SETTLE:, 0], most)
+    state = episodes.state.take(many)
+    run = rollout(episodes.simulator, state, first, law, AHEAD, rng, keep_states=CylinderState.without_flow)
+    true = -cost_of(episodes.simulator, run, SETTLE, AHEAD).total
+    # What leaves the recorded velocities costs NaN, the worst: nobody would choose it.
+    promised = np.where(np.isnan(promised), np.nanmin(promised, initial=-100.0), promised)
+    return table_of(promised.reshape(laws, n).T, true.reshape(laws, n).T, "%")
 
 
 def contest(episodes: Episodes, law: Law, seed: int) -> tuple[dict[str, Trajectory], dict[str, Verdict]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from sciworld.domains.stem.appearance import Appearance, site_readers
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.locate import Located, locate
 from sciworld.domains.stem.objectives import AtSite, region
 from sciworld.domains.stem.simulator import StemSimulator, StemState
+from sciworld.evaluate.decisions import table_of
 from sciworld.search.problem import Problem
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Observation
@@ -44,6 +46,14 @@ class HopMap:
     def absolute_error(self) -> float:
         """Mean absolute difference over all beams and neighbours."""
         return float(np.abs(self.learned - self.true).mean())
+
+    @property
+    def choices(self) -> xr.Dataset:
+        """Beams and dwells as candidates for each neighbour of each context, see `decisions.table_of`."""
+        promised, true = (
+            np.moveaxis(values, -1, 1).reshape(len(values) * 3, -1) for values in (self.learned, self.true)
+        )
+        return table_of(promised, true)
 
     @property
     def brier_excess(self) -> float:

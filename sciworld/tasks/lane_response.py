@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from sciworld.domains.driving.road.expert import drive
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.evaluate.decisions import table_of
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.lane_keeping import HORIZON, REACH, LaneReader, offset
 
@@ -53,6 +55,13 @@ class Response:
     def error(self) -> float:
         """Mean absolute difference in m of the offsets after the last step."""
         return float(np.abs(self.imagined[..., -1] - self.true[..., -1]).mean())
+
+    @property
+    def choices(self) -> xr.Dataset:
+        """The angles as candidates for staying in the lane's middle at each place, see `decisions.table_of`: scores are
+        minus the mean squared distance from it."""
+        promised, true = (-np.square(offset).mean(axis=2) for offset in (self.imagined, self.true))
+        return table_of(promised, true, "m^2")
 
     def summary(self) -> str:
         """The three numbers in words."""

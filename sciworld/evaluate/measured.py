@@ -19,6 +19,7 @@ from sciworld.measures.intervals import mean
 from sciworld.surrogate.surrogate import Surrogate
 
 LEVELS = 8  # of a covariate that are shown one by one; what has more is cut into as many equal parts
+ENDS = 12  # recordings that are listed of the best, and of the worst
 DRAWN = ("rmse", "rmse_moving", "false_motion", "crps", "psnr_moving", "ssim")  # others are in the table
 SIGNED = ("psnr_moving", "ssim")  # which no logarithm can show
 
@@ -110,10 +111,15 @@ def _recordings(found: xr.Dataset, ratio: np.ndarray) -> Section:
         f"{number_of} ({session})"
         for number_of, session in zip(found.recording.values, found.session.values, strict=True)
     ]
+    left_out = ""
+    if len(order) > 2 * ENDS:
+        order = np.concatenate([order[:ENDS], order[-ENDS:]])
+        left_out = f" The {ENDS} best and the {ENDS} worst of {len(names)}."
     rows = tuple((names[place], number(float(ratio[place]))) for place in order)
     return Section(
         "By recording",
-        "RMSE of the model over that of the present again, means over steps and channels: below 1 it knows more.",
+        "RMSE of the model over that of the present again, means over steps and channels: below 1 it knows more."
+        f"{left_out}",
         [Table(("recording (session)", "RMSE over persistence"), rows)],
     )
 

@@ -8,14 +8,32 @@ from sciworld.config import require
 from sciworld.measures import fields
 
 
-def divergence(u: np.ndarray, v: np.ndarray, cell: float, solid: np.ndarray | None = None) -> np.ndarray:
+def divergence(
+    u: np.ndarray, v: np.ndarray, cell: float | tuple[float, float], solid: np.ndarray | None = None
+) -> np.ndarray:
     """Root mean square of du/dx + dv/dy over that of the velocity's gradient : (n,); 0 if it is incompressible.
 
-    u, v : (n, y, x) m/s on a grid of `cell` m; central differences, one-sided at borders. solid : (y, x) bool, cells in
-    and beside which nothing is looked at. 0 too where nothing moves.
+    u, v : (n, y, x) m/s on a grid of `cell` m, one number or (along y, along x); central differences, one-sided at
+    borders. solid : (y, x) bool, cells in and beside which nothing is looked at. 0 too where nothing moves.
     """
     u, v = _fields(u, v)
     return fields.divergence(u, v, cell, None if solid is None else ~_grown(solid))
+
+
+def outflow(u: np.ndarray, v: np.ndarray, cell: float | tuple[float, float]) -> np.ndarray:
+    """What leaves less what enters through the border, over the mean of both : (n,), -2 to 2; 0 if volume is kept.
+
+    u, v : (n, y, x) m/s on a grid of `cell` m, one number or (along y, along x). The border runs through the centres of
+    the outermost cells. 0 too where nothing crosses it.
+    """
+    u, v = _fields(u, v)
+    dy, dx = np.broadcast_to(np.asarray(cell, dtype=np.float64), (2,))
+    sides = [-dy * u[:, :, 0], dy * u[:, :, -1], -dx * v[:, 0], dx * v[:, -1]]
+    for side in sides:
+        side[:, [0, -1]] *= 0.5  # half of a corner's cell belongs to either side
+    through = np.concatenate(sides, axis=1)
+    crossing = 0.5 * np.abs(through).sum(axis=1)
+    return np.asarray(through.sum(axis=1) / np.where(crossing == 0, 1.0, crossing))
 
 
 def mass_drift(density: np.ndarray) -> np.ndarray:

@@ -60,8 +60,8 @@ class StemPhysics:
 
     @property
     def rates(self) -> tuple[tuple[str, str], ...]:
-        """Hops depend on how far from the silicon the beam is put."""
-        return () if self.beam is None else (("beam", "hopped"),)
+        """Hops depend on how far the beam is put from the silicon, and from the carbon that it may change places with."""
+        return () if self.beam is None else (("beam", "hopped"), ("carbon", "hopped"))
 
     def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """The quantities after each step : (n, step, quantity) float64, NaN where one cannot be read.

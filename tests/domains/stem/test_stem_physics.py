@@ -64,7 +64,7 @@ def plain(ds, **changes):
 def test_the_truth_passes_and_its_hops_are_told(recordings, futures):
     found = DOMAIN.physics(recordings)
     assert found.quantities.names == ("silicon", "intact", "counts", "moved", "hopped", "beam", "carbon")
-    assert found.quantities["hopped"].kind == "event" and found.rates == (("beam", "hopped"),)
+    assert found.quantities["hopped"].kind == "event" and found.rates == (("beam", "hopped"), ("carbon", "hopped"))
     means = np.concatenate([ds["frames"].values.mean(axis=(1, 2, 3)) for ds in recordings])
     counts, slack = found.quantities["counts"], 0.1 * np.ptp(means)
     np.testing.assert_allclose([counts.low, counts.high], [means.min() - slack, means.max() + slack])

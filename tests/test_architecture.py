@@ -23,7 +23,7 @@ ROWS = (
     ("errors",),
     ("config", "files", "kernels", "datasets_catalog", "nodes", "shards", "units"),
     ("controls", "stored", "lazy", "cluster", "writing"),
-    ("recording", "parts", "selection", "simulator", "together", "measures"),
+    ("recording", "parts", "selection", "simulator", "streamed", "together", "measures"),
     ("store", "catalog", "plots", "crop"),
     ("windows", "domains"),
     ("loader", "ingest", "export", "envs", "sweep"),

@@ -15,7 +15,8 @@ import xarray as xr
 
 from sciworld.errors import RecordingError
 from sciworld.evaluate.imagine import controls_of
-from sciworld.evaluate.streamed import blocks
+from sciworld.lazy import blocks
+from sciworld.streamed import sampled
 
 FRAMES = 1000  # at most, evenly from all recordings, from which modes are found
 MODES = 32
@@ -114,7 +115,7 @@ def _mean(recordings: Iterable[xr.Dataset]) -> np.ndarray:
             total, count = np.zeros(shape), np.zeros(shape)
         if total.shape != shape:
             raise RecordingError(f"baselines: frames of {shape} after {total.shape}; give frames of one shape")
-        for _, frames in blocks(ds):
+        for _, frames in blocks(ds["frames"].variable):
             known = np.isfinite(frames)
             total += np.where(known, frames, 0).sum(axis=0, dtype=np.float64)
             count += known.sum(axis=0)
@@ -125,13 +126,7 @@ def _mean(recordings: Iterable[xr.Dataset]) -> np.ndarray:
 
 def _modes(recordings: Iterable[xr.Dataset], mean: np.ndarray) -> np.ndarray:
     """Orthonormal modes (mode, pixel) of frames that are drawn evenly."""
-    every = max(1, -(-sum(ds.sizes["time"] for ds in recordings) // FRAMES))
-    drawn, place = [], 0
-    for ds in recordings:
-        for rows, frames in blocks(ds):
-            chosen = frames[-(place + rows.start) % every :: every]
-            drawn.append(_away(chosen, mean))
-        place += ds.sizes["time"]
+    drawn = [_away(frames, mean) for _, _, _, frames in sampled(recordings, FRAMES)]
     _, size, modes = np.linalg.svd(np.concatenate(drawn), full_matrices=False)
     return np.asarray(modes[: min(MODES, int((size > 1e-9 * max(size[0], 1e-300)).sum()))])
 
@@ -142,10 +137,11 @@ def _normal(recordings: Iterable[xr.Dataset], mean: np.ndarray, modes: np.ndarra
     for ds in recordings:
         view, controls = ds["view"].values, controls_of(ds)
         fine = (view[1:] == view[:-1]).all(axis=1) & ~np.isnan(controls[:-1]).any(axis=1)
-        for rows, frames in blocks(ds, overlap=1):
-            amplitude = _away(frames, mean) @ modes.T
-            steps = slice(rows.start, rows.start + len(frames) - 1)
-            parts = [amplitude[:-1], controls[steps], np.ones((len(frames) - 1, 1)), amplitude[1:]]
+        last = np.empty((0, len(modes)))  # of the block before, which the first frame of this one follows
+        for start, frames in blocks(ds["frames"].variable):
+            amplitude = np.concatenate([last, _away(frames, mean) @ modes.T])
+            steps, last = slice(start - len(last), start + len(frames) - 1), amplitude[-1:]
+            parts = [amplitude[:-1], controls[steps], np.ones((len(amplitude) - 1, 1)), amplitude[1:]]
             both = np.concatenate(parts, axis=1)[fine[steps]]
             square = both.T @ both if square is None else square + both.T @ both
             count = controls.shape[1]

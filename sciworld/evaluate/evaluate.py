@@ -17,10 +17,10 @@ from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate import baselines
 from sciworld.evaluate.readings import ControlReader, physics_of, recovered, responses
 from sciworld.evaluate.scores import OF_MODEL, SCALES, UNITS, ranges, scores
-from sciworld.evaluate.streamed import Recordings, Streamed
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.trial import GUESSES, SOURCES, Trial, hold
 from sciworld.measures import fields
+from sciworld.streamed import Recordings, Streamed
 from sciworld.surrogate.surrogate import Surrogate
 
 Row = dict[str, np.ndarray]

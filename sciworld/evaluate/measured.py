@@ -12,10 +12,10 @@ from sciworld.evaluate import measured_cases, measured_heed, measured_physics
 from sciworld.evaluate.baselines import PERSISTENCE
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.scores import UNITS
-from sciworld.evaluate.streamed import Recordings
 from sciworld.evaluate.table import Table, interval, number
 from sciworld.evaluate.trial import MEAN
 from sciworld.measures.intervals import mean
+from sciworld.streamed import Recordings
 from sciworld.surrogate.surrogate import Surrogate
 
 LEVELS = 8  # of a covariate that are shown one by one; what has more is cut into as many equal parts

@@ -9,8 +9,8 @@ from plotly.graph_objects import Figure
 from sciworld import plots
 from sciworld.evaluate.imagine import Imagination, imagine
 from sciworld.evaluate.report import Section
-from sciworld.evaluate.streamed import Recordings, Streamed
 from sciworld.evaluate.table import number
+from sciworld.streamed import Recordings, Streamed
 from sciworld.surrogate.surrogate import Surrogate
 
 SAMPLES = 4  # whose mean is shown beside one of them

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sciworld import recording
+from sciworld import lazy, recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError
-from sciworld.evaluate import baselines, streamed
+from sciworld.evaluate import baselines
 from sciworld.evaluate.baselines import BLIND, CLIMATOLOGY, LINEAR, PERSISTENCE, fit
 
 Y, X, T = 4, 6, 40
@@ -96,7 +96,7 @@ def test_unknown_pixels_stay_unknown_and_spoil_nothing_else(recordings):
 
 def test_blocks_of_frames_give_the_same_as_whole_recordings(recordings, monkeypatch):
     whole = fit(recordings)
-    monkeypatch.setattr(streamed, "BLOCK_BYTES", 3 * Y * X * 8)
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", 3 * Y * X * 8)
     some = fit(recordings)
     np.testing.assert_allclose(some[CLIMATOLOGY].mean, whole[CLIMATOLOGY].mean, rtol=1e-12)
     np.testing.assert_allclose(some[LINEAR].step, whole[LINEAR].step, rtol=1e-9, atol=1e-12)
@@ -104,7 +104,7 @@ def test_blocks_of_frames_give_the_same_as_whole_recordings(recordings, monkeypa
 
 def test_modes_are_those_of_evenly_drawn_frames(recordings, monkeypatch):
     monkeypatch.setattr(baselines, "FRAMES", 40)  # every fourth of 160
-    monkeypatch.setattr(streamed, "BLOCK_BYTES", 7 * Y * X * 8)
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", 7 * Y * X * 8)
     mean = fit(recordings)[CLIMATOLOGY].mean
     drawn = np.concatenate([ds["frames"].values for ds in recordings])[::4].reshape(40, -1) - mean.reshape(-1)
     modes = baselines._modes(recordings, mean.reshape(-1))

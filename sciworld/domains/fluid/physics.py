@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import xarray as xr
 
-from sciworld import lazy, recording
+from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid import checks
 from sciworld.domains.fluid.reader import WakeReader, fit_reader, measured
 from sciworld.errors import RecordingError
 from sciworld.measures import fields
+from sciworld.streamed import sampled
 
 VELOCITIES = (("velocity_x", "velocity_y"), ("u", "v"), ("Vx", "Vy"))  # as files call them
 DENSITIES = ("density", "rho")
@@ -112,15 +113,15 @@ def fit(recordings: Iterable[xr.Dataset]) -> FluidPhysics:
     Raises RecordingError where there are no recordings, or they differ in channels, grid or units of the view; where
     they have no velocities in a plane, no finite frame, or a skewed view.
     """
-    first, total = _one_kind(recordings)
+    first = _one_kind(recordings)
     names = recording.channel_table(first).names
     velocity, density = _velocity(first), next((names.index(one) for one in DENSITIES if one in names), None)
-    speed, body = _at_rest(recordings, total, velocity)
-    bare = FluidPhysics(ColumnTable(()), velocity, density, speed, body, _reader(recordings, total, velocity))
+    speed, body = _at_rest(recordings, velocity)
+    bare = FluidPhysics(ColumnTable(()), velocity, density, speed, body, _reader(recordings, velocity))
     read: dict[str, list[np.ndarray]] = {}
     drift: dict[int, list[np.ndarray]] = {}
-    for number, frames, view in _sampled(recordings, total):
-        for name, values in bare.read(frames, view).items():
+    for number, ds, rows, frames in sampled(recordings, FRAMES):
+        for name, values in bare.read(frames, ds["view"].values[rows]).items():
             read.setdefault(name, []).append(values[np.isfinite(values)])
         if density is not None:
             drift.setdefault(number, []).append(_known(frames[..., density]).mean(axis=(1, 2)))
@@ -196,12 +197,10 @@ def _change(means: np.ndarray) -> float:
     return float(np.ptp(means) / means.min()) if len(means) > 1 and means.min() > 0 else np.nan
 
 
-def _at_rest(
-    recordings: Iterable[xr.Dataset], total: int, velocity: tuple[int, int]
-) -> tuple[float, np.ndarray | None]:
+def _at_rest(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> tuple[float, np.ndarray | None]:
     """The root mean square speed, and the cells of a body : (y, x) bool, or None."""
     top, squares, count = None, 0.0, 0
-    for _, frames, _ in _sampled(recordings, total):
+    for _, _, _, frames in sampled(recordings, FRAMES):
         u, v = _known(np.moveaxis(frames[..., list(velocity)], -1, 0))
         square = u**2 + v**2
         seen = square[np.isfinite(square[:, 0, 0])]
@@ -226,13 +225,13 @@ class _Velocities:
     """The recordings, of their frames only the velocities and those that a fit looks at."""
 
     recordings: Iterable[xr.Dataset]
-    step: int
     velocity: tuple[int, int]
 
     def __iter__(self) -> Iterator[xr.Dataset]:
+        step = max(1, -(-sum(ds.sizes["time"] for ds in self.recordings) // FRAMES))
         seen = 0
         for ds in self.recordings:
-            rows = slice(-seen % self.step, None, self.step)
+            rows = slice(-seen % step, None, step)
             seen += ds.sizes["time"]
             columns = recording.channel_table(ds).columns
             chosen = ds.isel(time=rows, channel=list(self.velocity))
@@ -241,10 +240,10 @@ class _Velocities:
                 yield chosen
 
 
-def _reader(recordings: Iterable[xr.Dataset], total: int, velocity: tuple[int, int]) -> WakeReader | None:
+def _reader(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> WakeReader | None:
     """Of drag and lift, where they were measured and it can tell both."""
     try:
-        reader = fit_reader(_Velocities(recordings, _step(total), velocity))
+        reader = fit_reader(_Velocities(recordings, velocity))
     except RecordingError:  # they were not measured, or in too few recordings to tell how well they are read
         return None
     spread = np.nanstd(np.concatenate([measured(ds) for ds in recordings]), axis=0)
@@ -268,9 +267,9 @@ def _velocity(ds: xr.Dataset) -> tuple[int, int]:
     )
 
 
-def _one_kind(recordings: Iterable[xr.Dataset]) -> tuple[xr.Dataset, int]:
-    """The first of the recordings, and how many frames all have."""
-    first, total = None, 0
+def _one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """The first of the recordings, all of which are alike."""
+    first = None
     for ds in recordings:
         if ds["frames"].ndim != 4 or min(ds["frames"].shape[1:3]) < 2:
             raise RecordingError(
@@ -283,30 +282,11 @@ def _one_kind(recordings: Iterable[xr.Dataset]) -> tuple[xr.Dataset, int]:
                 f"{ds.attrs['source']}: other channels, grid or units of the view than {first.attrs['source']}; give "
                 "recordings of one kind"
             )
-        total += ds.sizes["time"]
     if first is None:
         raise RecordingError("fluid physics: no recordings; give one or more")
-    return first, total
+    return first
 
 
 def _kind(ds: xr.Dataset) -> tuple[object, ...]:
     """What must be the same in all recordings."""
     return ds["frames"].shape[1:], recording.channel_table(ds).unbounded(), ds["view"].attrs.get("units")
-
-
-def _step(total: int) -> int:
-    return max(1, -(-total // FRAMES))
-
-
-def _sampled(recordings: Iterable[xr.Dataset], total: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """The recording's number, frames (n, y, x, channel) and views (n, 6), evenly among the `total`, as many at once
-    as are to be read."""
-    step, seen = _step(total), 0
-    for number, ds in enumerate(recordings):
-        size = ds.sizes["time"]
-        stride = step * max(1, lazy.block_rows(ds["frames"].variable) // step)
-        for start in range(-seen % step, size, stride):
-            # No longer than to its last frame: a store reads all rows in between.
-            rows = slice(start, min(size, start + stride - step + 1), step)
-            yield number, ds["frames"][rows].values, ds["view"].values[rows]
-        seen += size

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from sciworld import lazy, recording
+from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.stem.checks import INTACT
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.locate import locate
 from sciworld.errors import RecordingError
+from sciworld.streamed import sampled
 from sciworld.units import LENGTHS, convert
 
 FRAMES = 2000  # of the recordings, at most, that a fit looks at
@@ -60,7 +61,7 @@ class StemPhysics:
 
     @property
     def rates(self) -> tuple[tuple[str, str], ...]:
-        """Hops depend on how far the beam is put from the silicon, and from the carbon that it may change places with."""
+        """Hops depend on how far the beam is from the silicon, and from the carbon that may change places with it."""
         return () if self.beam is None else (("beam", "hopped"), ("carbon", "hopped"))
 
     def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -99,14 +100,14 @@ def fit(recordings: Iterable[xr.Dataset]) -> StemPhysics:
     Raises RecordingError where there are no recordings, or they differ in channels, controls or units of the view;
     where no channel is the one to look at, and where no frame is finite.
     """
-    first, total = _one_kind(recordings)
+    first = _one_kind(recordings)
     channel = _channel(first)
     units = str(first["view"].attrs.get("units", ""))
     scale = convert(1.0, units, "A") if units in LENGTHS else None
     beam = None if scale is None else _beam(recording.control_table(first))
     means, silicon, intact = [], [], []
-    for frames, view in _sampled(recordings, total):
-        pixels = frames[..., channel]
+    for _, ds, rows, frames in sampled(recordings, FRAMES):
+        pixels, view = frames[..., channel], ds["view"].values[rows]
         known = np.isfinite(pixels).all(axis=(1, 2))
         means.append(_mean(pixels[known]))
         if scale is not None:
@@ -185,9 +186,9 @@ def _channel(ds: xr.Dataset) -> int:
     return found[0]
 
 
-def _one_kind(recordings: Iterable[xr.Dataset]) -> tuple[xr.Dataset, int]:
-    """The first of the recordings, and how many frames all have."""
-    first, total = None, 0
+def _one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """The first of the recordings, all of which are alike."""
+    first = None
     for ds in recordings:
         if ds["frames"].ndim != 4:
             raise RecordingError(f"{ds.attrs['source']}: frames have depth; atoms are found in (time, y, x, channel)")
@@ -197,27 +198,12 @@ def _one_kind(recordings: Iterable[xr.Dataset]) -> tuple[xr.Dataset, int]:
                 f"{ds.attrs['source']}: other channels, controls or units of the view than {first.attrs['source']}; "
                 "give recordings of one kind"
             )
-        total += ds.sizes["time"]
     if first is None:
         raise RecordingError("stem physics: no recordings; give one or more")
-    return first, total
+    return first
 
 
 def _kind(ds: xr.Dataset) -> tuple[object, ...]:
     """What must be the same in all recordings."""
     tables = (recording.channel_table(ds), recording.control_table(ds))
     return (*(table.unbounded() for table in tables), ds["view"].attrs.get("units"))
-
-
-def _sampled(recordings: Iterable[xr.Dataset], total: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames (n, y, x, channel) and views (n, 6), evenly among the `total`, as many as are to be read at once."""
-    step = max(1, -(-total // FRAMES))
-    seen = 0
-    for ds in recordings:
-        size = ds.sizes["time"]
-        stride = step * max(1, lazy.block_rows(ds["frames"].variable) // step)
-        for start in range(-seen % step, size, stride):
-            # No longer than to its last frame: a store reads all rows in between.
-            rows = slice(start, min(size, start + stride - step + 1), step)
-            yield ds["frames"][rows].values, ds["view"].values[rows]
-        seen += size

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
-from sciworld.lazy import BLOCK_BYTES
+from sciworld.lazy import block_rows
 
 
 class Recordings(Protocol):
@@ -39,11 +39,18 @@ class Streamed:
         return (self[index] for index in range(len(self)))
 
 
-def blocks(ds: xr.Dataset, overlap: int = 0) -> Iterator[tuple[slice, np.ndarray]]:
-    """Frames (time, y, x, channel) of a recording, some at a time, and which they are; `overlap` are given twice."""
-    frames = ds["frames"]
-    total = frames.shape[0]
-    step = max(1, BLOCK_BYTES // max(1, frames[:1].nbytes))
-    for begin in range(0, max(total - overlap, 1), step):
-        rows = slice(begin, min(begin + step + overlap, total))
-        yield rows, frames[rows].values
+def sampled(recordings: Iterable[xr.Dataset], most: int) -> Iterator[tuple[int, xr.Dataset, slice, np.ndarray]]:
+    """At most `most` frames, evenly from all recordings, in the order of time, some at a time.
+
+    Each are the recording's number, the recording, which of its frames, and these (time, y, x, channel).
+    """
+    step = max(1, -(-sum(ds.sizes["time"] for ds in recordings) // most))
+    seen = 0
+    for number, ds in enumerate(recordings):
+        size = ds.sizes["time"]
+        stride = step * max(1, block_rows(ds["frames"].variable) // step)
+        for start in range(-seen % step, size, stride):
+            # No longer than to its last frame: a store reads all rows in between.
+            rows = slice(start, min(size, start + stride - step + 1), step)
+            yield number, ds, rows, ds["frames"][rows].values
+        seen += size

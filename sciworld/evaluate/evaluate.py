@@ -15,7 +15,7 @@ from sciworld.controls import ColumnTable
 from sciworld.domains.base import Physics, domain
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate import baselines
-from sciworld.evaluate.readings import ControlReader, physics_of, recovered, responses
+from sciworld.evaluate.readings import ControlReader, measured, physics_of, recovered, responses
 from sciworld.evaluate.scores import OF_MODEL, SCALES, UNITS, ranges, scores
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.trial import GUESSES, SOURCES, Trial, hold
@@ -32,6 +32,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "power": (("source", "recording", "channel", "wavenumber"), None),
     "physics": (("source", "recording", "start", "step", "quantity"), None),
     "fails": (("source", "recording", "start", "step", "quantity"), "1"),
+    "measured": (("recording", "start", "step", "quantity"), None),
     "controls": (("recording", "start", "step", "control"), None),
 }
 
@@ -94,8 +95,9 @@ def evaluate(
     correlation_time (s) by (guess, recording, channel). recoverability by (source, control): the share of a control's
     variance that is read back from frames, where source is the truth or a guess. power by (source, recording, channel,
     wavenumber) of the last step. With a domain: physics and fails, see `readings.physics_of`, by (source, recording,
-    start, step, quantity), physics_error by (guess, recording, step, quantity), and response (Spearman) by (source,
-    control, quantity).
+    start, step, quantity), measured by (recording, start, step, quantity) where a quantity is a state of the
+    recordings, physics_error by (guess, recording, step, quantity), and response (Spearman) by (source, control,
+    quantity).
 
     Recordings have the numbers that they were given with, sessions and covariates; one without so many steps is left
     out. Raises RecordingError where none has so many steps, or tells nothing of the domain's physics; RecordingError,
@@ -113,7 +115,7 @@ def evaluate(
         trial = hold(surrogate, ds, rivals, settings.steps, settings.starts, settings.samples, rng)
         if trial is not None:
             scales = ranges(settings.data_range, surrogate.model.signature.channels, ds["frames"].dtype)
-            rows.append(scores(trial, scales, settings.least) | _of_starts(trial, physics, settings.starts))
+            rows.append(scores(trial, scales, settings.least) | _of_starts(ds, trial, physics, settings.starts))
             for source in SOURCES if reader is not None else ():
                 there = source in trial.sources
                 values = reader(trial, source) if there else np.full_like(read[SOURCES[0]][-1], np.nan)  # type: ignore[misc]
@@ -132,13 +134,14 @@ def evaluate(
     return _with_answers(table, {name: np.concatenate(values) for name, values in read.items()})
 
 
-def _of_starts(trial: Trial, physics: Physics | None, starts: int) -> Row:
+def _of_starts(ds: xr.Dataset, trial: Trial, physics: Physics | None, starts: int) -> Row:
     """What is kept of each start, NaN of those that a recording has no room for."""
     found = {"controls": trial.controls, "start_frame": trial.starts.astype(np.float64)}
     axes = dict.fromkeys(found, 0)
     if physics is not None:
+        found["measured"] = measured(ds, trial, physics)
         found["physics"], found["fails"] = physics_of(trial, physics)
-        axes |= {"physics": 1, "fails": 1}
+        axes |= {"measured": 0, "physics": 1, "fails": 1}
     for name, axis in axes.items():
         padding = [(0, starts - len(trial.starts) if axis == place else 0) for place in range(found[name].ndim)]
         found[name] = np.pad(found[name], padding, constant_values=np.nan)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from sciworld import recording
 from sciworld.domains.base import Physics
 from sciworld.evaluate.imagine import controls_of
 from sciworld.evaluate.trial import SOURCES, Trial
@@ -42,6 +43,18 @@ def physics_of(trial: Trial, physics: Physics) -> tuple[np.ndarray, np.ndarray]:
         out = (read < low) | (read > high) | ~known
         fails[place] = np.where(bounded & readable, out.mean(axis=0), np.nan)
     return values, fails
+
+
+def measured(ds: xr.Dataset, trial: Trial, physics: Physics) -> np.ndarray:
+    """What instrument or solver measured of the quantities, as states of these names : (start, step, quantity)."""
+    steps = trial.truth.shape[1]
+    found = np.full((len(trial.starts), steps, len(physics.quantities)), np.nan)
+    if "states" in ds:
+        names, rows = recording.table(ds, "states").names, trial.starts[:, None] + 1 + np.arange(steps)
+        for place, name in enumerate(physics.quantities.names):
+            if name in names:
+                found[..., place] = ds["states"].values[rows, names.index(name)]
+    return found
 
 
 def _read(trial: Trial, frames: np.ndarray, physics: Physics) -> np.ndarray:

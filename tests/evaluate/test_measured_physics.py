@@ -23,9 +23,9 @@ from sciworld.measures.intervals import wilson
 def found() -> xr.Dataset:
     """Of a model that knows all, and is off by 10 counts under other controls."""
     held = [toy.make(seed=seed) for seed in range(6)]
-    settings = EvaluateSettings(steps=4, starts=3, samples=3, domain="toy")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(base.DOMAINS, "toy", "toy:DOMAIN")
+        settings = EvaluateSettings(steps=4, starts=3, samples=3, domain="toy")
         return evaluate(Knowing(held, 0.0), held, settings=settings)  # type: ignore[arg-type]
 
 

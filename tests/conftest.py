@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 # Each xdist worker takes its share of the cores. Set here because Numba and OpenMP read it once, when imported.
@@ -22,6 +23,10 @@ if workers > 1:
 
 CACHE = tempfile.mkdtemp(prefix="sciworld-tests-")
 os.environ["SCIWORLD_CACHE"] = CACHE
+
+# Speed is not asserted here: what a machine compiles, imports or does beside a test decides how long its first case is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 MISSING_DATA = re.compile(r"mirror|\bdata\b", re.IGNORECASE)
 

@@ -44,13 +44,13 @@ def tables(draw: st.DrawFn) -> ColumnTable:
     return ColumnTable(tuple(draw(columns(name)) for name in names))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(tables())
 def test_a_table_survives_json(table: ColumnTable) -> None:
     assert ColumnTable.from_json(table.to_json()) == table
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(tables(), st.integers(0, 2**32 - 1), st.floats(-10, 10))
 def test_samples_are_inside_and_clipping_brings_inside(table: ColumnTable, seed: int, factor: float) -> None:
     whole = [c for c in table if c.kind in ("integer", "event") and np.floor(c.high or 0) < np.ceil(c.low or 0)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sciworld import lazy as lazily
@@ -39,7 +39,6 @@ def axis(size):
     return st.integers(-size, size - 1) | slices(size)
 
 
-@settings(deadline=None)
 @given(st.tuples(*map(axis, PIXELS.shape)), st.integers(0, 4))
 def test_a_lazy_array_is_indexed_as_one_in_memory(key, again):
     found, wanted = film()[key], PIXELS[key]

@@ -66,7 +66,7 @@ def test_no_batch_is_short_even_if_the_store_is_small(store: Store) -> None:
     assert all(sorted(stream[i : i + 3]) == [0, 1, 2] for i in range(0, 21, 3))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 30), st.integers(1, 40), st.integers(0, 3), st.integers(1, 3), st.integers(1, 3))
 def test_a_resumed_loader_goes_on_with_the_same_batches(
     store: Store, done: int, batch_size: int, seed: int, threads: int, other_threads: int
@@ -241,7 +241,6 @@ def test_bounds_of_a_mixture_hold_those_of_its_sources(tmp_path: Path) -> None:
     assert Mixture(sources).channels["smoke"].low == -5.0
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6),
     st.integers(0, 100_000),
@@ -370,7 +369,7 @@ def test_wrong_weights_are_refused(store: Store) -> None:
 # Ranks and crops
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 3), st.booleans())
 def test_ranks_share_what_one_loader_gives(
     store: Store, mixture: Mixture, ranks: int, batch_size: int, seed: int, mixed: bool

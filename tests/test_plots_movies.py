@@ -51,7 +51,7 @@ def shown(figure: go.Figure, panel: int, time: int) -> np.ndarray:
         lambda x: st.lists(st.lists(st.integers(0, 4), min_size=x, max_size=x), min_size=1, max_size=6)
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_picture_with_a_palette_reads_back_as_it_was(image):
     image = np.array(image, np.uint8)
     palette = np.random.default_rng(0).integers(0, 256, (5, 3)).astype(np.uint8)

@@ -63,7 +63,7 @@ ends = st.one_of(st.none(), st.floats(-5, 5), st.just(NAN))
 
 
 @given(st.lists(st.tuples(ends, ends), min_size=1, max_size=8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_logarithm_is_given_nothing_that_it_cannot_show(band):
     rows = [{"step": i, "model": 1.0} for i in range(len(band))]
     figure = plots.curves(rows, bands={"model": tuple(zip(*band, strict=True))})

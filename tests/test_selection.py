@@ -132,7 +132,7 @@ def test_what_is_no_query_is_refused(store, query, message):
         store.select(query)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(alphabet="framesn 0123456789.<>=!()[]'\"\\+-*/%,:@~andortin\n\t{}_", max_size=40))
 def test_any_text_is_a_query_or_an_error_of_ours(text):
     facts = toy_facts()

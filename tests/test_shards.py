@@ -15,7 +15,7 @@ from sciworld.shards import Shards
 axis = st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     axes=st.lists(axis, min_size=1, max_size=3),
     dtype=st.sampled_from(["uint8", ">u2", "float32", "bool", "complex64"]),

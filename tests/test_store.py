@@ -85,7 +85,7 @@ def recordings(draw: st.DrawFn) -> xr.Dataset:
     )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(recordings(), max_size=3))
 def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, wanted: list[xr.Dataset]) -> None:
     path = tmp_path_factory.mktemp("round") / "s.zarr"
@@ -177,7 +177,7 @@ def test_repr_lists_the_parts(store: Store) -> None:
 # Layout
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.tuples(st.integers(0, 10**6), st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 64)),
     st.sampled_from([1, 2, 4, 8]),
@@ -762,7 +762,7 @@ def test_a_wrong_recording_among_good_ones_appends_none(store: Store) -> None:
 # Splits
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.floats(0.05, 1), min_size=1, max_size=4))
 def test_no_session_is_in_two_splits(sessions: list[int], weights: list[float]) -> None:
     store = object.__new__(Store)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import toy
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sciworld import lazy
@@ -17,7 +17,6 @@ from sciworld.store import Store
 from sciworld.streamed import Streamed, sampled
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(1, 40), st.integers(1, 5))
 def test_every_so_many_th_frame_is_drawn_across_recordings_and_blocks(lengths: list[int], most: int, rows: int) -> None:
     held = [toy.make(length, seed) for seed, length in enumerate(lengths)]

@@ -62,7 +62,7 @@ def holed(draw: st.DrawFn) -> xr.Dataset:
     return ds
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(st.lists(holed(), min_size=1, max_size=3), min_size=1, max_size=2),
     st.integers(1, 3),
@@ -422,7 +422,7 @@ def pixels_in_lab(batch: Batch) -> np.ndarray:
     return np.stack(at, axis=-1)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 7), st.sampled_from(["random", "centre"]), st.integers(0, 2**64 - 1))
 def test_a_point_of_the_laboratory_shows_the_same_in_a_crop(places: Store, y: int, x: int, at: str, draw: int) -> None:
     windows = Windows(places, 2, 1, moving_view=True, crop=(y, x), crop_at=at)

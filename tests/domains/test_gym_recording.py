@@ -114,7 +114,7 @@ def test_recorded_controls_play_again(name: str, policy: str) -> None:
         actions.to_action(ds["controls"].values[-1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(name=st.sampled_from(sorted(ALL)), seed=st.integers(0, 2**64))
 def test_rows_are_actions_bit_by_bit(name: str, seed: int) -> None:
     actions = Actions(ALL[name])

@@ -121,7 +121,7 @@ def coded(tmp_path_factory):
     return path, found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.lists(st.slices(T), min_size=1, max_size=4), jump=st.integers(0, T - 1))
 def test_blocks_in_any_order_are_those_of_the_whole(coded, rows, jump):
     path, whole = coded

@@ -170,7 +170,7 @@ def test_statistics_are_those_of_the_rows(tmp_path):
     np.testing.assert_allclose(np.ravel(image["std"]), pixels.std(axis=(0, 1, 2)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.integers(0, 99), st.sampled_from([0.0, 1e6]))
 def test_statistics_add_up(sizes, seed, offset):
     rng = np.random.default_rng(seed)

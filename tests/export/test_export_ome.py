@@ -111,7 +111,7 @@ def test_an_image_holds_every_bit(tmp_path, dtype, z):
     assert json.loads(group["0"].attrs["columns"])[1]["name"] == "c1"
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(rows=st.integers(1, T), chunk=st.integers(100, 1 << 11), tile=st.integers(3, 8))
 def test_any_block_and_chunk_gives_the_same(tmp_path_factory, rows, chunk, tile):
     ds = scan(seed=rows, channels=1)

@@ -92,7 +92,7 @@ def test_what_is_read_back_is_what_was_exported(tmp_path, dtype, z):
     assert "controls after the last frame are unknown" in text and "left out" not in text
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     seed=st.integers(0, 99),
     order=st.permutations(["p", "q_xx", "q_xy", "q_yx", "q_yy", "v_x", "v_y", "T_y"]),

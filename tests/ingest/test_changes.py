@@ -29,7 +29,7 @@ def told(found):
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_blocks_do_not_matter_also_where_gaps_are_left_out(sizes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(changes, "MOST", 50)

@@ -281,7 +281,7 @@ def test_controls_are_not_replaced_silently(tmp_path, rows):
         attach_controls(attach_controls(bare(), tmp_path / "b.csv", MAP), tmp_path / "b.csv", MAP)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=T, max_size=T))
 def test_numbers_come_back_to_the_last_bit(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("csv") / "b.csv"

@@ -52,7 +52,7 @@ def test_parquet_controls_a_recording_as_csv_does(tmp_path, compression):
             assert np.array_equal(one[name], two[name], equal_nan=True), name
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     values=st.lists(st.one_of(st.none(), st.integers(-100, 100)), min_size=1, max_size=20),
     kind=st.sampled_from([pa.int8(), pa.int64(), pa.float32(), pa.float64()]),

@@ -18,7 +18,7 @@ from sciworld.measures.control import (
 from sciworld.measures.decisions import optimism, rank_correlation, regret, violations
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=3, max_size=12))
 def test_ranks_and_their_correlation_are_scipy_s(pairs):
     one, other = np.array(pairs, dtype=float).T

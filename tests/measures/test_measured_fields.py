@@ -27,7 +27,7 @@ def test_scores_of_what_knows_nothing():
     np.testing.assert_array_equal(fields.spectral_error(true, np.full_like(true, true.mean()))[:1], [1.0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 99), ratio=st.floats(0.3, 3))
 def test_power_adds_up_to_the_mean_square(seed, ratio):
     values = np.random.default_rng(seed).normal(size=(2, NY, NX))

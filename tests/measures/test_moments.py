@@ -19,7 +19,7 @@ def parts_of(seed: int, sizes: list[int], offset: float) -> list[np.ndarray]:
     return parts
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(0, 99), st.sampled_from([0.0, 1e6]))
 def test_parts_make_the_whole(sizes: list[int], seed: int, offset: float) -> None:
     found = Moments(3)

@@ -12,7 +12,7 @@ from sciworld.kernels.label import label
 from sciworld.measures.objects import count, count_error, jump, places
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 13))))
 def test_labels_are_those_of_scipy(mask):
     found = np.zeros(mask.shape, dtype=np.int32)

@@ -60,7 +60,7 @@ def test_ssim_leaves_out_windows_with_unknown_pixels_and_what_is_masked():
     assert ssim(true[None], true[None], 200)[0] == pytest.approx(1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shift=st.floats(-50, 50), seed=st.integers(0, 99))
 def test_a_shift_in_brightness_is_its_own_error(shift, seed):
     true = frames(2, seed=seed)

@@ -18,7 +18,7 @@ from sciworld.measures.probability import (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(2, 9), seed=st.integers(0, 99))
 def test_crps_and_energy_score_are_those_of_scoringrules(n, seed):
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def test_spread_is_as_large_as_skill_where_the_truth_is_one_of_the_samples():
     assert spread_skill(np.zeros(2), np.array([[1.0, -1.0], [-1.0, 1.0]])) == np.inf
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(2, 12), level=st.floats(0.01, 0.99), seed=st.integers(0, 99))
 def test_coverage_is_that_of_numpy_s_weibull_quantiles(n, level, seed):
     rng = np.random.default_rng(seed)

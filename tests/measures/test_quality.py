@@ -73,7 +73,7 @@ def recordings(draw):
     return frames, draw(st.lists(st.integers(0, t), max_size=4))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(recordings())
 def test_any_cut_gives_what_numpy_gives(given_):
     frames, cuts = given_

@@ -16,7 +16,7 @@ from sciworld.errors import SearchError, SettingsError
 from sciworld.kernels import cem as kernels
 from sciworld.search.optimizers import OPTIMIZERS, cem, named
 
-few = settings(deadline=None, max_examples=25)
+few = settings(max_examples=25)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -115,7 +115,7 @@ def test_a_finished_sweep_runs_nothing(threads: Client, tmp_path: Path, log: str
     assert cells.executions(log) == dict.fromkeys(range(6), 1)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=8, unique=True), st.data())
 def test_what_runs_is_all_minus_what_is_finished(threads: Client, values: list[int], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -58,7 +58,7 @@ def spot_in_lab(batch: Batch) -> np.ndarray:
     return to_lab(batch.view[:, :-1], batch.controls[..., 4], batch.controls[..., 3])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     names=st.lists(st.sampled_from(["flip_x", "flip_y"]), max_size=4),
     transposed=st.booleans(),

@@ -301,7 +301,7 @@ def test_a_video_that_starts_late_or_has_twice_the_frames_is_read_by_its_times(v
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     start=st.integers(0, 9),
     rows=st.integers(1, 8),
@@ -483,7 +483,7 @@ def test_its_rate_is_its_own(written):
         open_recordings(written, options={"frame_seconds": 0.1})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_random_damage_raises_only_our_errors(written, tmp_path_factory, data):
     root = shutil.copytree(written, tmp_path_factory.mktemp("damage") / "l2d")

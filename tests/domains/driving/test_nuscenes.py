@@ -196,7 +196,7 @@ def test_steering_is_unknown_outside_its_readings_and_its_sign_may_be_undecided(
     assert "does not tell it" in ds.attrs["history"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(yaw=st.floats(-10, 10), speed=st.floats(-20, 40), rate=st.floats(-3, 3), seed=st.integers(0, 99))
 def test_motion_is_that_which_moved_the_car(yaw, speed, rate, seed):
     time = np.cumsum(np.random.default_rng(seed).uniform(0.05, 0.2, 8))
@@ -331,7 +331,7 @@ def shared(tmp_path_factory):
     return write(tmp_path_factory.mktemp("shared") / "nuscenes")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_random_damage_raises_only_our_errors(shared, data):
     path = shared / f"v1.0-mini/{data.draw(st.sampled_from(TABLES))}.json"

@@ -95,7 +95,7 @@ def test_a_step_and_an_image_leave_the_state_as_it_was():
 
 
 @given(one=weather, two=weather, seed=st.integers(0, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_weather_changes_masks_depths_poses_or_traffic(one, two, seed):
     simulator, state = started(2, seed)
     runs = []

@@ -34,7 +34,7 @@ def test_divergence_tells_what_is_compressed():
     assert checks.divergence(broken[None], v[None], CELL, solid)[0] < 0.03
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(kx=st.integers(1, 8), ky=st.integers(1, 8), seed=st.integers(0, 9))
 def test_the_spectrum_holds_all_energy_in_the_right_place(kx, ky, seed):
     u, v = waves(kx, ky)

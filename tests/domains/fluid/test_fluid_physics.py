@@ -114,7 +114,7 @@ def test_frames_that_are_not_finite_have_nan(recordings, flows):
         np.testing.assert_array_equal(np.argwhere(np.isnan(values)), [[0, 2], [1, 1]])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 99),
     turn=st.sampled_from(["x", "y", "swap", "turn"]),

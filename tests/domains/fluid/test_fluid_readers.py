@@ -51,7 +51,7 @@ def write_well(path, fields, scalars=(), time=None, spatial=("x", "y"), sizes=(N
     return path
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     in_samples=st.booleans(),
     varies=st.tuples(st.booleans(), st.booleans()),

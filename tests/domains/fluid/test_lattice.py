@@ -128,7 +128,7 @@ def test_a_weak_force_balances_viscosity_in_kolmogorov_s_flow():
     np.testing.assert_allclose(u, 0.02 * np.tile(wave[:, None], 24), atol=4e-3 * 0.02)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     radius=st.floats(3.0, 9.0),
     off=st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)),
@@ -145,7 +145,7 @@ def test_links_meet_the_circle(radius, off):
     np.testing.assert_allclose((turning(places)[0] * places).sum(axis=1), 0, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(radius=st.integers(5, 30), off=st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)))
 def test_jets_pass_what_their_slots_pass_and_nothing_in_all(radius, off):
     n = 2 * radius + 12

@@ -46,7 +46,6 @@ def keys(draw, shape):
     return tuple(found)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_arranged_axes_are_those_of_numpy(data):
     values = counts((3, 1, 5, 2))
@@ -59,7 +58,6 @@ def test_arranged_axes_are_those_of_numpy(data):
     assert np.array_equal(blocks.read(key), expected[key]) and blocks.read(key).shape == expected[key].shape
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_joined_films_are_one(data):
     films = [counts((n, 2, 3)) + n for n in data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=5))]
@@ -133,7 +131,7 @@ def file(request, tmp_path_factory):
     return path
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_block_is_that_of_the_whole(file, data):
     ds, expected = read(file), counts()[..., None]

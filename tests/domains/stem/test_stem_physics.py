@@ -117,7 +117,7 @@ def test_frames_that_are_not_finite_have_nan(recordings, futures):
     np.testing.assert_array_equal(np.argwhere(np.isnan(values["beam"])), [[0, 3], [1, 2]])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(x=st.floats(-50, 50), y=st.floats(-50, 50))
 def test_the_origin_of_the_laboratory_does_not_matter(recordings, futures, x, y):
     found = fit(recordings[:2])

@@ -36,7 +36,15 @@ ROWS = (
     ("cli", "testing"),
 )
 ROW = {name: index for index, row in enumerate(ROWS) for name in row}
-SHARED = ("base", "generated", "hdf5", "logs", "media", "pictures")  # modules of `domains` that all domains know
+SHARED = (
+    "base",
+    "generated",
+    "hdf5",
+    "logs",
+    "media",
+    "pictures",
+    "reader",
+)  # modules of `domains` that all domains know
 
 # Import name -> (distribution, extra that brings it; "" is core).
 PACKAGES = {

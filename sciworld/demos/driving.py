@@ -19,12 +19,13 @@ from sciworld.demos.folder import made_with, workplace
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.domains.reader import Reader
 from sciworld.evaluate.verdict import Verdict, compare, to_json
 from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Trajectory, rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.lane_keeping import Episodes, Expert, LaneReader, Road, planner, region
+from sciworld.tasks.lane_keeping import Episodes, Expert, Road, fit_lane, planner, region
 from sciworld.tasks.lane_response import response
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
@@ -97,7 +98,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     return report
 
 
-def readied(store: Store) -> tuple[LaneReader, RoadSimulator]:
+def readied(store: Store) -> tuple[Reader, RoadSimulator]:
     """What reads the lane from frames such as the store's, and the simulator that made them, which judges.
 
     It judges at noon, wherever the recordings' weather came from. Raises RecordingError, ControlError where the
@@ -105,10 +106,10 @@ def readied(store: Store) -> tuple[LaneReader, RoadSimulator]:
     """
     region(ControlSpace(recording.control_table(store.lazily(0))))
     settings = from_dict(RoadSettings, made_with(store, SOURCE), str(store.path))
-    return LaneReader.fit(store), RoadSimulator(settings, CONDITIONS)
+    return fit_lane(store), RoadSimulator(settings, CONDITIONS)
 
 
-def rivals(episodes: Episodes, surrogate: Surrogate, reader: LaneReader) -> dict[str, Controller]:
+def rivals(episodes: Episodes, surrogate: Surrogate, reader: Reader) -> dict[str, Controller]:
     """Who competes: the planner, the expert, no steering, and chance in the region that the planner searches."""
     low, high = region(surrogate.space)
     idle = np.zeros((episodes.steps, len(surrogate.space)))
@@ -125,7 +126,7 @@ def rivals(episodes: Episodes, surrogate: Surrogate, reader: LaneReader) -> dict
 def contest(
     episodes: Episodes,
     surrogate: Surrogate,
-    reader: LaneReader,
+    reader: Reader,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Verdict]:
@@ -136,7 +137,7 @@ def contest(
     }
 
 
-def paths(episodes: Episodes, surrogate: Surrogate, reader: LaneReader, seed: int) -> dict[str, Trajectory]:
+def paths(episodes: Episodes, surrogate: Surrogate, reader: Reader, seed: int) -> dict[str, Trajectory]:
     """Planner, expert and no steering on the first episode, with the truth after every step."""
     one = episodes.take(np.array([0]))
     found = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sciworld import catalog
+from sciworld.domains.generated import settings_of
 from sciworld.errors import SettingsError
 from sciworld.files import lock
 from sciworld.store import Store
@@ -71,10 +71,7 @@ def made_with(store: Store, maker: str) -> dict[str, Any]:
             f"{store.path}: its recordings are of {found[0] if found else 'nothing'!s:.200}{several}; a demo judges in "
             f"the simulator that made them all: give data of {maker} with one set of settings"
         )
-    try:
-        return dict(ast.literal_eval(found[0].removeprefix(prefix)))
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise SettingsError(f"{store.path}: source '{found[0]:.200}' does not say its settings") from error
+    return settings_of(found[0], maker)
 
 
 def _require_free(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import LARGEST, path_of, require, whole
 from sciworld.controls import ColumnTable
-from sciworld.errors import SimulatorError, StoreError
+from sciworld.errors import SettingsError, SimulatorError, StoreError
 from sciworld.store import Store
 
 PART_BYTES = 32 << 20  # of frames in a part, which are in memory at once
@@ -83,6 +84,21 @@ def _admit(recordings: list[xr.Dataset], store: Store) -> None:
                 f"{store.path}: holds recordings whose controls are {old.in_line()}, the new ones have "
                 f"{new.in_line()}; generate into another folder"
             )
+
+
+def settings_of(source: str, maker: str) -> dict[str, Any]:
+    """The settings that a generator, whose sources begin with `maker`, states in the source of a recording.
+
+    Raises SettingsError for a source of anything else, or without settings.
+    """
+    prefix = f"{maker}, "
+    require(source.startswith(prefix), f"source '{source:.200}' is not of {maker}; give recordings that are")
+    try:
+        return dict(ast.literal_eval(source.removeprefix(prefix)))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise SettingsError(
+            f"source '{source:.200}' does not say its settings; generate the recordings anew"
+        ) from error
 
 
 def require_progress(progress: Any) -> None:

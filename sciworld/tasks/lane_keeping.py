@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciworld import recording
-from sciworld.config import require
 from sciworld.controls import ControlSpace
 from sciworld.domains.driving.road.checks import collided
 from sciworld.domains.driving.road.expert import expert_controls
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.state import RoadState
-from sciworld.errors import ControlError, RecordingError
+from sciworld.domains.reader import Reader, labelled, pixels
+from sciworld.errors import ControlError
 from sciworld.evaluate.replay import replay
 from sciworld.evaluate.verdict import Verdict
 from sciworld.kernels import road_layout as layout
@@ -30,43 +29,21 @@ from sciworld.surrogate.surrogate import Surrogate
 OFFSET = "lane_offset"  # the column of a recording's states: m left of the lane's middle
 NEAR = 2.5  # m: frames from farther away say little of the lane, and teach the reader nothing
 FRAMES = 6000  # that the reader is fitted to, at most
-RIDGE = 100.0  # of frames in units of their standard deviation
+RIDGE = 100.0  # frames, in units of their standard deviation, as many as would tell nothing
 HORIZON = 4  # steps
 REACH = 0.03  # rad: steering that is searched, either way
 OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25)
 
 
-@dataclass(frozen=True, eq=False)
-class LaneReader:
-    """How far left of its lane's middle a car is, as a linear function of its frame.
+def fit_lane(store: Store) -> Reader:
+    """What reads how far left of its lane's middle a car is, in m, as a linear function of the pixels of its frame.
 
-    Linear, it reads from an expected frame just what it would read from the futures on average.
-
-    weights : (y, x, channel), m per count. bias : m.
+    Linear, it reads from an expected frame just what it would read from the futures on average. Raises RecordingError
+    where the recordings' states have no offset, or it is never small.
     """
-
-    weights: np.ndarray
-    bias: float
-
-    @classmethod
-    def fit(cls, store: Store) -> LaneReader:
-        """Ridge regression of the recorded offsets on the recorded frames.
-
-        Raises RecordingError where the recordings' states have no offset.
-        """
-        frames, offset = _labelled(store)
-        shape = frames.shape[1:]
-        pixels = frames.reshape(len(frames), -1)
-        mean, scale = pixels.mean(axis=0), float(pixels.std()) or 1.0
-        centred = (pixels - mean) / scale
-        square = centred.T @ centred + RIDGE * np.eye(centred.shape[1], dtype=np.float32)
-        weights = np.linalg.solve(square, centred.T @ (offset - offset.mean())) / scale
-        return cls(weights.reshape(shape), float(offset.mean() - mean @ weights))
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """m left of the lane's middle (...), of frames (..., y, x, channel)."""
-        pixels = np.asarray(frames, dtype=np.float32).reshape(*frames.shape[:-3], -1)
-        return pixels @ self.weights.ravel() + self.bias
+    lazily = [store.lazily(i) for i in range(len(store))]
+    told = labelled(lazily, (OFFSET,), pixels, FRAMES, NEAR)
+    return told.fit(RIDGE / len(told), apart=0, alike=True)
 
 
 class InLane:
@@ -74,12 +51,12 @@ class InLane:
 
     linear = False
 
-    def __init__(self, reader: LaneReader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel)."""
-        scores: np.ndarray = -np.square(self.reader(futures)).mean(axis=2)
+        scores: np.ndarray = -np.square(self.reader(futures)[..., 0]).mean(axis=2)
         return scores
 
 
@@ -220,7 +197,7 @@ class Expert:
         return controls, simulator.move(state, controls)
 
 
-def planner(surrogate: Surrogate, reader: LaneReader, budget: int = 192) -> RecedingHorizon:
+def planner(surrogate: Surrogate, reader: Reader, budget: int = 192) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame for the steering that keeps the lane.
 
     It keeps its speed, as a single frame does not tell it, and looks at the posterior mean alone.
@@ -243,25 +220,3 @@ def region(space: ControlSpace) -> tuple[np.ndarray, np.ndarray]:
         raise ControlError(f"the surrogate's controls are {found}; driving needs steering (rad), acceleration (m/s^2)")
     low, high = space.clip(np.array([[-REACH, 0.0], [REACH, 0.0]]))
     return low, high
-
-
-def _labelled(store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """Recorded frames (n, y, x, channel) float32 and their offsets (n,) in m, evenly from all recordings."""
-    frames, offsets = [], []
-    share = -(-FRAMES // max(len(store), 1))
-    for i in range(len(store)):
-        ds = store[i]
-        names = recording.table(ds, "states").names if "states" in ds else ()
-        if OFFSET not in names:
-            raise RecordingError(
-                f"{store.path}, recording {i}: its states have no '{OFFSET}' (m left of the lane's middle), from which "
-                "the lane's look is learned; use recordings of the road simulator"
-            )
-        truth = ds["states"].values[:, names.index(OFFSET)]
-        known = np.flatnonzero(np.abs(truth) < NEAR)
-        known = known[:: max(1, -(-len(known) // share))]
-        frames.append(ds["frames"].values[known].astype(np.float32))
-        offsets.append(truth[known].astype(np.float32))
-    found = np.concatenate(frames) if frames else np.empty(0)
-    require(len(found) > 0, f"{store.path}: no frame within {NEAR} m of a lane's middle")
-    return found, np.concatenate(offsets)

@@ -9,9 +9,10 @@ import xarray as xr
 
 from sciworld.domains.driving.road.expert import drive
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.domains.reader import Reader
 from sciworld.evaluate.decisions import table_of
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.lane_keeping import HORIZON, REACH, LaneReader, offset
+from sciworld.tasks.lane_keeping import HORIZON, REACH, offset
 
 ANGLES = 9  # of steering, evenly from right to left
 BEFORE = 12  # steps that the expert drove, wandering, before the place
@@ -71,7 +72,7 @@ class Response:
         )
 
 
-def response(surrogate: Surrogate, reader: LaneReader, simulator: RoadSimulator, contexts: int, seed: int) -> Response:
+def response(surrogate: Surrogate, reader: Reader, simulator: RoadSimulator, contexts: int, seed: int) -> Response:
     """Hold each of some angles for as long as the planner looks ahead; on roads that no training saw.
 
     The learned side sees the present frame alone, and is read with `reader`; the true side is the trusted simulator.
@@ -91,6 +92,6 @@ def response(surrogate: Surrogate, reader: LaneReader, simulator: RoadSimulator,
     return Response(
         steering=angles,
         time=simulator.settings.step * np.arange(1, HORIZON + 1),
-        imagined=reader(futures),
+        imagined=reader(futures)[..., 0],
         true=np.stack(true, axis=-1),
     )

@@ -34,8 +34,8 @@ from sciworld.tasks.lane_keeping import (
     REACH,
     Episodes,
     InLane,
-    LaneReader,
     Road,
+    fit_lane,
     offset,
     planner,
     region,
@@ -88,7 +88,7 @@ def test_the_demo_does_the_whole_job(demo: Path) -> None:
 
 
 def test_a_search_sees_no_truth(demo: Path, recordings: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    surrogate, reader = Surrogate(Run(demo / "run").model()), LaneReader.fit(recordings)
+    surrogate, reader = Surrogate(Run(demo / "run").model()), fit_lane(recordings)
     first = Episodes.draw(driving.readied(recordings)[1], 2, 1.0, 0).first
 
     def forbidden(*given: object, **named: object) -> None:
@@ -107,11 +107,11 @@ def test_a_search_sees_no_truth(demo: Path, recordings: Store, monkeypatch: pyte
 
 
 def test_the_lane_is_read_from_frames_that_the_reader_did_not_see(recordings: Store, tmp_path: Path) -> None:
-    reader = LaneReader.fit(recordings)
+    reader = fit_lane(recordings)
     other = record(tmp_path / "store", 4, 1)
     frames, true = (np.concatenate([other[i][name].values for i in range(4)]) for name in ("frames", "states"))
     near = np.abs(true[:, LANE]) < 1.5
-    assert np.corrcoef(reader(frames)[near], true[near, LANE])[0, 1] > 0.8
+    assert np.corrcoef(reader(frames)[near, 0], true[near, LANE])[0, 1] > 0.8
     futures = frames[near][:6].reshape(2, 1, 3, *frames.shape[1:])
     scores = InLane(reader)(futures, np.zeros((2, 3, 2)))
     assert scores == pytest.approx(-np.square(reader(frames[near][:6])).reshape(2, 1, 3).mean(axis=2), rel=1e-4)
@@ -143,7 +143,7 @@ def test_steering_off_the_lane_is_lost_and_its_distance_counted() -> None:
 
 
 def test_the_answer_to_the_steering_is_compared_with_the_truth(demo: Path, recordings: Store) -> None:
-    surrogate, reader = Surrogate(Run(demo / "run").model()), LaneReader.fit(recordings)
+    surrogate, reader = Surrogate(Run(demo / "run").model()), fit_lane(recordings)
     found = lane_response.response(surrogate, reader, driving.readied(recordings)[1], 2, 0)
     assert found.imagined.shape == found.true.shape == (2, lane_response.ANGLES, HORIZON)
     assert (np.diff(found.true[:, :, -1], axis=1) > 0).all()  # the more to the left, the farther left
@@ -175,7 +175,7 @@ def test_what_no_demo_can_be_made_of_is_refused(recordings: Store, tmp_path: Pat
     unknown = Store.create(tmp_path / "unknown")
     unknown.append([recording.check(recordings[0].drop_vars("states"))])
     with pytest.raises(RecordingError, match="no 'lane_offset'"):
-        LaneReader.fit(unknown)
+        fit_lane(unknown)
     with pytest.raises(ControlError, match=r"beam_x \(A\)"):
         region(ControlSpace(ColumnTable((Column("beam_x", "A", low=0.0, high=1.0),))))
 

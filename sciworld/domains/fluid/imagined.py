@@ -10,7 +10,8 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.domains.fluid.objectives import wake_cost
-from sciworld.domains.fluid.reader import WakeReader, fit_reader, measured
+from sciworld.domains.fluid.reader import NAMES, fit_reader
+from sciworld.domains.reader import Reader, measured
 from sciworld.errors import RecordingError
 
 BEYOND = 0.05  # of the recorded range of velocities, that imagined ones may leave it by
@@ -31,7 +32,7 @@ class ImaginedCost:
         drag and lift. drag, lift_rms : without control.
     """
 
-    reader: WakeReader
+    reader: Reader
     slowest: np.ndarray
     fastest: np.ndarray
     low: np.ndarray
@@ -60,7 +61,7 @@ def fit_cost(recordings: Iterable[xr.Dataset]) -> ImaginedCost:
     frames = [ds["frames"].values for ds in held]
     slowest = np.min([one.min(axis=(0, 1, 2)) for one in frames], axis=0)
     fastest = np.max([one.max(axis=(0, 1, 2)) for one in frames], axis=0)
-    low, high = np.nanquantile(np.concatenate([measured(ds) for ds in held]), SHARES, axis=0)
+    low, high = np.nanquantile(np.concatenate([measured(ds, NAMES) for ds in held]), SHARES, axis=0)
     return ImaginedCost(reader, slowest, fastest, low, high, _fact(held[0], "drag"), _fact(held[0], "lift_rms"))
 
 

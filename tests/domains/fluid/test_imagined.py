@@ -6,7 +6,8 @@ import pytest
 from sciworld.domains.fluid.generate import generate
 from sciworld.domains.fluid.imagined import fit_cost
 from sciworld.domains.fluid.objectives import wake_cost
-from sciworld.domains.fluid.reader import fit_reader, measured
+from sciworld.domains.fluid.reader import NAMES, fit_reader
+from sciworld.domains.reader import measured
 from sciworld.errors import RecordingError
 
 COARSE = {"cells": 10, "lattice_speed": 0.05, "rows": 16, "columns": 48, "pixel": 0.2}
@@ -19,12 +20,12 @@ def store(tmp_path_factory):
 
 def test_drag_and_lift_are_read_from_velocities(store):
     reader = fit_reader(store)
-    values = np.concatenate([measured(ds)[1:] for ds in store])
+    values = np.concatenate([measured(ds, NAMES)[1:] for ds in store])
     assert (reader.error < [0.6, 0.1] * values.std(axis=0)).all()  # of eight short recordings
     one = store[4]  # left out of the fit
     read = reader(one["frames"].values[1:])
     for k in range(2):
-        assert np.corrcoef(read[:, k], measured(one)[1:, k])[0, 1] > (0.7, 0.95)[k]
+        assert np.corrcoef(read[:, k], measured(one, NAMES)[1:, k])[0, 1] > (0.7, 0.95)[k]
     np.testing.assert_allclose(reader(one["frames"].values[None, 5:6])[0, 0], read[4])
 
 
@@ -33,7 +34,7 @@ def test_a_cost_is_that_of_the_forces_and_none_for_flows_that_no_fluid_makes(sto
     frames = np.stack([ds["frames"].values[1:] for ds in store])
     controls = np.stack([ds["controls"].values[:-1, 0] for ds in store])
     found = cost(frames, controls, 1.0)
-    forces = np.stack([measured(ds)[1:] for ds in store])
+    forces = np.stack([measured(ds, NAMES)[1:] for ds in store])
     told = np.concatenate([forces, forces[..., 1:] ** 2], axis=-1)
     true = wake_cost(told, controls, 1.0, cost.drag, cost.lift_rms).total
     assert np.isfinite(found).all()
@@ -49,7 +50,7 @@ def test_recordings_without_what_was_measured_are_refused(store):
     held = list(store)
     with pytest.raises(RecordingError, match="a reader needs five or more"):
         fit_reader(held[:4])
-    with pytest.raises(RecordingError, match="no states drag and lift"):
+    with pytest.raises(RecordingError, match="have no 'drag'"):
         fit_reader([ds.drop_vars("states") for ds in held])
     with pytest.raises(RecordingError, match="no covariate 'baseline_drag'"):
         fit_cost([ds.drop_vars("covariates") for ds in held])

@@ -14,7 +14,7 @@ from sciworld.evaluate.imagine import controls_of
 from sciworld.evaluate.trial import SOURCES, Trial
 from sciworld.measures.control import InverseModel, fit_inverse, recoverability, spearman
 
-PAIRS = 600  # of frames that follow each other, at most, from which controls are learned to be read back
+PAIRS = 1000  # of frames that follow each other, at most, from which controls are learned to be read back
 WIDEST = 64  # pixels each way that they are read from: larger frames are averaged over blocks
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sciworld.errors import SettingsError
 
-RIDGE = 1e-3  # of the features' mean variance
+RIDGES = 10.0 ** np.arange(-4, 5)  # of the features' mean variance; the one with the least left-out error is taken
 
 
 def control_gain(under_true: np.ndarray, under_shuffled: np.ndarray, better: str = "higher") -> np.ndarray:
@@ -58,16 +58,25 @@ def fit_inverse(before: np.ndarray, after: np.ndarray, controls: np.ndarray) -> 
     """Ridge regression of controls (pair, control) on true frames (pair, y, x, channel) and their differences.
 
     It is linear, and fitted in the space of the pairs, so that many pixels cost nothing: what it reads back it reads
-    from where things are, not from what a network made of them.
+    from where things are, not from what a network made of them. How much it trusts the pixels is decided by how well
+    each control is read from pairs that are left out, one at a time (Allen, Technometrics 16, 125 (1974)); of a control
+    that pixels do not show it reads little but the mean.
     """
     features, controls = _features(before, after), np.asarray(controls, dtype=np.float64)
     if controls.ndim != 2 or len(controls) != len(features) or len(controls) < 2:
         raise SettingsError(f"fit_inverse: controls are {controls.shape} for {len(features)} pairs; give two or more")
     mean, bias = features.mean(axis=0), controls.mean(axis=0)
     centred = features - mean
-    kernel = centred @ centred.T
-    kernel[np.diag_indices_from(kernel)] += RIDGE * max(float(np.trace(kernel)) / len(kernel), 1e-300)
-    return InverseModel(mean, centred.T @ np.linalg.solve(kernel, controls - bias), bias)
+    size, axes = np.linalg.eigh(centred @ centred.T)
+    size = np.maximum(size, 0.0)
+    ridges = RIDGES * max(float(size.mean()), 1e-300)
+    along = axes.T @ (controls - bias)
+    kept = size / (size + ridges[:, None])  # (ridge, axis)
+    fitted = np.einsum("pa,ra,ac->rpc", axes, kept, along)
+    leverage = np.einsum("pa,ra->rp", axes**2, kept) + 1 / len(controls)
+    left_out = (((controls - bias) - fitted) / np.maximum(1 - leverage, 1e-9)[..., None]) ** 2
+    chosen = ridges[left_out.mean(axis=1).argmin(axis=0)]  # (control,)
+    return InverseModel(mean, centred.T @ (axes @ (along / (size[:, None] + chosen))), bias)
 
 
 def recoverability(controls: np.ndarray, read: np.ndarray) -> np.ndarray:

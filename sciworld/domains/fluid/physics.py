@@ -11,7 +11,8 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains.fluid import checks
-from sciworld.domains.fluid.reader import WakeReader, fit_reader, measured
+from sciworld.domains.fluid.reader import NAMES, fit_reader
+from sciworld.domains.reader import Reader, measured
 from sciworld.errors import RecordingError
 from sciworld.measures import fields
 from sciworld.streamed import sampled
@@ -44,7 +45,7 @@ class FluidPhysics:
     density: int | None
     speed: float
     body: np.ndarray | None
-    reader: WakeReader | None = None
+    reader: Reader | None = None
     rates: tuple[tuple[str, str], ...] = field(default=(), init=False)
 
     def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -240,20 +241,20 @@ class _Velocities:
                 yield chosen
 
 
-def _reader(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> WakeReader | None:
+def _reader(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> Reader | None:
     """Of drag and lift, where they were measured and it can tell both."""
     try:
         reader = fit_reader(_Velocities(recordings, velocity))
     except RecordingError:  # they were not measured, or in too few recordings to tell how well they are read
         return None
-    spread = np.nanstd(np.concatenate([measured(ds) for ds in recordings]), axis=0)
+    spread = np.nanstd(np.concatenate([measured(ds, NAMES) for ds in recordings]), axis=0)
     return reader if (reader.error < TOLD * spread).all() else None
 
 
-def _forces(recordings: Iterable[xr.Dataset], reader: WakeReader) -> list[Column]:
+def _forces(recordings: Iterable[xr.Dataset], reader: Reader) -> list[Column]:
     """The columns of drag and lift."""
-    values = np.concatenate([measured(ds) for ds in recordings])
-    return [_ranged(name, "1", values[:, k], TWICE * float(reader.error[k])) for k, name in enumerate(("drag", "lift"))]
+    values = np.concatenate([measured(ds, NAMES) for ds in recordings])
+    return [_ranged(name, "1", values[:, k], TWICE * float(reader.error[k])) for k, name in enumerate(NAMES)]
 
 
 def _velocity(ds: xr.Dataset) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.errors import RecordingError
+from sciworld.lazy import block_rows
 
 APART = 5  # one recording in so many is left out of a fit, to tell its error
 
@@ -102,7 +103,7 @@ def labelled(
         if share is not None:
             rows = rows[:: max(1, -(-len(rows) // share))]
         if len(rows):
-            found.append(features(ds["frames"][rows].values))
+            found.append(np.concatenate([features(frames) for frames in _frames(ds, rows)]))
             values.append(states[rows].astype(found[-1].dtype))
             number.append(np.full(len(rows), index))
     if not found:
@@ -112,6 +113,14 @@ def labelled(
         )
     x, y, of = (np.concatenate(one) for one in (found, values, number))
     return Labelled(names, features, x, y, of, len(known))
+
+
+def _frames(ds: xr.Dataset, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The frames in `rows`, which increase, in blocks: of a recording in a file no more is in memory at once."""
+    frames = ds["frames"].variable
+    size = block_rows(frames)
+    for block in np.split(rows, np.flatnonzero(np.diff(rows // size)) + 1):
+        yield frames[block[0] : block[-1] + 1].values[block - block[0]]
 
 
 def measured(ds: xr.Dataset, names: tuple[str, ...]) -> np.ndarray:

@@ -1,9 +1,21 @@
 """What frames of a drive tell, recorded or imagined: the place in the lane, how the car turned, who else drives.
 
-Each quantity is kept only where the recordings show that it can be read. Of simulated drives in unseen worlds:
+Each quantity is kept only where the recordings show that it can be read. Root mean square errors in drives on roads
+that no fit saw, beside the spread of what is true; "-" is left out:
 
-| frames of | drives | kept | error of what is read |
+| frames | 24 x 40, every 0.2 s | 48 x 80, every 0.1 s | 24 x 40, every 0.1 s |
 |---|---|---|---|
+| learned from | 240 drives at noon, country | 160, all places and weathers | 160, all places and weathers |
+| lane_offset, m | 0.12 of 0.72 | - | - |
+| heading_error, rad | 0.016 of 0.033 | - | - |
+| line_offset, m, within 0.9 m | 0.07, in 82 % of all frames | 0.07, in 66 % | 0.11, in 52 % |
+| turn, rad | 0.0080 of 0.0142 | 0.0039 of 0.0077 | - |
+| turn_error | kept | - | - |
+
+Where weathers and places are many, the lane is read from its lines alone: a linear reader errs by 0.8 of the spread and
+more. Lines tell the place in the nearest lane. A turn of one step is half a pixel. The speed, which tells how far a
+steering angle turns a car, no frame tells: where speeds differ much, what the steering gives at the usual one is no
+better than to stand still, and `turn_error` is left out. Vehicles: see `road.vehicles`.
 """
 
 from __future__ import annotations
@@ -127,10 +139,11 @@ def fit(recordings: Iterable[xr.Dataset], settings: FitSettings | None = None) -
     Raises RecordingError where nothing can be read.
     """
     settings = settings or FitSettings()
-    first = _first(recordings)
-    pairs = _pairs(recordings, settings.pairs)
-    parts = _lane(recordings, settings.frames, pairs.names)
-    camera = _camera(recordings)
+    first, camera = _first(recordings), _camera(recordings)
+    parts: list[Part] = []
+    if camera is not None or _lane_names(first):
+        pairs = _pairs(recordings, settings.pairs)
+        parts += _lane(recordings, settings.frames, pairs.names)
     if camera is not None:
         parts += _lines(camera, pairs) + _turn(camera, pairs, first) + _vehicles(camera, recordings, settings)
     if not parts:
@@ -203,6 +216,12 @@ def _camera(recordings: Iterable[xr.Dataset]) -> RoadSettings | None:
     return found
 
 
+def _lane_names(first: xr.Dataset) -> tuple[str, ...]:
+    """The states of the lane that a recording tells."""
+    told = recording.table(first, "states").names if "states" in first else ()
+    return tuple(name for name, _ in LANE if name in told)
+
+
 def _lane(recordings: Iterable[xr.Dataset], most: int, names: tuple[str, ...]) -> list[Part]:
     """The states of the lane that are known, and that frames tell."""
     asked = tuple(name for name, _ in LANE if name in names)
@@ -253,8 +272,10 @@ def _read_lines(camera: RoadSettings, frames: np.ndarray, controls: np.ndarray) 
 
 def _turn(camera: RoadSettings, pairs: Pairs, first: xr.Dataset) -> list[Part]:
     """How the car turned, and how that differs from what it was steered to, where two frames tell."""
-    table = recording.control_table(first)
-    steering = table.index("steering")
+    names = recording.control_table(first).names if "controls" in first else ()
+    if "steering" not in names or not {"speed", "wheel_angle"} <= set(pairs.names):
+        return []
+    steering = names.index("steering")
     before, after = (dict(zip(pairs.names, pairs.states[:, k].T, strict=True)) for k in (0, 1))
     true = turned(before["speed"], after["speed"], after["wheel_angle"], camera)
     of = partial(_motions, camera)
@@ -295,9 +316,9 @@ def _read_turn(
 
 def _vehicles(camera: RoadSettings, recordings: Iterable[xr.Dataset], settings: FitSettings) -> list[Part]:
     """How many others are seen, and how far one jumped, where the simulator's own scenes are read rightly."""
-    if not camera.vehicles:
+    tables = [(recording.covariate_table(ds).names, ds["covariates"].values) for ds in recordings if "covariates" in ds]
+    if not camera.vehicles or not tables or not all(set(RANGES) <= set(names) for names, _ in tables):
         return []
-    tables = [(recording.covariate_table(ds).names, ds["covariates"].values) for ds in recordings]
     weather = np.array([[values[names.index(name)] for name in RANGES] for names, values in tables])
     finder, likely, there = fit_finder(camera, weather, settings.scenes, settings.steps, settings.seed)
     for share in LEAST:

@@ -84,8 +84,9 @@ def test_frames_that_are_shifted_sideways_show_another_place_and_a_turn(found, f
     shifted = frames.copy()
     shifted[:, 5:] = np.roll(frames[:, 5:], 3, axis=3)  # what is seen goes to the right
     before, after = found(frames, VIEW, controls), found(shifted, VIEW, controls)
-    for name, sign, steps in (("turn", 1, 4), ("turn_error", 1, 4), ("line_offset", -1, slice(4, None))):
-        rise = sign * (column(found, after, name) - column(found, before, name))[:, steps]
+    # A camera that is turned on the spot to the left carries the axle behind it to the right.
+    for name, sign in (("turn", 1), ("turn_error", 1), ("heading_error", 1), ("line_offset", -1), ("lane_offset", 1)):
+        rise = sign * (column(found, after, name) - column(found, before, name))[:, 4]
         assert np.nanmean(rise) > 0.5 * np.nanstd(column(found, before, name))
     np.testing.assert_array_equal(before[:, :4], after[:, :4])
     assert outside(found, after[:, 4:5], "turn_error") > 0.3 > 10 * outside(found, before, "turn_error")
@@ -144,6 +145,8 @@ def test_empty_roads_have_no_vehicles_and_other_drives_only_their_lane(tmp_path,
     held = list(empty)
     names = fit(held, few).quantities.names
     assert {"lane_offset", "lane_seen"} <= set(names) and "vehicles" not in names
+    untold = [ds.drop_vars(["states", "covariates", "controls"]) for ds in held]
+    assert fit(untold, few).quantities.names == ("lane_seen", "line_offset")
     foreign = [ds.assign_attrs(source="a car") for ds in held]
     assert set(fit(foreign, few).quantities.names) <= {"lane_offset", "heading_error"}
     with pytest.raises(RecordingError, match="a car: frames of these recordings tell nothing"):

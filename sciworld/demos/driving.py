@@ -13,7 +13,7 @@ from rich.console import Console
 from sciworld import recording
 from sciworld.config import LARGEST, from_dict, require, whole
 from sciworld.controls import ControlSpace
-from sciworld.demos import driving_report, measured
+from sciworld.demos import driving_report, measures
 from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import made_with, workplace
 from sciworld.domains.driving.road.generate import SOURCE
@@ -81,7 +81,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         verdicts = contest(episodes, surrogate, reader, settings.seed + 2)
         console.print(compare(verdicts).fit(console.width))
         console.print("5/6  measures on recordings that training did not see")
-        measures = measured.parts(trained, surrogate, store, "driving", settings.seed, folder)
+        parts = measures.parts(trained, surrogate, store, "driving", settings.seed, folder)
         console.print("6/6  report")
         material = driving_report.Material(
             run=trained,
@@ -90,7 +90,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
             dream=driving_report.dream(surrogate, simulator, settings.seed + 3),
             paths=paths(episodes, surrogate, reader, settings.seed + 2),
             seconds=settings.seconds,
-            measures=measures,
+            measures=parts,
         )
         report = driving_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))

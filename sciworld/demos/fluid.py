@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from sciworld.config import LARGEST, from_dict, whole
-from sciworld.demos import fluid_report, measured
+from sciworld.demos import fluid_report, measures
 from sciworld.demos.folder import made_with, workplace
 from sciworld.domains.fluid.generate import SOURCE
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
@@ -73,9 +73,9 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         for table in (compare(verdicts), fluid_report.terms(episodes, runs)):
             console.print(table.fit(console.width))
         console.print("5/6  measures on recordings that training did not see")
-        measures = measured.parts(trained, surrogate, store, "fluid", settings.seed, folder)
+        parts = measures.parts(trained, surrogate, store, "fluid", settings.seed, folder)
         console.print("6/6  report")
-        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts, candidates, measures)
+        material = fluid_report.Material(trained, surrogate, cost, law, episodes, runs, verdicts, candidates, parts)
         report = fluid_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))
     console.print(f"     {report}, after {time.perf_counter() - began:.0f} s")

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from sciworld.config import LARGEST, require, whole
-from sciworld.demos import measured, stem_report
+from sciworld.demos import measures, stem_report
 from sciworld.demos.folder import workplace
 from sciworld.domains.stem.appearance import appearance_of
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
@@ -72,7 +72,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
         verdicts = contest(episodes, surrogate, appearance, settings.seed + 2, simulated(trained))
         console.print(stem_report.verdict_table(verdicts).fit(console.width))
         console.print("5/6  measures on recordings that training did not see")
-        measures = measured.parts(trained, surrogate, store, "stem", settings.seed, folder)
+        parts = measures.parts(trained, surrogate, store, "stem", settings.seed, folder)
         console.print("6/6  report")
         path, goal = one_path(episodes, surrogate, appearance, settings.seed + 2)
         material = stem_report.Material(
@@ -82,7 +82,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
             dream=stem_report.dream(surrogate, simulator, settings.seed + 3),
             path=path,
             goal=goal,
-            measures=measures,
+            measures=parts,
         )
         report = stem_report.write(folder / "report.html", material)
         (folder / "verdicts.json").write_text(to_json(verdicts))

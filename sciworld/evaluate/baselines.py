@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 import xarray as xr
 
+from sciworld import recording
+from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
 from sciworld.evaluate.imagine import controls_of
 from sciworld.lazy import blocks
@@ -60,14 +62,15 @@ class Linear:
 
     Parameters
     ----------
-    mean : (pixel,), modes : (mode, pixel) orthonormal, of frames as one row. step : (mode + control + 1, mode), the
-        rows of A, B and c. heeds : whether B is there.
+    mean : (pixel,), modes : (mode, pixel) orthonormal, of frames as one row. step : (mode + number + 1, mode), the
+        rows of A, B and c. controls : what they are, as numbers that `ColumnTable.encoded` makes of them; None if B is
+        not there.
     """
 
     mean: np.ndarray
     modes: np.ndarray
     step: np.ndarray
-    heeds: bool
+    controls: ColumnTable | None
 
     def futures(self, present: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """See the module."""
@@ -77,7 +80,7 @@ class Linear:
         rest = away - now @ self.modes + self.mean
         found = np.empty((n, steps, away.shape[1]))
         for step in range(steps):
-            given = [controls[:, step]] if self.heeds else []
+            given = [] if self.controls is None else [self.controls.encoded(controls[:, step])[0]]
             now = np.concatenate([now, *given, np.ones((n, 1))], axis=1) @ self.step
             found[:, step] = rest + now @ self.modes
         return found.reshape(n, steps, *present.shape[1:])
@@ -92,17 +95,18 @@ def fit(recordings: Iterable[xr.Dataset]) -> dict[str, Baseline]:
     """
     mean = _mean(recordings)
     modes = _modes(recordings, np.nan_to_num(mean).reshape(-1))
-    square, controls = _normal(recordings, np.nan_to_num(mean).reshape(-1), modes)
+    square, table = _normal(recordings, np.nan_to_num(mean).reshape(-1), modes)
     amplitudes = np.arange(len(modes))
-    ones, after = len(modes) + controls, len(modes) + controls + 1 + amplitudes
+    ones = len(square) - len(modes) - 1
+    after = ones + 1 + amplitudes
     linear = {}
-    for name, heeds in ((BLIND, False), (LINEAR, True)):
-        given = np.arange(len(modes), ones if heeds else len(modes))
+    for name, heeded in ((BLIND, None), (LINEAR, table)):
+        given = np.arange(len(modes), len(modes) if heeded is None else ones)
         known = np.concatenate([amplitudes, given, [ones]])
         left, right = square[np.ix_(known, known)], square[np.ix_(known, after)]
         sizes = np.maximum(np.diag(left), 1e-300)
         step = np.linalg.solve(left + np.diag(RIDGE * sizes), right)
-        linear[name] = Linear(np.nan_to_num(mean).reshape(-1), modes, step, heeds)
+        linear[name] = Linear(np.nan_to_num(mean).reshape(-1), modes, step, heeded)
     return {PERSISTENCE: Persistence(), CLIMATOLOGY: Climatology(mean), **linear}
 
 
@@ -131,11 +135,12 @@ def _modes(recordings: Iterable[xr.Dataset], mean: np.ndarray) -> np.ndarray:
     return np.asarray(modes[: min(MODES, int((size > 1e-9 * max(size[0], 1e-300)).sum()))])
 
 
-def _normal(recordings: Iterable[xr.Dataset], mean: np.ndarray, modes: np.ndarray) -> tuple[np.ndarray, int]:
-    """The sums of products of (amplitudes, controls, 1, amplitudes a step later), and how many controls there are."""
-    square, count = None, 0
+def _normal(recordings: Iterable[xr.Dataset], mean: np.ndarray, modes: np.ndarray) -> tuple[np.ndarray, ColumnTable]:
+    """The sums of products of (amplitudes, controls, 1, amplitudes a step later), and what the controls are."""
+    square, table = None, ColumnTable(())
     for ds in recordings:
-        view, controls = ds["view"].values, controls_of(ds)
+        table = recording.control_table(ds)
+        view, controls = ds["view"].values, table.encoded(controls_of(ds))[0]
         fine = (view[1:] == view[:-1]).all(axis=1) & ~np.isnan(controls[:-1]).any(axis=1)
         last = np.empty((0, len(modes)))  # of the block before, which the first frame of this one follows
         for start, frames in blocks(ds["frames"].variable):
@@ -144,10 +149,10 @@ def _normal(recordings: Iterable[xr.Dataset], mean: np.ndarray, modes: np.ndarra
             parts = [amplitude[:-1], controls[steps], np.ones((len(amplitude) - 1, 1)), amplitude[1:]]
             both = np.concatenate(parts, axis=1)[fine[steps]]
             square = both.T @ both if square is None else square + both.T @ both
-            count = controls.shape[1]
-    if square is None or not square[len(modes) + count, len(modes) + count]:
+    ones = 0 if square is None else len(square) - len(modes) - 1
+    if square is None or not square[ones, ones]:
         raise RecordingError("baselines: no step with known controls and a field of view that stands still")
-    return square, count
+    return square, table
 
 
 def _away(frames: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The measures of a trial that compare guesses with the truth: by step and channel, means over the starts."""
+"""The measures of a trial that compare guesses with the truth: by step and channel, means over the starts.
+
+Of PSNRs it is the squared errors whose mean is taken, or one start without any error would make it infinite.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import numpy as np
 from sciworld.controls import ColumnTable
 from sciworld.errors import SettingsError
 from sciworld.evaluate.trial import GUESSES, MEAN, ONE, SHUFFLED, SOURCES, Trial
-from sciworld.measures import control, fields, pixels, probability
+from sciworld.measures import control, fields, known, pixels, probability
 
 # Measure -> its units, where "" stands for those of the channel. Each has (guess, recording, step, channel).
 UNITS = {
@@ -39,9 +42,9 @@ def scores(trial: Trial, scales: list[float], least: float | None) -> Scores:
         for name, ensemble in trial.ensembles.items():
             place = GUESSES.index(name)
             for measure, values in _of_guess(true, ensemble[..., channel], moved, scale, trial.seconds).items():
-                found[measure][place, ..., channel] = _mean(values)
+                found[measure][place, ..., channel] = _over_starts(measure, values)
             error = fields.spectral_error(true, ensemble[..., channel].mean(axis=0))
-            found["spectral_error"][place, :, channel] = _mean(error)
+            found["spectral_error"][place, :, channel] = known.mean(error)
     return found | _of_model(trial, found) | {"power": _power(trial)}
 
 
@@ -63,7 +66,10 @@ def ranges(stated: float | tuple[float, ...] | None, channels: ColumnTable, dtyp
 
 
 def _of_guess(true: np.ndarray, ensemble: np.ndarray, moved: np.ndarray, scale: float, seconds: np.ndarray) -> Scores:
-    """Of one channel: true, moved (start, step, y, x), ensemble (sample, start, step, y, x) -> (start, step)."""
+    """Of one channel: true, moved (start, step, y, x), ensemble (sample, start, step, y, x) -> (start, step).
+
+    The correlation time is of all steps : (start,).
+    """
     guess = ensemble.mean(axis=0)
     found = {
         "rmse": pixels.rmse(true, guess), "rmse_moving": pixels.rmse(true, guess, moved),
@@ -75,7 +81,7 @@ def _of_guess(true: np.ndarray, ensemble: np.ndarray, moved: np.ndarray, scale: 
         if min(true.shape[-2:]) > 2 * pixels.REACH:
             found |= {"ssim": pixels.ssim(true, guess, scale), "ssim_moving": pixels.ssim(true, guess, scale, moved)}
     if len(ensemble) > 1:
-        found["crps"] = _over_known(probability.crps(true, ensemble), true)
+        found["crps"] = known.mean(probability.crps(true, ensemble), (-2, -1), np.isfinite(true))
         found["energy_score"] = probability.energy_score(true, ensemble, axes=2)
     else:
         found["crps"] = pixels.mae(true, guess)
@@ -105,7 +111,7 @@ def _of_model(trial: Trial, found: Scores) -> Scores:
     if SHUFFLED in trial.ensembles and len(own) > 1:
         one, again, others = own[0], own[1], trial.ensembles[SHUFFLED][0]
         divergence = [
-            _mean(control.counterfactual_divergence(*(frames[..., c, None] for frames in (one, others, again))))
+            known.mean(control.counterfactual_divergence(*(frames[..., c, None] for frames in (one, others, again))))
             for c in range(truth.shape[-1])
         ]
         result["counterfactual_divergence"] = np.stack(divergence, axis=-1)
@@ -113,25 +119,20 @@ def _of_model(trial: Trial, found: Scores) -> Scores:
 
 
 def _power(trial: Trial) -> np.ndarray:
-    """Of the last step, without the mean, of one sample of each : (source, channel, wavenumber)."""
+    """Of the last step, of the mean of the model's samples and of the first of others' : (source, channel, wavenumber).
+
+    The first is at wave number 0: the square of the mean over pixels.
+    """
     last = {source: np.moveaxis(trial.of(source)[0, :, -1], -1, 1) for source in trial.sources}
     last[MEAN] = np.moveaxis(trial.ensembles[MEAN].mean(axis=0)[:, -1], -1, 1)
-    values = {source: _mean(fields.power(frames, 1.0)[1]) for source, frames in last.items()}
+    values = {source: known.mean(fields.power(frames, 1.0)[1]) for source, frames in last.items()}
     unknown = np.full_like(values[ONE], np.nan)
     return np.stack([values.get(source, unknown) for source in SOURCES])
 
 
-def _over_known(values: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Mean over the pixels whose truth is known : (...), of values (..., y, x); NaN of none."""
-    known = np.isfinite(true)
-    count = known.sum(axis=(-2, -1))
-    total = np.where(known, values, 0.0).sum(axis=(-2, -1))
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the first axis, of what is known."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+def _over_starts(measure: str, values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis, of what is known."""
+    if not measure.startswith("psnr"):
+        return known.mean(values)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-10 * np.log10(known.mean(10 ** (-values / 10))))

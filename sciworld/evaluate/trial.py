@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,31 @@ from sciworld.surrogate.surrogate import Surrogate
 TRUTH, MEAN, ONE, SHUFFLED = "truth", "model", "model, one sample", "model, other controls"
 GUESSES = (MEAN, ONE, SHUFFLED, PERSISTENCE, CLIMATOLOGY, BLIND, LINEAR)
 SOURCES = (TRUTH, *GUESSES)
+TRIES = 64  # controls of others that are looked at, for such as differ
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which stretches of a recording are looked at.
+
+    steps : of each. starts : at most, evenly. context : frames before a start, where the recording has as many.
+    """
+
+    steps: int
+    starts: int
+    context: int
+
+    def starts_of(self, ds: xr.Dataset) -> np.ndarray:
+        """Frames from which so many steps can be compared : (start,) int64."""
+        possible = np.flatnonzero(steps_ahead(ds) >= self.steps)
+        if not len(possible):
+            return possible
+        possible = possible[possible >= min(self.context - 1, possible[-1])]
+        return np.unique(possible[np.linspace(0, len(possible) - 1, self.starts).round().astype(int)])
+
+    def controls_of(self, ds: xr.Dataset) -> np.ndarray:
+        """What led away from the starts : (start, step, control)."""
+        return controls_of(ds)[self.starts_of(ds)[:, None] + np.arange(self.steps)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +51,8 @@ class Trial:
     ----------
     starts : (start,) int64, frames that were the present. seconds : (start, step) since it. view : (start, 6).
     controls : (start, step, control). present : (start, y, x, channel), truth : (start, step, y, x, channel) float64.
-    ensembles : guess -> (sample, start, step, y, x, channel) float64, one sample where nobody is unsure; no other
-        controls where there is one start.
+    ensembles : guess -> (sample, start, step, y, x, channel) float64, one sample where nobody is unsure; no guess under
+        other controls where no others are known.
     """
 
     starts: np.ndarray
@@ -48,27 +73,54 @@ class Trial:
         return (TRUTH, *self.ensembles)
 
 
-def hold(
+class Others:
+    """The controls of all recordings, from which a recording is given those of another."""
+
+    def __init__(self, recordings: Iterable[xr.Dataset], span: Span) -> None:
+        self._rows = [span.controls_of(ds) for ds in recordings]
+
+    def of(self, place: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Controls (start, step, control) in place of those of recording number `place`, each unlike its own.
+
+        Of other recordings if there are any, else from other starts of its own; None where all are alike.
+        """
+        own = self._rows[place]
+        others = [row for k, row in enumerate(self._rows) if k != place and len(row)] or [own]
+        chosen = []
+        for row in own:
+            for _ in range(TRIES):
+                several = others[rng.integers(len(others))]
+                other = several[rng.integers(len(several))]
+                if not np.array_equal(other, row):
+                    chosen.append(other)
+                    break
+            else:
+                return None
+        return np.stack(chosen) if chosen else None
+
+
+def forecast(
     surrogate: Surrogate,
     ds: xr.Dataset,
     rivals: Mapping[str, Baseline],
-    steps: int,
-    starts: int,
+    span: Span,
     samples: int,
+    others: np.ndarray | None,
     rng: np.random.Generator,
 ) -> Trial | None:
-    """Futures of `steps` after at most `starts` frames of a recording, evenly; None where it has no such frame.
+    """Futures after the starts of a recording; None where it has none.
 
-    Raises ControlError or RecordingError for a recording of another kind than the model's.
+    others : controls (start, step, control) that were not, or None. Raises ControlError or RecordingError for a
+    recording of another kind than the model's.
     """
     require_kind(surrogate, ds)
-    chosen = _starts(ds, surrogate.model.context, steps, starts)
-    if not len(chosen):
+    starts = span.starts_of(ds)
+    if not len(starts):
         return None
-    history = _together([observed(ds, int(start), surrogate.model.context) for start in chosen])
-    window = chosen[:, None] + np.arange(steps)
-    controls, time = controls_of(ds)[window], ds["time"].values
-    truth = np.stack([ds["frames"][start + 1 : start + 1 + steps].values for start in chosen]).astype(np.float64)
+    history = _together([observed(ds, int(start), surrogate.model.context) for start in starts])
+    controls, time = span.controls_of(ds), ds["time"].values
+    frames = ds["frames"]
+    truth = np.stack([frames[start + 1 : start + 1 + span.steps].values for start in starts]).astype(np.float64)
     present = history[-1].frames.astype(np.float64)
     state = surrogate.start(history)
 
@@ -78,20 +130,11 @@ def hold(
 
     own = futures(controls)
     ensembles = {MEAN: own, ONE: own[:1]}
-    if len(chosen) > 1:
-        ensembles[SHUFFLED] = futures(np.roll(controls, 1, axis=0))
+    if others is not None:
+        ensembles[SHUFFLED] = futures(others)
     ensembles |= {name: rival.futures(present, controls)[None] for name, rival in rivals.items()}
-    seconds = time[window + 1] - time[chosen][:, None]
-    return Trial(chosen, seconds, history[-1].view, controls, present, truth, ensembles)
-
-
-def _starts(ds: xr.Dataset, context: int, steps: int, starts: int) -> np.ndarray:
-    """Frames from which so many steps can be compared, the model's context behind them where that can be."""
-    possible = np.flatnonzero(steps_ahead(ds) >= steps)
-    if not len(possible):
-        return possible
-    possible = possible[possible >= min(context - 1, possible[-1])]
-    return np.unique(possible[np.linspace(0, len(possible) - 1, starts).round().astype(int)])
+    seconds = time[starts[:, None] + 1 + np.arange(span.steps)] - time[starts][:, None]
+    return Trial(starts, seconds, history[-1].view, controls, present, truth, ensembles)
 
 
 def _together(histories: list[list[Observation]]) -> list[Observation]:

@@ -51,7 +51,7 @@ def bootstrap(
 
     columns : arrays (row,) that are resampled together, which keeps pairs together; rows are the independent
     units (episodes, recordings). statistic : maps columns (..., row) to (...). The same seed gives the same
-    interval. Rows that make the statistic NaN in a resample are left out of the interval.
+    interval. Rows that make the statistic NaN in a resample are left out of the interval; of one row it has no bounds.
 
     Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
     """
@@ -59,6 +59,8 @@ def bootstrap(
     if n == 0:
         return UNKNOWN
     value = float(statistic(*columns))
+    if n == 1:  # of which nobody knows how much another would differ
+        return Interval(value, math.nan, math.nan)
     chosen = np.random.default_rng(seed).integers(n, size=(resamples, n))
     found = statistic(*(column[chosen] for column in columns))
     found = found[np.isfinite(found)]
@@ -68,10 +70,17 @@ def bootstrap(
     return Interval(value, float(low), float(high))
 
 
-def mean(values: np.ndarray, seed: int = 0) -> Interval:
-    """The mean of values : (row,) with its bootstrap interval; NaN rows are left out."""
-    known = values[~np.isnan(values)]
-    return bootstrap(lambda x: x.mean(axis=-1), known, seed=seed)
+def mean(values: np.ndarray, seed: int = 0, groups: np.ndarray | None = None) -> Interval:
+    """The mean of values : (row,) with its bootstrap interval; NaN rows are left out.
+
+    groups : (row,) of any kind; rows of one group, such as recordings of one session, are resampled together, since
+    they depend on each other.
+    """
+    known = ~np.isnan(values)
+    if groups is None:
+        return bootstrap(lambda x: x.mean(axis=-1), values[known], seed=seed)
+    _, place = np.unique(groups[known], return_inverse=True)
+    return ratio_of_sums(np.bincount(place, values[known]), np.bincount(place), seed)
 
 
 def ratio_of_sums(above: np.ndarray, below: np.ndarray, seed: int = 0) -> Interval:

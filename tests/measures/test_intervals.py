@@ -39,4 +39,12 @@ def test_pairs_stay_together():
     assert ratio_of_sums(1.5 * below, below) == pytest.approx((1.5, 1.5, 1.5))
     assert math.isnan(ratio_of_sums(np.ones(3), np.zeros(3)).value)
     alone = bootstrap(lambda a, b: (a * b).mean(axis=-1), np.array([2.0]), np.array([3.0]))
-    assert alone == (6.0, 6.0, 6.0)
+    assert alone.value == 6.0 and math.isnan(alone.low) and math.isnan(alone.high)  # of one nobody knows
+
+
+def test_rows_of_one_group_are_resampled_together():
+    values, sessions = np.tile([0.0, 1.0], 20), np.tile(["a", "b"], 20)
+    assert mean(values, groups=sessions) == mean(np.array([0.0, 1.0])) == (0.5, 0.0, 1.0)
+    assert mean(values).low > 0.3
+    uneven = mean(np.array([1.0, 1.0, 4.0, np.nan]), groups=np.array(["a", "a", "b", "b"]))
+    assert uneven.value == 2.0 and (uneven.low, uneven.high) == (1.0, 4.0)

@@ -12,7 +12,7 @@ import xarray as xr
 from test_evaluate import Knowing
 
 from sciworld.domains import base
-from sciworld.evaluate import measured_heed, measured_physics
+from sciworld.evaluate import page_heed, page_physics
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.evaluate.report import write_report
 from sciworld.evaluate.trial import MEAN, ONE, TRUTH
@@ -30,7 +30,7 @@ def found() -> xr.Dataset:
 
 
 def test_the_parts_tell_errors_drift_rates_and_answers(found: xr.Dataset, tmp_path: Path) -> None:
-    (section,) = measured_physics.sections(found)
+    (section,) = page_physics.sections(found)
     tables = [item for item in section.items if hasattr(item, "rows")]
     errors, rates, answers = tables
     assert [row[0] for row in errors.rows] == ["blob_x (mm)", "smoke (counts)", "went (1)", "fan (mm)"]
@@ -40,7 +40,7 @@ def test_the_parts_tell_errors_drift_rates_and_answers(found: xr.Dataset, tmp_pa
     page = write_report(tmp_path / "page.html", "It", [section]).read_text()
     assert "Drift: share that fails a check" in page and "Brier score" in page
     truth, cause = (found.physics.sel(source=TRUTH, quantity=name).values.ravel() for name in ("went", "fan"))
-    edges = np.quantile(cause, np.linspace(0, 1, measured_physics.BINS + 1))
+    edges = np.quantile(cause, np.linspace(0, 1, page_physics.BINS + 1))
     last = (cause >= edges[-2]) & (cause <= edges[-1])
     share = wilson(int(truth[last].sum()), int(last.sum()))
     assert rates.rows[-1][1].startswith(f"{share.value:.3f}") or share.value == 0
@@ -50,7 +50,7 @@ def test_the_parts_tell_errors_drift_rates_and_answers(found: xr.Dataset, tmp_pa
 def test_drift_shows_where_a_check_begins_to_fail(found: xr.Dataset) -> None:
     broken = found.copy(deep=True)
     broken.fails.loc[{"source": ONE, "quantity": "smoke", "step": [3, 4]}] = 1.0
-    figure = measured_physics._drift(broken)
+    figure = page_physics._drift(broken)
     panels = [np.array(trace.z, dtype=float) for trace in figure.data]
     np.testing.assert_array_equal(panels[0], 0)  # the truth
     np.testing.assert_array_equal(panels[1][1], [0, 0, 1, 1])
@@ -58,15 +58,15 @@ def test_drift_shows_where_a_check_begins_to_fail(found: xr.Dataset) -> None:
 
 
 def test_nothing_is_said_of_a_domain_that_was_not_asked_for(found: xr.Dataset) -> None:
-    assert measured_physics.sections(found.drop_vars(["physics", "fails"])) == []
+    assert page_physics.sections(found.drop_vars(["physics", "fails"])) == []
 
 
 def test_a_model_that_ignores_its_controls_is_told(found: xr.Dataset) -> None:
-    heeding = measured_heed.sections(found)[0]
+    heeding = page_heed.sections(found)[0]
     assert heeding.heading == "Whether it heeds its controls" and not heeding.warnings
     assert [row[0] for row in heeding.items[1].rows][:2] == [TRUTH, MEAN]
     deaf: Any = found.copy(deep=True)
     deaf.control_gain[:] = 0.0
-    assert any("may ignore its controls" in text for text in measured_heed.sections(deaf)[0].warnings)
+    assert any("may ignore its controls" in text for text in page_heed.sections(deaf)[0].warnings)
     single = found.isel(rank=slice(2))
-    assert "How sure it is" not in [section.heading for section in measured_heed.sections(single)]
+    assert "How sure it is" not in [section.heading for section in page_heed.sections(single)]

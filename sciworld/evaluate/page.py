@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import plots
-from sciworld.evaluate import measured_cases, measured_heed, measured_physics
+from sciworld.evaluate import page_cases, page_heed, page_physics
 from sciworld.evaluate.baselines import PERSISTENCE
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.scores import UNITS
@@ -37,10 +37,10 @@ def sections(found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, se
     the other too.
     """
     ratio = _ratio(found)
-    parts = [_errors(found), *measured_heed.sections(found), *measured_physics.sections(found)]
+    parts = [_errors(found), *page_heed.sections(found), *page_physics.sections(found)]
     parts += [_recordings(found, ratio), *_covariates(found, ratio)]
     if np.isfinite(ratio).any():
-        parts.append(measured_cases.section(found, surrogate, recordings, ratio, seed))
+        parts.append(page_cases.section(found, surrogate, recordings, ratio, seed))
     return parts
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from sciworld.errors import RecordingError
-from sciworld.evaluate import measured
+from sciworld.evaluate import page
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.evaluate.imagine import STEPS, steps_ahead
-from sciworld.evaluate.many import held_out
 from sciworld.evaluate.report import Section
+from sciworld.evaluate.runs import held_out
 from sciworld.files import replace_file
 from sciworld.selection import Selection
 from sciworld.store import Store
@@ -38,7 +38,7 @@ def parts(run: Run, surrogate: Surrogate, store: Store, domain: str, seed: int, 
         found = evaluate(surrogate, held, fitted, EvaluateSettings(steps=steps, seed=seed))
     found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
     replace_file((folder / FILE).resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
-    first, *rest = measured.sections(found, surrogate, store, seed)
+    first, *rest = page.sections(found, surrogate, store, seed)
     return [
         Section(f"Measured: {first.heading.lower()}", first.prose, first.items, [*warnings, *first.warnings]),
         *rest,

@@ -9,7 +9,7 @@ import numpy as np
 import toy
 import xarray as xr
 
-from sciworld.evaluate import measured
+from sciworld.evaluate import page
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
@@ -45,14 +45,14 @@ def found_of(values: np.ndarray) -> xr.Dataset:
 
 def test_best_worst_and_covariates_are_by_the_ratio_to_persistence() -> None:
     found = found_of(np.array([1.0, 4.0, 0.5, 2.0]))
-    ratio = measured._ratio(found)
+    ratio = page._ratio(found)
     np.testing.assert_allclose(ratio, [0.5, 2.0, 0.25, 1.0])
-    section = measured._recordings(found, ratio)
+    section = page._recordings(found, ratio)
     assert [row[0] for row in section.items[0].rows] == [f"{k} (session-{k})" for k in (2, 0, 3, 1)]
-    (covariates,) = measured._covariates(found, ratio)
+    (covariates,) = page._covariates(found, ratio)
     assert len(covariates.items[0].rows) == 4 and covariates.items[0].columns[0].startswith("size (")
     found["covariate_size"].values[:] = 1.0
-    assert measured._covariates(found, ratio) == []
+    assert page._covariates(found, ratio) == []
 
 
 def test_the_page_of_a_trained_model(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_the_page_of_a_trained_model(tmp_path: Path) -> None:
     surrogate = Surrogate(run.model())
     found = evaluate(surrogate, store, settings=EvaluateSettings(steps=2, starts=2, samples=2))
     assert found.recording.values.tolist() == [0, 1, 3, 4, 5]
-    page = measured.write(tmp_path / "page.html", found, surrogate, store).read_text()
+    page = page.write(tmp_path / "page.html", found, surrogate, store).read_text()
     for heading in ("By step", "By recording", "By covariate", "Best and worst"):
         assert f"<h2>{heading}</h2>" in page
-    worst = int(found.recording.values[np.argmax(measured._ratio(found))])
+    worst = int(found.recording.values[np.argmax(page._ratio(found))])
     assert f"worst: recording {worst} (one session), from frame" in page
     assert "rmse of smoke" in page and "crps of heat" in page and "control-blind" in page

@@ -54,3 +54,11 @@ def sampled(recordings: Iterable[xr.Dataset], most: int) -> Iterator[tuple[int, 
             rows = slice(start, min(size, start + stride - step + 1), step)
             yield number, ds, rows, ds["frames"][rows].values
         seen += size
+
+
+def one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    for ds in recordings:
+        return ds
+    from sciworld.errors import RecordingError
+
+    raise RecordingError("no recordings; give at least one")

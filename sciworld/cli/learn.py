@@ -109,7 +109,12 @@ def evaluate(
     steps: Annotated[int, typer.Option(help="To guess from each start.", callback=count_in_range("steps"))] = 8,
     starts: Annotated[int, typer.Option(help="In each recording.", callback=count_in_range("starts"))] = 4,
     samples: Annotated[int, typer.Option(help="Futures to draw.", callback=count_in_range("samples"))] = 4,
-    data_range: Annotated[float | None, typer.Option(help="Of PSNR and SSIM, in the frames' units.")] = None,
+    data_range: Annotated[
+        float | None, typer.Option(help="Of PSNR and SSIM, in the frames' units; unknown but of bytes and bounds.")
+    ] = None,
+    least: Annotated[
+        float | None, typer.Option(help="What a pixel must change by to have moved; by default 4 times the noise.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every measure as NetCDF, e.g. table.nc.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page with curves and cases, e.g. page.html.")] = None,
     device: Device = "cpu",
@@ -120,36 +125,39 @@ def evaluate(
     With --beside several runs are measured on the recordings that none of them saw.
     """
     from sciworld.evaluate import page, runs
-    from sciworld.evaluate.evaluate import EvaluateSettings, to_table
-    from sciworld.evaluate.evaluate import evaluate as table_of
-    from sciworld.files import replace_file
-    from sciworld.selection import Selection
+    from sciworld.evaluate.evaluate import EvaluateSettings, require_measure, to_table
     from sciworld.store import Store
 
-    writable(out)
-    writable(report)
-    settings = EvaluateSettings(
-        steps=steps, starts=starts, samples=samples, data_range=data_range, domain=domain, seed=seed
-    )
+    require_measure(measure)
     if beside and report is not None:
         raise SettingsError("a page is of one run; leave out --report or --beside, or keep the table with --out")
+    if not beside and (workers is not None or scheduler is not None):
+        raise SettingsError("--workers and --scheduler are for several runs; name the others with --beside")
+    if report is not None and (report == out or (report.exists() and not report.is_file())):
+        raise SettingsError(f"{report}: a page needs a file of its own; name another")
+    writable(out)
+    writable(report)
+    settings = EvaluateSettings(steps, starts, samples, data_range, least, seed=seed)
     made, surrogate = load(run, device)
-    held = Store.open(store)
-    chosen, seen, known = runs.held_out([made, *(load(path, "cpu")[0] for path in beside or ())], held)
+    stored = Store.open(store)
     with bar("evaluating") as progress:
         if beside:
-            found = runs.evaluate_runs([run, *beside], held, settings, scheduler, workers, device, progress)
+            found = runs.evaluate_runs([run, *beside], stored, domain, settings, scheduler, workers, device, progress)
         else:
-            found = table_of(surrogate, Selection(held, chosen), Selection(held, seen), settings, progress)
-            found = found.assign_coords(recording=chosen[found.recording.values])  # their numbers in the store
+            held = runs.held_out([made], stored)
+            found = held.evaluate(surrogate, held.references(domain), settings, progress)
+    found = found.assign_attrs(run=str(run))
+    if out is not None:  # before anything is shown: what took long is kept first
+        write(out, bytes(found.to_netcdf(engine="h5netcdf")))
     show(runs.to_table(found, measure) if beside else to_table(found, measure))
-    if not known:
-        warn(["training saw these recordings, or does not say which it saw"])
+    if "quantity" in found.coords:
+        typer.echo(f"read of the domain '{domain}': {', '.join(found.quantity.values.tolist())}")
+    if found.attrs["seen"] != "no":
+        warn([found.attrs["seen"]])
     if out is not None:
-        replace_file(out.resolve(), bytes(found.to_netcdf(engine="h5netcdf")))
         typer.echo(f"every measure: {out}")
     if report is not None:
-        page.write(report, found, surrogate, held, seed)
+        page.write(report, found, surrogate, stored, seed)
         typer.echo(f"the page: {report}")
 
 

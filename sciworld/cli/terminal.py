@@ -87,12 +87,13 @@ def writable(path: Path | None) -> None:
         pass
 
 
-def write(path: Path, text: str) -> None:
-    """Put `text` at `path`, all of it or nothing. Raises OSError."""
+def write(path: Path, content: str | bytes) -> None:
+    """Put `content` at `path`, all of it or nothing; a device or pipe stays what it is. Raises OSError."""
+    data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
     else:
-        replace_file(path.resolve(), text.encode())
+        replace_file(path.resolve(), data)
 
 
 def show(table: Any) -> None:

@@ -33,6 +33,8 @@ def ranked(
     control). objective : one for all, or one a start, which scores frames of both alike. samples : futures of the
     surrogate, 0 for its mean; trials : of the trusted simulator, where chance decides. Returns what `table_of` returns.
     """
+    if controls.ndim != 4:
+        raise SettingsError(f"controls are {controls.shape}; give (start, candidate, step, control)")
     n, c, steps, _ = controls.shape
     objectives = list(objective) if isinstance(objective, Sequence) else [objective] * n
     if len(objectives) != n or len(first) != n or trials < 1:
@@ -58,6 +60,8 @@ def table_of(promised: np.ndarray, true: np.ndarray, units: str = "1") -> xr.Dat
     regret_of_chance : what a candidate that is drawn blindly gives up on average, which makes a regret large or small.
     """
     promised, true = np.asarray(promised, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    if promised.ndim != 2 or promised.shape != true.shape:
+        raise SettingsError(f"promises are {promised.shape}, true scores {true.shape}; give (start, candidate) of both")
     scored, of_start = {"units": units}, ("start",)
     return xr.Dataset(
         {

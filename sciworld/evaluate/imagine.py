@@ -141,6 +141,8 @@ _WHY = "its controls must be known, and its field of view stand still, up to the
 
 def require_kind(surrogate: Surrogate, ds: xr.Dataset) -> None:
     """Raise ControlError or RecordingError unless controls and channels are the model's, by name and in its units."""
+    if ds["frames"].ndim != 4:
+        raise RecordingError(f"{ds.attrs['session']}: frames have depth, {ds['frames'].dims}; models take one plane")
     surrogate.space.require_same(ControlSpace(recording.control_table(ds)), "the recording")
     tables = recording.channel_table(ds), surrogate.model.signature.channels
     given, wanted = ([f"{column.name} ({column.units})" for column in table] for table in tables)

@@ -10,6 +10,7 @@ import xarray as xr
 from sciworld import plots
 from sciworld.evaluate import page_cases, page_heed, page_physics
 from sciworld.evaluate.baselines import PERSISTENCE
+from sciworld.evaluate.evaluate import caption, means
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.scores import UNITS
 from sciworld.evaluate.table import Table, interval, number
@@ -58,29 +59,29 @@ def _errors(found: xr.Dataset) -> Section:
             if not np.isfinite(values).any():
                 continue
             guesses = [str(guess) for guess in found.guess.values if np.isfinite(values.sel(guess=guess)).any()]
-            means = values.mean("recording", skipna=True)
+            mean_of = means(found, measure).sel(channel=channel)
             rows = [
-                {"step": float(step)} | {name: float(means.sel(guess=name, step=step)) for name in guesses}
+                {"step": float(step), **{name: float(mean_of.sel(guess=name, step=step)) for name in guesses}}
                 for step in found.step.values
             ]
-            bands = {MEAN: _band(values.sel(guess=MEAN))}
+            rows = [{name: value for name, value in row.items() if np.isfinite(value)} for row in rows]
+            bands = {MEAN: _band(values.sel(guess=MEAN), found.session.values)}
             title, units = f"{measure} of {channel}", UNITS[measure] or str(unit)
             items.append(
                 plots.curves(rows, guesses, "step", title=title, y_title=units, log=measure not in SIGNED, bands=bands)
             )
     return Section(
         "By step",
-        f"Means over {found.sizes['recording']} recordings, {found.attrs['starts']} starts in each; the band is the "
-        "model's bootstrap interval of 95 % over recordings. Lower is better but for PSNR, SSIM and correlation. "
-        "Moving pixels are those whose truth changed by more than its noise since the start; false motion is the error "
-        "of all others.",
+        f"{caption(found)} The band is the model's bootstrap interval of 95 % over sessions. Lower is better but for "
+        "PSNR, SSIM and correlation. Moving pixels are those whose truth changed since the start by more than "
+        f"{_least(found)}: {_moving(found)}; false motion is the error of all others.",
         [_all(found), *items],
     )
 
 
-def _band(values: xr.DataArray) -> tuple[list[float], list[float]]:
+def _band(values: xr.DataArray, sessions: np.ndarray) -> tuple[list[float], list[float]]:
     """Low and high ends by step, of values (recording, step)."""
-    ends = [mean(np.asarray(column)) for column in values.transpose("step", "recording").values]
+    ends = [mean(np.asarray(column), groups=sessions) for column in values.transpose("step", "recording").values]
     return [end.low for end in ends], [end.high for end in ends]
 
 
@@ -89,20 +90,36 @@ def _all(found: xr.Dataset) -> Table:
     rows = []
     for channel, unit in zip(found.channel.values, found.channel_units.values, strict=True):
         for measure, units in UNITS.items():
-            values = found[measure].sel(channel=channel).isel(step=-1).mean("recording", skipna=True).values
+            values = means(found, measure).sel(channel=channel).isel(step=-1).values
             if np.isfinite(values).any():
                 rows.append((f"{measure} of {channel} ({units or unit})", *map(number, values.tolist())))
         for scale in found.scale.values:
-            values = found.spectral_error.sel(channel=channel, scale=scale).isel(step=-1)
-            means = values.mean("recording", skipna=True).values
-            rows.append((f"error of {scale} scales of {channel} (1)", *map(number, means.tolist())))
-        times = found.correlation_time.sel(channel=channel).mean("recording", skipna=True).values
+            values = means(found, "spectral_error").sel(channel=channel, scale=scale).isel(step=-1).values
+            rows.append((f"error of {scale} scales of {channel} (1)", *map(number, values.tolist())))
+        times = means(found, "correlation_time").sel(channel=channel).values
         rows.append((f"correlation time of {channel} (s)", *map(number, times.tolist())))
-    caption = (
-        f"At step {int(found.step.values[-1])}. Correlation time is how long a guess correlates with the truth by 0.8, "
-        f"at most as long as was compared. Baselines were fitted on {found.attrs['baselines_fitted_on']}."
+    text = (
+        f"At step {int(found.step.values[-1])}, {number(float(found.seconds[-1]))} s after the start. Correlation time "
+        "is how long a guess correlates with the truth by 0.8, at most as long as was compared. VRMSE and NRMSE are of "
+        "frames in the standard deviations of training."
     )
-    return Table(("", *map(str, found.guess.values)), tuple(rows), caption)
+    return Table(("", *map(str, found.guess.values)), tuple(rows), text)
+
+
+def _least(found: xr.Dataset) -> str:
+    """What a pixel must change by to have moved."""
+    stated = found.attrs["least"]
+    return f"{stated}" if stated else "4 times the noise that most pixels show (where most move, state what is least)"
+
+
+def _moving(found: xr.Dataset) -> str:
+    """How many have, at the first and the last step."""
+    shares = found.moving.mean("recording", skipna=True).isel(step=[0, -1]).transpose("channel", "step").values
+    told = [
+        f"{first:.0%} and {last:.0%} of {name}"
+        for name, (first, last) in zip(found.channel.values, shares, strict=True)
+    ]
+    return f"{', '.join(told)} at the first and the last step"
 
 
 def _recordings(found: xr.Dataset, ratio: np.ndarray) -> Section:
@@ -135,22 +152,25 @@ def _covariates(found: xr.Dataset, ratio: np.ndarray) -> list[Section]:
         levels = np.unique(values[known])
         if len(levels) < 2:
             continue
-        edges = levels if len(levels) <= LEVELS else np.quantile(values[known], np.linspace(0, 1, LEVELS + 1)[:-1])
+        edges = levels
+        if len(levels) > LEVELS and "levels" not in coordinate.attrs:
+            edges = np.quantile(values[known], np.linspace(0, 1, LEVELS + 1)[:-1])
         group = np.searchsorted(edges, values, side="right") - 1
         rows = []
         for place in range(len(edges)):
             chosen = known & (group == place)
             if chosen.any():
                 label = number(float(values[chosen].min()))
-                if values[chosen].max() > values[chosen].min():
+                if "levels" in coordinate.attrs:
+                    label = str(np.atleast_1d(coordinate.attrs["levels"])[int(values[chosen][0])])
+                elif values[chosen].max() > values[chosen].min():
                     label += f" to {number(float(values[chosen].max()))}"
-                rows.append((label, str(int(chosen.sum())), interval(mean(ratio[chosen]))))
+                told = interval(mean(ratio[chosen], groups=found.session.values[chosen]))
+                rows.append((label, str(int(chosen.sum())), told))
         heading = f"{str(name).removeprefix('covariate_')} ({coordinate.attrs.get('units', '1')})"
         tables.append(Table((heading, "recordings", "RMSE over persistence"), tuple(rows)))
     if not tables:
         return []
     return [
-        Section(
-            "By covariate", "Where the model is better and worse; intervals are a bootstrap over recordings.", tables
-        )
+        Section("By covariate", "Where the model is better and worse; intervals are a bootstrap over sessions.", tables)
     ]

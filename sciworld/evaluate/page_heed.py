@@ -7,6 +7,7 @@ import xarray as xr
 from plotly.graph_objects import Figure
 
 from sciworld import plots
+from sciworld.evaluate.baselines import LINEAR
 from sciworld.evaluate.report import Section
 from sciworld.evaluate.table import Table, interval, number
 from sciworld.evaluate.trial import MEAN, ONE, SHUFFLED, TRUTH
@@ -30,19 +31,22 @@ def _controls(found: xr.Dataset) -> list[Section]:
     rows = []
     for channel, unit in zip(found.channel.values, found.channel_units.values, strict=True):
         of = found.sel(channel=channel)
-        gain = mean(of.control_gain.isel(step=-1).values)
+        sessions = found.session.values
+        gain = mean(of.control_gain.isel(step=-1).values, groups=sessions)
         row = [f"{channel} ({unit})", interval(gain)]
         if last >= GENIE:
-            row.append(interval(mean(of.delta_psnr.sel(step=GENIE).values)))
-        row.append(interval(mean(of.counterfactual_divergence.isel(step=-1).values)))
+            row.append(interval(mean(of.delta_psnr.sel(step=GENIE).values, groups=sessions)))
+        row.append(interval(mean(of.counterfactual_divergence.isel(step=-1).values, groups=sessions)))
         rows.append(tuple(row))
-        if gain.low <= 0:
+        if np.isnan(gain.value):
+            warnings.append(f"{channel}: all recordings have the same controls; nothing tells whether they are heeded.")
+        elif not gain.low > 0:
             warnings.append(f"Under other controls {channel} is not surely worse: the model may ignore its controls.")
     headings = ["channel", f"control gain at step {last}"]
     headings += [f"PSNR gain at step {GENIE} (dB)"] * (last >= GENIE) + [f"divergence at step {last}"]
     caption = (
-        "Control gain: RMSE under another start's controls less that under the true ones. Divergence: how far futures "
-        "are under other controls, over how far samples under the same are. Intervals over recordings."
+        "Control gain: RMSE under another recording's controls less that under the true ones. Divergence: how far "
+        "futures are under other controls, over how far samples under the same are. Intervals over sessions."
     )
     items.append(Table(tuple(headings), tuple(rows), caption))
     if "recoverability" in found:
@@ -58,8 +62,8 @@ def _recovered(found: xr.Dataset) -> Table:
         if np.isfinite(values).any():
             rows.append((str(source), *map(number, values.tolist())))
     caption = (
-        "Share of each control's variance that an inverse model, linear and fitted on true frames, reads back from "
-        "frames that follow each other. What the truth itself does not show no model can."
+        "Share of each control's variance that a linear reader, fitted on true frames, finds in frames that follow "
+        "each other. What it does not find in the truth it cannot find in a guess."
     )
     return Table(("controls read back from", *map(str, found.control.values)), tuple(rows), caption)
 
@@ -89,7 +93,7 @@ def _certainty(found: xr.Dataset) -> list[Section]:
     prose = (
         f"Of {samples} samples each has the truth below it in a known share of cases, if the model is as sure as it "
         "should be. A curve steeper than the diagonal is too unsure, a flatter one too sure. Spread over skill, 1 "
-        f"being right, step by step: {told}."
+        f"being right, the mean over channels, step by step: {told}."
     )
     return [Section("How sure it is", prose, items)]
 
@@ -98,7 +102,7 @@ def _spectra(found: xr.Dataset) -> Section:
     items = []
     for channel in found.channel.values:
         power = found.power.sel(channel=channel).mean("recording", skipna=True)
-        names = [name for name in (TRUTH, MEAN, ONE, SHUFFLED, "linear") if np.isfinite(power.sel(source=name)).any()]
+        names = [name for name in (TRUTH, MEAN, ONE, SHUFFLED, LINEAR) if np.isfinite(power.sel(source=name)).any()]
         rows = [
             {"wave number (rad/pixel)": float(k)} | {name: float(power.sel(source=name).values[at]) for name in names}
             for at, k in enumerate(found.wavenumber.values)

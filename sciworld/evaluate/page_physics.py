@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import xarray as xr
@@ -28,8 +29,10 @@ def sections(found: xr.Dataset) -> list[Section]:
     if "fails" in found and np.isfinite(found.fails).any():
         items.append(_drift(found))
     items += _curves(found)
-    for pair in np.atleast_1d(found.attrs.get("rates", [])):
-        items += _rate(found, *str(pair).split(":"))
+    pairs = json.loads(found.attrs["rates"])
+    for by, event in pairs:
+        items += _rate(found, by, event)
+    items += [_reliability(found, event) for event in dict.fromkeys(event for _, event in pairs)]
     if "response" in found:
         items.append(_responses(found))
     return [
@@ -57,15 +60,20 @@ def _errors(found: xr.Dataset) -> Table:
         bounds = DASH if np.isnan([low, high]).all() else f"{number(low)} to {number(high)}"
         true = found.physics.sel(source=TRUTH, quantity=name).mean(skipna=True)
         error = found.physics_error.sel(quantity=name).mean("step", skipna=True)
-        cells = [interval(mean(error.sel(guess=guess).values)) for guess in guesses]
+        cells = [interval(mean(error.sel(guess=guess).values, groups=found.session.values)) for guess in guesses]
+        true_known, one_known = (np.isfinite(found.physics.sel(source=s, quantity=name)) for s in (TRUTH, ONE))
+        share = (one_known & true_known).sum() / true_known.sum() if true_known.any() else np.nan
+        cells.append(f"{float(share):.0%}" if np.isfinite(share) else DASH)
         off = np.abs(found.physics.sel(quantity=name) - found.measured.sel(quantity=name))
         told = [number(float(off.sel(source=source).mean(skipna=True))) for source in (TRUTH, MEAN)]
         rows.append((f"{name} ({units})", bounds, number(float(true)), *cells, *told))
     caption = (
-        "Mean absolute differences from what is read from the truth, over all steps; intervals over recordings. The "
-        "last two are differences from what instrument or solver measured, where the recordings have it as a state."
+        "Mean absolute differences from what is read from the truth, over all steps that can be read, and how many of "
+        "the truth's one sample can; of events the mean square, Brier's score. Intervals over sessions. The last two "
+        "are differences from what instrument or solver measured, where the recordings have it as a state."
     )
-    headings = ("quantity", "must be", "truth, mean", *guesses, f"{TRUTH} off measured", f"{MEAN} off measured")
+    errors = [f"error of {guess}" for guess in guesses]
+    headings = ("quantity", "must be", "truth, mean", *errors, "read", f"{TRUTH} off measured", f"{MEAN} off measured")
     return Table(headings, tuple(rows), caption)
 
 
@@ -93,46 +101,61 @@ def _curves(found: xr.Dataset) -> list[Figure]:
     return items
 
 
+def _once(found: xr.Dataset) -> np.ndarray:
+    """Of starts whose steps overlap each transition once : bool (recording, start, step)."""
+    frames = found.start_frame.values[:, :, None] + found.step.values
+    once = np.zeros(frames.shape, dtype=bool)
+    for row, chosen in zip(frames, once, strict=True):
+        _, first = np.unique(row, return_index=True)
+        chosen.ravel()[first] = True
+    return once & np.isfinite(frames)
+
+
 def _rate(found: xr.Dataset, by: str, event: str) -> list[Table | Figure]:
-    """How often an event is, by what it depends on; and how often it is where it was given a probability."""
-    cause, truth, given = (
-        found.physics.sel(source=source, quantity=name).values.ravel()
-        for source, name in ((TRUTH, by), (TRUTH, event), (MEAN, event))
-    )
-    one, source_cause = (found.physics.sel(source=ONE, quantity=name).values.ravel() for name in (event, by))
-    known = np.isfinite(cause) & np.isfinite(truth)
-    if not known.any():
+    """How often an event is, by what it depends on: in the truth, and in one sample."""
+    once = _once(found)
+
+    def of(source: str, name: str) -> np.ndarray:
+        return np.asarray(found.physics.sel(source=source, quantity=name).values[once])
+
+    pairs = {source: (of(source, by), of(source, event)) for source in (TRUTH, ONE)}
+    cause = pairs[TRUTH][0]
+    cause = cause[np.isfinite(cause)]
+    if not len(cause):
         return []
-    edges = np.unique(np.quantile(cause[known], np.linspace(0, 1, BINS + 1)))
-    rows, bands = [], {TRUTH: ([], []), ONE: ([], [])}  # type: ignore[var-annotated]
-    cells = []
+    edges = np.unique(np.quantile(cause, np.linspace(0, 1, BINS + 1)))
+    rows, cells = [], []
+    bands: dict[str, tuple[list[float], list[float]]] = {source: ([], []) for source in pairs}
     for low, high in itertools.pairwise(edges):
         row, cell = {by: float(0.5 * (low + high))}, [f"{number(low)} to {number(high)}"]
-        for source, x, happened in ((TRUTH, cause, truth), (ONE, source_cause, one)):
-            last = high == edges[-1]
-            chosen = (x >= low) & ((x <= high) if last else (x < high)) & np.isfinite(happened)
+        for source, (x, happened) in pairs.items():
+            chosen = (x >= low) & ((x <= high) if high == edges[-1] else (x < high)) & np.isfinite(happened)
             share = wilson(int((happened[chosen] > 0.5).sum()), int(chosen.sum()))
             row[source] = share.value
             bands[source][0].append(share.low)
             bands[source][1].append(share.high)
             cell += [interval(share), str(int(chosen.sum()))]
-        rows.append(row)
+        rows.append({name: value for name, value in row.items() if np.isfinite(value)})
         cells.append(tuple(cell))
     units = str(found.quantity_units.sel(quantity=by).values)
-    caption = f"Share of steps with '{event}', with Wilson's intervals of 95 %."
+    caption = f"Share of steps with '{event}', however long they last, with Wilson's intervals of 95 %."
     table = Table((f"{by} ({units})", TRUTH, "steps", ONE, "steps"), tuple(cells), caption)
-    figure = plots.curves(rows, [TRUTH, ONE], by, title=f"{event} by {by}", y_title="share", log=False, bands=bands)
-    return [table, figure, _reliability(event, truth, given)]
+    figure = plots.curves(rows, list(pairs), by, title=f"{event} by {by}", y_title="share", log=False, bands=bands)
+    return [table, figure]
 
 
-def _reliability(event: str, truth: np.ndarray, given: np.ndarray) -> Figure:
-    found = reliability(truth, given, PROBABILITIES)
+def _reliability(found: xr.Dataset, event: str) -> Figure:
+    """How often happened what was given a probability, and Brier's score beside that of the mean frequency."""
+    once = _once(found)
+    truth, given = (found.physics.sel(source=source, quantity=event).values[once] for source in (TRUTH, MEAN))
     both = np.isfinite(truth) & np.isfinite(given)
-    usual = np.full(truth.shape, truth[both].mean() if both.any() else np.nan)
+    truth, given = truth[both], given[both]
+    told = reliability(truth, given, PROBABILITIES)
+    usual = np.full(truth.shape, truth.mean() if len(truth) else np.nan)
     title = f"{event}: Brier score {number(brier(truth, given))}, of its mean frequency {number(brier(truth, usual))}"
     rows = [
         {"probability given": float(p), "came": float(c), "right": float(p)}
-        for p, c in zip(found.promised, found.came, strict=True)
+        for p, c in zip(told.promised, told.came, strict=True)
         if np.isfinite(p)
     ]
     return plots.curves(rows, ["came", "right"], "probability given", title=title, y_title="share", log=False)

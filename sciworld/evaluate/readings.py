@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,13 +10,15 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
+from sciworld.controls import ColumnTable
 from sciworld.domains.base import Physics
 from sciworld.evaluate.imagine import controls_of
-from sciworld.evaluate.trial import SOURCES, Trial
+from sciworld.evaluate.trial import SOURCES, TRUTH, Trial
+from sciworld.measures import known
 from sciworld.measures.control import InverseModel, fit_inverse, recoverability, spearman
 
 PAIRS = 1000  # of frames that follow each other, at most, from which controls are learned to be read back
-WIDEST = 64  # pixels each way that they are read from: larger frames are averaged over blocks
+VALUES = 4096  # of a frame that they are read from, at most: larger frames are averaged over blocks
 
 
 def physics_of(trial: Trial, physics: Physics) -> tuple[np.ndarray, np.ndarray]:
@@ -34,13 +37,10 @@ def physics_of(trial: Trial, physics: Physics) -> tuple[np.ndarray, np.ndarray]:
     for source in trial.sources:
         ensemble, place = trial.of(source), SOURCES.index(source)
         read = np.stack([_read(trial, frames, physics) for frames in ensemble])
-        known = ~np.isnan(read)
-        if place == 0:
-            readable = known[0]
-        count = known.sum(axis=0)
-        total = np.where(known, read, 0).sum(axis=0)
-        values[place] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-        out = (read < low) | (read > high) | ~known
+        if source == TRUTH:
+            readable = ~np.isnan(read[0])
+        values[place] = known.mean(read)
+        out = (read < low) | (read > high) | np.isnan(read)
         fails[place] = np.where(bounded & readable, out.mean(axis=0), np.nan)
     return values, fails
 
@@ -62,13 +62,15 @@ def _read(trial: Trial, frames: np.ndarray, physics: Physics) -> np.ndarray:
     return physics(np.concatenate([trial.present[:, None], frames], axis=1), trial.view, trial.controls)
 
 
-def responses(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
+def responses(values: np.ndarray, controls: np.ndarray, table: ColumnTable) -> np.ndarray:
     """Spearman's correlation of each control with each quantity over all steps : (source, control, quantity).
 
-    values : (source, recording, start, step, quantity), controls : (recording, start, step, control). NaN where either
-    never changes.
+    values : (source, recording, start, step, quantity), controls : (recording, start, step, control), table : what they
+    are. NaN where either never changes, and for categories and angles, which have no order.
     """
     rows, given = values.reshape(len(values), -1, values.shape[-1]), controls.reshape(-1, controls.shape[-1])
+    ordered = np.array([column.kind not in ("categorical", "angle") for column in table], dtype=bool)
+    given = np.where(ordered, given, np.nan)
     return np.array([[[spearman(column, one) for one in source.T] for column in given.T] for source in rows]).reshape(
         len(values), given.shape[1], values.shape[-1]
     )
@@ -76,21 +78,30 @@ def responses(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class ControlReader:
-    """Reads controls back from frames that follow each other. mean : (y, x, channel), in place of unknown pixels."""
+    """Reads controls back from frames that follow each other.
+
+    Parameters
+    ----------
+    model : reads numbers, see `ColumnTable.encoded`. table : the controls. mean : (y, x, channel), in place of unknown
+        pixels.
+    """
 
     model: InverseModel
+    table: ColumnTable
     mean: np.ndarray
 
     @classmethod
     def fit(cls, recordings: Iterable[xr.Dataset]) -> ControlReader | None:
         """Fit on pairs of true frames, drawn evenly; None where nothing was controlled, or hardly ever known."""
         every = max(1, -(-sum(ds.sizes["time"] for ds in recordings) // PAIRS))
+        table = ColumnTable(())
         before: list[np.ndarray] = []
         after: list[np.ndarray] = []
         controls: list[np.ndarray] = []
         place = 0
         for ds in recordings:
-            given, frames, view = controls_of(ds), ds["frames"], ds["view"].values
+            table = recording.control_table(ds)
+            given, frames, view = table.encoded(controls_of(ds))[0], ds["frames"], ds["view"].values
             for row in range(-place % every, ds.sizes["time"] - 1, every):
                 if not np.isnan(given[row]).any() and (view[row] == view[row + 1]).all():
                     pair = _small(frames[row : row + 2].values.astype(np.float64))
@@ -101,39 +112,43 @@ class ControlReader:
         if len(controls) < 2 or not controls[0].size:
             return None
         both = np.stack([*before, *after])
-        known = np.isfinite(both)
-        count = known.sum(axis=0)
-        total = np.where(known, both, 0).sum(axis=0)
-        mean = np.divide(total, count, out=np.zeros(total.shape), where=count > 0)
-        filled = np.where(known, both, mean)
+        mean = np.nan_to_num(known.mean(both, 0, np.isfinite(both)))
+        filled = np.where(np.isfinite(both), both, mean)
         half = len(controls)
-        return cls(fit_inverse(filled[:half], filled[half:], np.stack(controls)), mean)
+        return cls(fit_inverse(filled[:half], filled[half:], np.stack(controls)), table, mean)
 
     def __call__(self, trial: Trial, source: str) -> np.ndarray:
-        """Controls that the mean of a source's samples shows : (start * step, control)."""
+        """What the mean of a source's samples shows of the controls, as numbers : (start * step, number)."""
         seen = _small(np.concatenate([trial.present[:, None], trial.of(source).mean(axis=0)], axis=1))
         seen = np.where(np.isfinite(seen), seen, self.mean)
         shape = (-1, *seen.shape[2:])
         return self.model(seen[:, :-1].reshape(shape), seen[:, 1:].reshape(shape))
 
 
-def recovered(controls: np.ndarray, read: dict[str, np.ndarray]) -> np.ndarray:
+def recovered(controls: np.ndarray, table: ColumnTable, read: dict[str, np.ndarray]) -> np.ndarray:
     """Share of each control's variance that is read back : (source, control), NaN of who did not guess.
 
-    controls : (pair, control). read : source -> (pair, control), in the same order, NaN where it did not guess.
+    controls : (pair, control), what `table` says. read : source -> (pair, number), in the same order, NaN where it did
+    not guess. Of a category or angle it is the share of the variance of all its numbers.
     """
-    found = np.full((len(SOURCES), controls.shape[1]), np.nan)
+    found = np.full((len(SOURCES), len(table)), np.nan)
+    numbers, owner = table.encoded(controls)
     for source, values in read.items():
-        known = ~np.isnan(values).any(axis=1)
-        if known.any():
-            found[SOURCES.index(source)] = recoverability(controls[known], values[known])
+        seen = ~np.isnan(values).any(axis=1)
+        if not seen.any():
+            continue
+        share, weight = recoverability(numbers[seen], values[seen]), numbers[seen].var(axis=0)
+        for control in range(len(table)):
+            mine = (owner == control) & ~np.isnan(share)
+            if mine.any():
+                found[SOURCES.index(source), control] = np.average(share[mine], weights=weight[mine])
     return found
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
     """Frames (..., y, x, channel), averaged over blocks if they are large; what is left over at the end is left out."""
     *lead, y, x, channels = frames.shape
-    size = max(1, -(-max(y, x) // WIDEST))
+    size = max(1, math.ceil(math.sqrt(y * x * channels / VALUES)))
     rows, columns = max(1, y // size), max(1, x // size)
     height, width = y // rows, x // columns
     cut = frames[..., : rows * height, : columns * width, :]

@@ -25,26 +25,42 @@ BYTES = 255.0
 Scores = dict[str, np.ndarray]
 
 
-def scores(trial: Trial, scales: list[float], least: float | None) -> Scores:
+def scores(trial: Trial, spans: list[float], least: float | None, deviation: tuple[float, ...]) -> Scores:
     """All of them, without the axis of recordings; NaN where nobody guessed, or nothing is known.
 
-    Beside UNITS and OF_MODEL: spectral_error (guess, step, channel, scale), correlation_time (guess, channel) s, at
-    most the last second; ranks (step, channel, rank) counts of the truth's rank among the model's samples; power
+    spans : the data range of each channel, 0 where nobody knows. deviation : of each channel, in which VRMSE and NRMSE
+    count, or they would depend on its units. Where a guess is not finite at one start all its measures are NaN:
+    what is left would be a choice of the easy ones.
+
+    Beside UNITS and OF_MODEL: lost (guess, step), the share of starts whose guess is not finite; moving (step, channel)
+    the share of pixels that moved; spectral_error (guess, step, channel, scale); correlation_time (guess, channel) s,
+    at most the last second; ranks (step, channel, rank) counts of the truth's rank among the model's samples; power
     (source, channel, wavenumber) of the last step.
     """
     steps, channels = trial.truth.shape[1], trial.truth.shape[-1]
     found = {name: np.full((len(GUESSES), steps, channels), np.nan) for name in UNITS}
     found["spectral_error"] = np.full((len(GUESSES), steps, channels, len(SCALES)), np.nan)
     found["correlation_time"] = np.full((len(GUESSES), channels), np.nan)
-    for channel, scale in enumerate(scales):
+    found["lost"] = np.full((len(GUESSES), steps), np.nan)
+    found["moving"] = np.full((steps, channels), np.nan)
+    known_pixels = np.isfinite(trial.truth)
+    for name, ensemble in trial.ensembles.items():
+        gone = (known_pixels & ~np.isfinite(ensemble).all(axis=0)).any(axis=(2, 3, 4))
+        found["lost"][GUESSES.index(name)] = gone.mean(axis=0)
+    for channel, span in enumerate(spans):
         true = trial.truth[..., channel]
         moved = pixels.moving(true, trial.present[..., channel], least)
+        found["moving"][:, channel] = known.mean(moved.astype(np.float64), (0, 2, 3), known_pixels[..., channel])
         for name, ensemble in trial.ensembles.items():
-            place = GUESSES.index(name)
-            for measure, values in _of_guess(true, ensemble[..., channel], moved, scale, trial.seconds).items():
-                found[measure][place, ..., channel] = _over_starts(measure, values)
-            error = fields.spectral_error(true, ensemble[..., channel].mean(axis=0))
-            found["spectral_error"][place, :, channel] = known.mean(error)
+            place, one = GUESSES.index(name), ensemble[..., channel]
+            lost = found["lost"][place] > 0
+            values = _of_guess(true, one, moved, span, trial.seconds, deviation[channel])
+            values["spectral_error"] = fields.spectral_error(true, one.mean(axis=0))
+            for measure, value in values.items():
+                mean, gone = _over_starts(measure, value), lost.any() if measure == "correlation_time" else lost
+                mean[gone] = np.nan
+                target = (place, slice(None), channel) if measure == "spectral_error" else (place, ..., channel)
+                found[measure][target] = mean
     return found | _of_model(trial, found) | {"power": _power(trial)}
 
 
@@ -65,16 +81,19 @@ def ranges(stated: float | tuple[float, ...] | None, channels: ColumnTable, dtyp
     ]
 
 
-def _of_guess(true: np.ndarray, ensemble: np.ndarray, moved: np.ndarray, scale: float, seconds: np.ndarray) -> Scores:
+def _of_guess(
+    true: np.ndarray, ensemble: np.ndarray, moved: np.ndarray, scale: float, seconds: np.ndarray, deviation: float
+) -> Scores:
     """Of one channel: true, moved (start, step, y, x), ensemble (sample, start, step, y, x) -> (start, step).
 
     The correlation time is of all steps : (start,).
     """
     guess = ensemble.mean(axis=0)
+    scaled = true / deviation, guess / deviation
     found = {
         "rmse": pixels.rmse(true, guess), "rmse_moving": pixels.rmse(true, guess, moved),
-        "false_motion": pixels.false_motion(true, guess, moved), "vrmse": fields.vrmse(true, guess),
-        "nrmse": fields.nrmse(true, guess), "correlation": fields.correlation(true, guess),
+        "false_motion": pixels.false_motion(true, guess, moved), "vrmse": fields.vrmse(*scaled),
+        "nrmse": fields.nrmse(*scaled), "correlation": fields.correlation(true, guess),
     }  # fmt: skip
     if scale > 0:
         found |= {"psnr": pixels.psnr(true, guess, scale), "psnr_moving": pixels.psnr(true, guess, scale, moved)}

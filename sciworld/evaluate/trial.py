@@ -120,21 +120,27 @@ def forecast(
     history = _together([observed(ds, int(start), surrogate.model.context) for start in starts])
     controls, time = span.controls_of(ds), ds["time"].values
     frames = ds["frames"]
-    truth = np.stack([frames[start + 1 : start + 1 + span.steps].values for start in starts]).astype(np.float64)
-    present = history[-1].frames.astype(np.float64)
+    truth = _known(np.stack([frames[start + 1 : start + 1 + span.steps].values for start in starts]))
+    present = _known(history[-1].frames)
     state = surrogate.start(history)
 
     def futures(controls: np.ndarray) -> np.ndarray:
         found = surrogate.futures(state, controls[:, None], samples, rng)[:, 0]
-        return np.moveaxis(found, 1, 0).astype(np.float64)
+        return _known(np.moveaxis(found, 1, 0))
 
     own = futures(controls)
     ensembles = {MEAN: own, ONE: own[:1]}
     if others is not None:
         ensembles[SHUFFLED] = futures(others)
-    ensembles |= {name: rival.futures(present, controls)[None] for name, rival in rivals.items()}
+    ensembles |= {name: _known(rival.futures(present, controls))[None] for name, rival in rivals.items()}
     seconds = time[starts[:, None] + 1 + np.arange(span.steps)] - time[starts][:, None]
     return Trial(starts, seconds, history[-1].view, controls, present, truth, ensembles)
+
+
+def _known(frames: np.ndarray) -> np.ndarray:
+    """As float64; what is not finite is unknown."""
+    frames = frames.astype(np.float64)
+    return np.where(np.isfinite(frames), frames, np.nan)
 
 
 def _together(histories: list[list[Observation]]) -> list[Observation]:

@@ -17,6 +17,7 @@ from sciworld.errors import ControlError, RecordingError, SettingsError
 from sciworld.evaluate import baselines
 from sciworld.evaluate import trial as module
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
+from sciworld.evaluate.references import References
 from sciworld.measures import pixels
 from sciworld.store import Store
 
@@ -29,7 +30,7 @@ class Knowing:
     def __init__(self, recordings: list[xr.Dataset], off: float = 1.0) -> None:
         self.recordings, self.off, self.space = recordings, off, toy.SPACE
         self.model = SimpleNamespace(
-            context=2, signature=SimpleNamespace(channels=toy.CHANNELS, shape=(toy.Y, toy.X, 2))
+            context=2, signature=SimpleNamespace(channels=toy.CHANNELS, shape=(toy.Y, toy.X, 2), scale=(1.0, 1.0))
         )
 
     def start(self, history: list[Any]) -> Any:
@@ -80,7 +81,7 @@ def test_a_model_that_knows_is_right_and_its_samples_are_off() -> None:
 
 def test_baselines_are_always_there_and_are_what_they_say() -> None:
     held = recordings()
-    found = evaluate(Knowing(held), held, fit=held[:2], settings=SHORT)  # type: ignore[arg-type]
+    found = evaluate(Knowing(held), held, References.fit(held[:2]), SHORT)  # type: ignore[arg-type]
     assert found.attrs["baselines_fitted_on"] == "other recordings"
     frames = held[1]["frames"].values.astype(float)
     starts = [1, FRAMES - 4]
@@ -104,15 +105,28 @@ def test_ranges_come_from_bounds_or_are_stated_or_unknown() -> None:
     bounded = ColumnTable((Column("smoke", "counts", 0.0, 10.0), Column("heat", "K", 0.0, 20.0)))
     surrogate.model.signature.channels = bounded
     xr.testing.assert_equal(evaluate(surrogate, held, settings=SHORT).psnr, stated.psnr)
-    for wrong in (0.0, (1.0, 2.0, 3.0), float("nan")):
+    with pytest.raises(SettingsError, match="data_range is"):
+        evaluate(surrogate, held, settings=EvaluateSettings(steps=3, data_range=(1.0, 2.0, 3.0)))
+    for wrong in (0.0, float("nan"), (1.0, -2.0), "wide", True, 10**400):
         with pytest.raises(SettingsError, match="data_range is"):
-            evaluate(surrogate, held, settings=EvaluateSettings(steps=3, data_range=wrong))
+            EvaluateSettings(steps=3, data_range=wrong)  # type: ignore[arg-type]
 
 
-def test_one_start_has_no_other_controls() -> None:
+def test_other_controls_are_those_of_another_recording() -> None:
     held = recordings(2)
-    found = evaluate(Knowing(held), held, settings=EvaluateSettings(steps=3, starts=1, samples=1))  # type: ignore[arg-type]
-    assert np.isnan(found.rmse.sel(guess=module.SHUFFLED)).all() and np.isnan(found.spread_skill.values).all()
+    settings = EvaluateSettings(steps=3, starts=1, samples=1)
+    found = evaluate(Knowing(held), held, settings=settings)  # type: ignore[arg-type]
+    assert np.isfinite(found.rmse.sel(guess=module.SHUFFLED)).all() and np.isnan(found.spread_skill.values).all()
+    alone = evaluate(Knowing(held), held[:1], settings=settings)  # type: ignore[arg-type]
+    assert np.isnan(alone.rmse.sel(guess=module.SHUFFLED)).all()  # neither another recording nor another start
+    # Controls that are held through each recording differ between recordings, not between starts.
+    for place, ds in enumerate(held):
+        ds["controls"].values[:-1] = [1.0 + place, 2.0, 1.0]
+    found = evaluate(Knowing(held), held, settings=SHORT)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.control_gain, 10, atol=1e-4)
+    for ds in held:
+        ds["controls"].values[:-1] = [1.0, 2.0, 1.0]
+    assert np.isnan(evaluate(Knowing(held), held, settings=SHORT).control_gain).all()  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_evaluated_is_refused() -> None:
@@ -123,7 +137,7 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
     surrogate.space = ControlSpace(ColumnTable((Column("fan", "mm"),)))
     with pytest.raises(ControlError):
         evaluate(surrogate, held, settings=SHORT)
-    for wrong in ({"steps": 0}, {"samples": 1.5}, {"starts": True}, {"seed": -1}):
+    for wrong in ({"steps": 0}, {"samples": 1.5}, {"starts": True}, {"seed": -1}, {"least": -1.0}, {"context": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             EvaluateSettings(**wrong)  # type: ignore[arg-type]
 
@@ -167,9 +181,9 @@ def test_of_a_store_only_the_frames_that_are_compared_are_read(tmp_path: Path, m
 
     monkeypatch.setattr(lazy._Lazy, "_checked", seen)
     settings = EvaluateSettings(steps=2, starts=1, samples=2)
-    found = evaluate(Knowing(held), store, fit=held, settings=settings)  # type: ignore[arg-type]
+    found = evaluate(Knowing(held), store, References.fit(held), settings)  # type: ignore[arg-type]
     assert max(shape[0] for shape in asked) == 2  # context or steps, never all eleven
-    xr.testing.assert_identical(found, evaluate(Knowing(held), held, fit=held, settings=settings))  # type: ignore[arg-type]
+    xr.testing.assert_identical(found, evaluate(Knowing(held), held, References.fit(held), settings))  # type: ignore[arg-type]
 
 
 def test_unknown_pixels_make_their_measures_unknown_and_no_others(recwarn: Any) -> None:

@@ -30,6 +30,7 @@ def found_of(values: np.ndarray) -> xr.Dataset:
             class signature:  # noqa: N801
                 channels = toy.CHANNELS
                 shape = (toy.Y, toy.X, 2)
+                scale = (1.0, 1.0)
 
         def start(self, history: Any) -> Any:
             return history[-1].frames
@@ -62,9 +63,9 @@ def test_the_page_of_a_trained_model(tmp_path: Path) -> None:
     surrogate = Surrogate(run.model())
     found = evaluate(surrogate, store, settings=EvaluateSettings(steps=2, starts=2, samples=2))
     assert found.recording.values.tolist() == [0, 1, 3, 4, 5]
-    page = page.write(tmp_path / "page.html", found, surrogate, store).read_text()
+    written = page.write(tmp_path / "page.html", found, surrogate, store).read_text()
     for heading in ("By step", "By recording", "By covariate", "Best and worst"):
-        assert f"<h2>{heading}</h2>" in page
+        assert f"<h2>{heading}</h2>" in written
     worst = int(found.recording.values[np.argmax(page._ratio(found))])
-    assert f"worst: recording {worst} (one session), from frame" in page
-    assert "rmse of smoke" in page and "crps of heat" in page and "control-blind" in page
+    assert f"worst: recording {worst} (one session), from frame" in written
+    assert "rmse of smoke" in written and "crps of heat" in written and "control-blind" in written

@@ -14,6 +14,7 @@ from test_evaluate import Knowing
 from sciworld.domains import base
 from sciworld.evaluate import page_heed, page_physics
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
+from sciworld.evaluate.references import References
 from sciworld.evaluate.report import write_report
 from sciworld.evaluate.trial import MEAN, ONE, TRUTH
 from sciworld.measures.intervals import wilson
@@ -25,8 +26,8 @@ def found() -> xr.Dataset:
     held = [toy.make(seed=seed) for seed in range(6)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(base.DOMAINS, "toy", "toy:DOMAIN")
-        settings = EvaluateSettings(steps=4, starts=3, samples=3, domain="toy")
-        return evaluate(Knowing(held, 0.0), held, settings=settings)  # type: ignore[arg-type]
+        settings = EvaluateSettings(steps=4, starts=3, samples=3)
+        return evaluate(Knowing(held, 0.0), held, References.fit(held, "toy"), settings)  # type: ignore[arg-type]
 
 
 def test_the_parts_tell_errors_drift_rates_and_answers(found: xr.Dataset, tmp_path: Path) -> None:
@@ -39,7 +40,13 @@ def test_the_parts_tell_errors_drift_rates_and_answers(found: xr.Dataset, tmp_pa
     assert answers.columns[:3] == ("control", "quantity", "truth")
     page = write_report(tmp_path / "page.html", "It", [section]).read_text()
     assert "Drift: share that fails a check" in page and "Brier score" in page
-    truth, cause = (found.physics.sel(source=TRUTH, quantity=name).values.ravel() for name in ("went", "fan"))
+    # Steps of starts overlap: each transition counts once.
+    seen: dict[tuple[int, int], tuple[float, float]] = {}
+    truth_of = found.physics.sel(source=TRUTH).transpose("recording", "start", "step", "quantity").values
+    for (recording, start, step), frame in np.ndenumerate(found.start_frame.values[..., None] + found.step.values):
+        seen.setdefault((recording, int(frame)), tuple(truth_of[recording, start, step, [2, 3]]))
+    assert 6 * 4 < len(seen) < truth_of[..., 0].size
+    truth, cause = np.array(list(seen.values())).T
     edges = np.quantile(cause, np.linspace(0, 1, page_physics.BINS + 1))
     last = (cause >= edges[-2]) & (cause <= edges[-1])
     share = wilson(int(truth[last].sum()), int(last.sum()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import toy
 import xarray as xr
 
-from sciworld.errors import SettingsError
+from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate import runs
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
-from sciworld.evaluate.trial import MEAN
+from sciworld.evaluate.references import References
+from sciworld.evaluate.table import number
+from sciworld.evaluate.trial import MEAN, Span
 from sciworld.selection import Selection
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
@@ -28,39 +31,68 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Run], Store]
     folder = tmp_path_factory.mktemp("many")
     store = Store.create(folder / "store")
     store.append([toy.make(11, seed, f"session-{seed}") for seed in range(20)])
-    runs = [
-        train(store, folder / name, FitSettings(steps=2, batch=4, threads=1, seed=seed), progress=False)
-        for seed, name in enumerate(("one", "other"))
+    made = [
+        train(store, folder / name, FitSettings(steps=steps, batch=4, threads=1), progress=False)
+        for steps, name in ((2, "one"), (4, "other"))
     ]
-    return runs, store
+    return made, store
 
 
 def test_runs_are_compared_on_what_none_of_them_saw(trained: tuple[list[Run], Store], threads: Any) -> None:
-    runs, store = trained
-    alone = [set(runs.held_out([run], store)[0].tolist()) for run in runs]
-    assert alone[0] != alone[1] and all(len(numbers) == 2 for numbers in alone)
-    chosen, seen, known = runs.held_out(runs, store)
-    common = sorted(alone[0] & alone[1])
-    assert chosen.tolist() == (common or list(range(20))) and known == bool(common)
+    made, store = trained
+    held = runs.held_out(made, store)
+    own, left_out = runs.held_out(made[:1], store), sorted(set(store.split((0.1, 0.9), 0)[0].indices.tolist()))
+    assert held.known and held.new.indices.tolist() == own.new.indices.tolist() == left_out and len(left_out) == 2
+    assert sorted([*held.seen.indices, *left_out]) == list(range(20))
     told: list[tuple[int, int]] = []
-    found = runs.evaluate_runs([run.path for run in runs], store, SHORT, threads, progress=lambda *of: told.append(of))
+    found = runs.evaluate_runs(
+        [run.path for run in made], store, "", SHORT, threads, progress=lambda *of: told.append(of)
+    )
     assert found.model.values.tolist() == ["one", "other"] and told == [(1, 2), (2, 2)]
-    assert found.recording.values.tolist() == chosen.tolist()
-    held, fitted = Selection(store, chosen), Selection(store, seen)
-    for run in runs:
-        same = evaluate(Surrogate(run.model()), held, fitted, SHORT)
+    assert found.recording.values.tolist() == left_out
+    assert found.attrs["seen"] == "no" and found.attrs["baselines_fitted_on"] == "other recordings"
+    references = References.fit(Selection(store, np.setdiff1d(np.arange(20), left_out)))
+    for run in made:
+        same = evaluate(Surrogate(run.model()), held.new, references, SHORT)
         np.testing.assert_array_equal(found.rmse.sel(model=run.path.name), same.rmse)
     assert not found.rmse.sel(guess=MEAN, model="one").equals(found.rmse.sel(guess=MEAN, model="other"))
     table = runs.to_table(found, "rmse")
     assert [row[0] for row in table.rows[:3]] == ["one", "other", "persistence"]
+    last = found.rmse.isel(step=-1).mean("recording")
+    expected = [last.sel(model="other", guess=MEAN), last.sel(model="one", guess="persistence")]
+    assert [table.rows[1][1], table.rows[2][2]] == [number(float(expected[0][0])), number(float(expected[1][1]))]
+    assert [row[0] for row in runs.to_table(found, "control_gain").rows] == ["one", "other"]
     assert table.columns[1:] == ("smoke (counts)", "heat (K)")
     xr.testing.assert_identical(xr.load_dataset(bytes(found.to_netcdf(engine="h5netcdf")), engine="h5netcdf"), found)
 
 
+def test_runs_that_left_out_other_recordings_each_have_none_in_common(
+    trained: tuple[list[Run], Store], tmp_path: Path
+) -> None:
+    made, store = trained
+    other = train(store, tmp_path / "third", FitSettings(steps=2, batch=4, threads=1, seed=3), progress=False)
+    assert not set(runs.held_out([other], store).new.indices) & set(runs.held_out(made, store).new.indices)
+    with pytest.raises(RecordingError, match="none is new to all 3 runs, each of which left out others, by its seed"):
+        runs.held_out([*made, other], store)
+    elsewhere = Store.create(tmp_path / "elsewhere")
+    elsewhere.append([toy.make(11, seed) for seed in range(30, 33)])
+    unknown = runs.held_out(made, elsewhere)
+    assert not unknown.known and len(unknown.new) == len(unknown.seen) == 3
+    found = unknown.evaluate(Surrogate(made[0].model()), unknown.references(), SHORT)
+    assert found.attrs["baselines_fitted_on"] == "the evaluated recordings themselves"
+    assert found.attrs["seen"] == runs.UNKNOWN
+
+
+def test_models_of_longer_context_are_measured_from_the_same_frames(threads: Any) -> None:
+    ds = toy.make(20)
+    short, long = (Span(8, 4, context).starts_of(ds).tolist() for context in (1, 8))
+    assert short == [0, 4, 7, 11] and long == [7, 8, 10, 11]
+
+
 def test_runs_of_one_name_and_odd_measures_are_refused(trained: tuple[list[Run], Store]) -> None:
-    runs, store = trained
+    made, store = trained
     with pytest.raises(SettingsError, match="runs are called one, one"):
-        runs.evaluate_runs([runs[0].path, runs[0].path], store)
+        runs.evaluate_runs([made[0].path, made[0].path], store)
     with pytest.raises(SettingsError, match="called nothing"):
         runs.evaluate_runs([], store)
     with pytest.raises(SettingsError, match="measure is 'beauty'"):

@@ -185,3 +185,22 @@ def test_spaces_are_compared_by_what_matters() -> None:
         space.require_same(changed(units="ms"))
     with pytest.raises(ControlError, match="in this order"):
         space.require_same(ControlSpace(ColumnTable((SHUTTER, DWELL))))
+
+
+def test_categories_and_angles_become_numbers_that_add_up():
+    table = ColumnTable(
+        (
+            Column("push", "N"),
+            Column("mode", "1", kind="categorical", levels=("a", "b", "c")),
+            Column("turn", "deg", kind="angle"),
+        )
+    )
+    values = np.array([[1.5, 2.0, 90.0], [-1.0, 0.0, 450.0], [np.nan, np.nan, np.nan]])
+    numbers, owner = table.encoded(values)
+    assert owner.tolist() == [0, 1, 1, 1, 2, 2]
+    np.testing.assert_allclose(numbers[:2], [[1.5, 0, 0, 1, 1, 0], [-1, 1, 0, 0, 1, 0]], atol=1e-12)
+    assert np.isnan(numbers[2]).all()
+    plain, _ = ColumnTable((Column("push", "N"),)).encoded(values[:, :1])
+    np.testing.assert_array_equal(plain, values[:, :1])
+    nothing, none = ColumnTable(()).encoded(np.empty((4, 0)))
+    assert nothing.shape == (4, 0) and none.shape == (0,)

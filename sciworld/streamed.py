@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
+from sciworld.controls import Column, ColumnTable
+from sciworld.errors import RecordingError
 from sciworld.lazy import block_rows
+
+PLANE = ("time", "y", "x", "channel")
 
 
 class Recordings(Protocol):
@@ -37,6 +42,60 @@ class Streamed:
 
     def __iter__(self) -> Iterator[xr.Dataset]:
         return (self[index] for index in range(len(self)))
+
+
+def one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """The first of the recordings, all of which are alike, so that what is learned of some holds of all.
+
+    Alike are frames (time, y, x, channel) in all but the time, names and units of the channels, names, units, kinds and
+    order of the controls, with the levels of a category and the frame of a position, and the units of the view. Raises
+    RecordingError naming the recording and what differs; for frames with depth, and where there are no recordings.
+    """
+    first: xr.Dataset | None = None
+    same: dict[str, list[str]] = {}
+    for number, ds in enumerate(recordings):
+        where = f"recording {number} (session '{ds.attrs.get('session', '')}')"
+        if ds["frames"].dims != PLANE:
+            raise RecordingError(
+                f"{where}: frames are ({', '.join(map(str, ds['frames'].dims))}); give those of a plane, "
+                f"({', '.join(PLANE)}), such as a slice"
+            )
+        kind = _kind(ds, where)
+        if first is None:
+            first, same = ds, kind
+        for what, mine in kind.items():
+            for place, (one, other) in enumerate(zip_longest(mine, same[what], fillvalue="none")):
+                if one != other:
+                    raise RecordingError(
+                        f"{where}: {what}{f' {place}' if what in ('channel', 'control') else ''} is {one}, of the "
+                        f"first recording {other}; give recordings of one kind"
+                    )
+    if first is None:
+        raise RecordingError("no recordings; give one or more")
+    return first
+
+
+def _kind(ds: xr.Dataset, where: str) -> dict[str, list[str]]:
+    """What must be the same in all recordings, in words."""
+    y, x, channel = ds["frames"].shape[1:]
+    units = ds["view"].attrs.get("units", "") if "view" in ds else ""
+    return {
+        "the shape of frames (y, x, channel)": [f"({y}, {x}, {channel})"],
+        "channel": [f"'{column.name}' ({column.units})" for column in _columns(ds, "frames", where)],
+        "control": [_control(column) for column in _columns(ds, "controls", where)],
+        "the unit of the view": [f"'{units}'"],
+    }
+
+
+def _columns(ds: xr.Dataset, variable: str, where: str) -> ColumnTable:
+    if variable not in ds.variables:
+        return ColumnTable(())
+    return ColumnTable.from_json(ds.variables[variable].attrs.get("columns", ""), f"{where}: '{variable}'")
+
+
+def _control(column: Column) -> str:
+    words = (column.units, column.kind, *column.levels, column.axis, column.frame)
+    return f"'{column.name}' ({', '.join(word for word in words if word)})"
 
 
 def sampled(recordings: Iterable[xr.Dataset], most: int) -> Iterator[tuple[int, xr.Dataset, slice, np.ndarray]]:

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sciworld import plots
+from sciworld.errors import SettingsError
 
 Y, X = 5, 7
 EXTENT = (-3.0, 3.0, -1.0, 1.0)
@@ -77,6 +78,56 @@ def test_maps_share_a_scale_and_the_difference_diverges_from_zero():
     assert figure.layout.xaxis3.title.text == "beam x (A)" and figure.layout.yaxis.title.text == "beam y (A)"
     named = [trace.name for trace in figure.data if isinstance(trace, go.Scatter) and trace.showlegend]
     assert named == ["Si", "C"], "one legend entry each, not one a panel"
+
+
+ODD = [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_images_of_anything_are_drawn_with_numbers_on_their_scales(odd):
+    some, whole = frames(2).astype(np.float64), np.full((2, Y, X), odd)
+    some[0, 1, 2], some[1, 3, 4] = odd, -odd
+    for one in (some, whole):
+        figures = [
+            plots.image_strip({"a": one, "b": frames(1, seed=1)}), plots.image_strip({"a": one}),
+            plots.compare_maps(one[0], one[1], EXTENT), plots.compare_maps(frames(1)[0], one[0], EXTENT),
+        ]  # fmt: skip
+        for figure in figures:
+            axes = {trace.coloraxis for trace in heatmaps(figure)}
+            scales = [figure.layout[axis] for axis in axes]
+            assert all(scale.cmin < scale.cmax and np.isfinite(scale.cmax - scale.cmin) for scale in scales)
+    strip = heatmaps(plots.image_strip({"a": some}))
+    assert_array_equal(strip[0].z, some[0] if abs(odd) < np.inf else some[0].astype(np.float32))
+    assert plots.image_strip({"a": [[[-3.0, odd, 2.0]]]}).layout.coloraxis.cmin <= -3.0
+    if not abs(odd) < np.inf:
+        ends = plots.image_strip({"a": [[[-3.0, odd, 2.0]]]}).layout.coloraxis
+        assert (ends.cmin, ends.cmax) == (-3.0, 2.0)
+
+
+def test_maps_show_what_is_not_finite_in_a_grey_of_neither_scale():
+    learned, true = frames(2)
+    assert plots.compare_maps(learned, true, EXTENT).layout.plot_bgcolor is None
+    learned[2, 3] = np.inf
+    figure = plots.compare_maps(learned, true, EXTENT)
+    assert figure.layout.plot_bgcolor == "rgb(84, 84, 84)" == f"rgb{plots.LOST}"
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plots.image_strip({}), "image strip: no rows"),
+        (lambda: plots.image_strip({"a": frames(0)}), r"image strip: 'a' has shape \(0, 5, 7\)"),
+        (lambda: plots.image_strip({"a": frames(1)[0]}), r"'a' has shape \(5, 7\); give frames \(column, y, x\)"),
+        (lambda: plots.image_strip({"a": frames(2), "b": frames(2)[:, 1:]}), r"of \(5, 7\) pixels and 'b' of \(4, 7\)"),
+        (lambda: plots.image_strip({"a": [np.ones((2, 3)), np.ones((2, 4))]}), "frames of 'a' are no array of numbers"),
+        (lambda: plots.compare_maps(frames(1)[0], frames(1)[0, 1:], EXTENT), r"maps: \(5, 7\) and \(4, 7\)"),
+        (lambda: plots.compare_maps(np.ones((0, 3)), np.ones((0, 3)), EXTENT), "of a cell or more"),
+        (lambda: plots.compare_maps([[1.0], [1.0, 2.0]], np.ones((2, 1)), EXTENT), "maps: learned are no array"),
+    ],
+)
+def test_images_that_cannot_be_drawn_are_named(draw, message):
+    with pytest.raises(SettingsError, match=message):
+        draw()
 
 
 def test_equal_maps_have_a_scale_too():

@@ -61,6 +61,15 @@ def test_a_heat_map_fits_the_page_and_its_numbers_their_cells(panels, count, nam
     assert figure.layout.margin.l > 6 * len(name)
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308])
+def test_the_scale_is_of_numbers_whatever_cells_hold(odd):
+    grid = values()
+    grid[1, 2] = odd
+    for one in (grid, np.full_like(grid, odd)):
+        scale = plots.heat(one, CHECKS, STEPS).layout.coloraxis
+        assert scale.cmin < scale.cmax and np.isfinite(scale.cmax - scale.cmin)
+
+
 def test_large_values_are_not_cut_to_two_digits():
     assert plots.heat(values() + 123, CHECKS, STEPS).data[0].texttemplate == "%{z:.3~g}"
 
@@ -72,6 +81,8 @@ def test_large_values_are_not_cut_to_two_digits():
         ({"truth": values(), "model": values()[:2]}, CHECKS, STEPS, r"values of model have shape \(2, 5\)"),
         (np.zeros((3, 0)), CHECKS, [], "at least one of each"),
         ({}, CHECKS, STEPS, "heat: no values"),
+        (values(), [], [], "for 0 rows and 0 columns"),
+        ({"model": [[1.0, 2.0], [3.0]]}, CHECKS[:2], STEPS[:2], "values of 'model' are no array of numbers"),
         (values(), ["mass", "mass", "position"], STEPS, "names two alike"),
         (values(), CHECKS, [1, 2, 2, 3, 4], "names two alike"),
     ],

@@ -130,6 +130,37 @@ def test_what_is_not_finite_is_red_and_what_is_not_there_is_empty():
     assert figure.layout.coloraxis.cmax == max(truth[np.isfinite(truth)].max(), sample[np.isfinite(sample)].max())
 
 
+def test_what_is_not_finite_in_differences_is_a_grey_that_no_difference_has():
+    error = np.linspace(-1, 1, Y * X).reshape(1, Y, X)
+    error[0, 2, 3], error[0, 4, 6] = np.nan, np.inf
+    figure = plots.movie({"a": frames(1)}, ["now"], differences={"error": error})
+    picture = shown(figure, 1, 0).astype(int)
+    lost = (picture == plots.LOST).all(axis=-1)
+    np.testing.assert_array_equal(np.argwhere(lost), [[2, 3], [4, 6]])
+    assert len(set(plots.LOST)) == 1 and max(plots.LOST) < 100
+    scale = np.array(
+        [[int(part) for part in colour[4:-1].split(",")] for _, colour in figure.layout.coloraxis2.colorscale]
+    )
+    between = np.linspace(scale[:-1], scale[1:], 50).reshape(-1, 3)
+    assert np.abs(between - plots.LOST).sum(axis=1).min() > 40
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308])
+@pytest.mark.parametrize("shape", [(Y, X), (190, 170)])
+def test_a_movie_of_anything_is_drawn_with_numbers_on_its_scales(odd, shape):
+    some, whole = frames(2, 0, *shape), np.full((2, *shape), odd)
+    some[0, 1, 2], some[1, 0, 0] = odd, -odd
+    for one in (some, whole):
+        figure = plots.movie({"a": one, "b": frames(1, 1, *shape)}, ["one", "two"], differences={"c": one})
+        for axis in (figure.layout.coloraxis, figure.layout.coloraxis2):
+            assert axis.cmin < axis.cmax and np.isfinite(axis.cmax - axis.cmin)
+        alone = plots.movie({"a": one}, ["one", "two"]).layout.coloraxis
+        assert alone.cmin < alone.cmax
+    if abs(odd) < np.inf:
+        ends = shown(plots.movie({"a": [[[-odd, 0.0, odd]]]}, ["now"]), 0, 0)[0, :, 0]
+        assert len(set(ends.tolist())) == 3 and ends[1] == sorted(ends)[1]
+
+
 def test_nothing_to_scale_by_has_a_scale_too():
     figure = plots.movie({"a": np.full((1, Y, X), 4.0)}, ["now"], differences={"b": np.zeros((1, Y, X))})
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (4.0, 5.0)
@@ -180,6 +211,7 @@ def test_a_movie_is_light():
     [
         ({}, {"error": frames()}, TITLES, "movie: no rows"),
         ({"a": frames()[0]}, None, TITLES, r"'a' has shape \(5, 7\); give frames \(time, y, x\)"),
+        ({"a": [[[1.0, 2.0], [3.0]]]}, None, ["now"], "the frames of 'a' are no array of numbers"),
         ({"a": frames(0)}, None, [], "'a' has shape .0, 5, 7."),
         ({"a": frames()}, {"b": frames().swapaxes(1, 2)}, TITLES, r"'a' has images of \(5, 7\) pixels and 'b' of"),
         ({"a": frames(2)}, {"b": frames()}, TITLES[:2], "2 titles for 4 frames"),

@@ -75,6 +75,16 @@ def test_a_band_of_nothing_draws_nothing():
     assert len(band.x) == 0
 
 
+@pytest.mark.parametrize("lost", [{}, {"lost": None}, {"lost": NAN}])
+@pytest.mark.parametrize("log", [False, True])
+def test_a_band_of_what_is_not_drawn_is_not_drawn_either(lost, log):
+    rows = [row | lost for row in ROWS]
+    figure = plots.curves(rows, bands={"lost": ([None] * 5, [NAN] * 5), "model": (LOW, HIGH)}, log=log)
+    assert [trace.name for trace in figure.data if trace.fill and len(trace.x)] == ["model"]
+    unseen = plots.curves(rows, ["model"], bands={"still": (LOW, HIGH)}, log=log)
+    assert [trace.name for trace in unseen.data] == ["model"]
+
+
 def test_without_bands_figures_are_as_they_were():
     assert [trace.legendgroup for trace in plots.curves(ROWS).data] == [None, None]
 
@@ -82,7 +92,7 @@ def test_without_bands_figures_are_as_they_were():
 @pytest.mark.parametrize(
     ("bands", "text"),
     [
-        ({"modle": (LOW, HIGH)}, "a band for 'modle', which is not drawn; drawn are model, still"),
+        ({"gone": (LOW[:3], HIGH)}, "band of 'gone' has 3 lows and 5 highs for 5 rows"),
         ({"model": (LOW, HIGH[:3])}, "band of 'model' has 5 lows and 3 highs for 5 rows"),
         ({"model": (LOW[:3], HIGH[:3])}, "3 lows and 3 highs for 5 rows"),
     ],

@@ -66,6 +66,8 @@ class Domain:
     physics: Callable[[Iterable[xr.Dataset]], Physics]
 
 
+WIDER = 0.1  # of a recorded range, added at either end
+
 DOMAINS = {
     "stem": "sciworld.domains.stem:DOMAIN",
     "fluid": "sciworld.domains.fluid:DOMAIN",
@@ -80,6 +82,12 @@ def domain(name: str) -> Domain:
     module, attribute = DOMAINS[name].split(":")
     found: Domain = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def widened(low: float, high: float, slack: float = 0.0) -> tuple[float, float]:
+    """A range that recordings showed, a tenth of it and `slack` wider at either end: what the imagined must keep to."""
+    wider = WIDER * (high - low) + slack
+    return low - wider, high + wider
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from sciworld.plots.images import MARKS, Extent, compare_maps, image_strip, path
 from sciworld.plots.movies import movie
 from sciworld.plots.series import curves
 from sciworld.plots.style import COLOURS, DIVERGING, FONT, GAP, GREY, INK, QUIET, RULE, SEQUENTIAL, WIDTH
-from sciworld.plots.thumbnails import ODD, SIDE, data_uri, indexed_uri, pictures, thumbnail
+from sciworld.plots.thumbnails import LOST, ODD, SIDE, data_uri, indexed_uri, pictures, thumbnail
 
 __all__ = [
     "COLOURS",
@@ -15,6 +15,7 @@ __all__ = [
     "GAP",
     "GREY",
     "INK",
+    "LOST",
     "MARKS",
     "ODD",
     "QUIET",

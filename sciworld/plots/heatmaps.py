@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from sciworld.errors import SettingsError
 from sciworld.plots.style import SEQUENTIAL, WIDTH, colorbar, finish
+from sciworld.plots.values import limits, numbers
 
 CELL = (64, 30)  # pixels: x and y of a cell at most
 LEGIBLE = 34  # pixels: of a cell that holds its number, and of the number of a column
@@ -35,16 +36,15 @@ def heat(
 
     values : of one panel, or label -> values of panels side by side on one scale; NaN leaves its cell empty. rows :
     (row,) names. columns : (column,) numbers, along x_title. units : of the values. low, high : where the colours
-    begin and end, by default the least and the greatest value. Cells too narrow to read show no number. Raises
+    begin and end, by default the least and the greatest finite value. Cells too narrow to read show no number. Raises
     SettingsError where values, rows and columns do not fit one another.
     """
     given = values if isinstance(values, Mapping) else {"": values}
-    panels = {label: np.asarray(grid, dtype=np.float64) for label, grid in given.items()}
-    numbers = [f"{number:g}" for number in columns]
-    _check(panels, rows, numbers)
-    finite = np.concatenate([grid[np.isfinite(grid)] for grid in panels.values()])
-    low = (float(finite.min()) if finite.size else 0.0) if low is None else low
-    high = (float(finite.max()) if finite.size else 0.0) if high is None else high
+    panels = {label: numbers(grid, f"heat: values of '{label}'") for label, grid in given.items()}
+    ticks = [f"{number:g}" for number in columns]
+    _check(panels, rows, ticks)
+    least, most = limits(panels.values())
+    low, high = least if low is None else low, most if high is None else high
     high = high if high > low else low + 1.0
     digits = 2 if max(abs(low), abs(high)) < 100 else 3  # as many as a cell has room for
     more = max(0.0, LETTER * max(map(len, rows)) - MARGIN)
@@ -57,7 +57,7 @@ def heat(
     hover = f"%{{y}}, {html.escape(x_title, quote=False)} %{{x}}: %{{z:.4~g}}<extra></extra>"
     for column, grid in enumerate(panels.values(), start=1):
         figure.add_heatmap(
-            z=grid, x=numbers, y=[html.escape(name, quote=False) for name in rows],
+            z=grid, x=ticks, y=[html.escape(name, quote=False) for name in rows],
             coloraxis="coloraxis", xgap=1, ygap=1, texttemplate=f"%{{z:.{digits}~g}}" if wide >= LEGIBLE else None,
             hovertemplate=hover, hoverongaps=False,
             row=1, col=column,

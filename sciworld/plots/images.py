@@ -13,7 +13,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sciworld.errors import SettingsError
 from sciworld.plots.style import COLOURS, DIVERGING, GAP, GREY, INK, SEQUENTIAL, WIDTH, colorbar, finish
+from sciworld.plots.thumbnails import LOST
+from sciworld.plots.values import light, limits, numbers, panels, reach
 
 MARKS = ("#ffffff", "#f2b134", "#e4572e")
 
@@ -29,12 +32,12 @@ def image_strip(
     """Rows of small images on one colour scale: context, truth, samples.
 
     rows : label -> frames (column, y, x); rows may differ in length, an image of NaN leaves its place empty. units :
-    of the brightness.
+    of the brightness, which runs from the least finite value to the greatest. Raises SettingsError where there are no
+    rows or images, and where these are of several shapes.
     """
-    images = {label: np.asarray(frames, dtype=np.float32) for label, frames in rows.items()}
+    images = dict(zip(rows, panels(list(rows.items()), "image strip", "column"), strict=True))
     columns = max(len(frames) for frames in images.values())
-    low = min(float(np.nanmin(frames)) for frames in images.values())
-    high = max(float(np.nanmax(frames)) for frames in images.values())
+    low, high = limits(images.values())
     _, y, x = next(iter(images.values())).shape
     # Panels as large as the page allows, but no larger than thumbnails need to be.
     wide = min(WIDTH / columns - GAP, 170 * max(1.0, x / y))
@@ -45,7 +48,7 @@ def image_strip(
     )  # fmt: skip
     for row, (label, frames) in enumerate(images.items(), start=1):
         for column, frame in enumerate(frames, start=1):
-            _image(figure, frame, None, row, column, "coloraxis")
+            _image(figure, light(frame), None, row, column, "coloraxis")
         figure.update_yaxes(title={"text": label, "font": {"size": 13}, "standoff": 8}, row=row, col=1)
     figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
@@ -66,9 +69,13 @@ def compare_maps(
     """Two maps (y, x) on one colour scale, and their difference on a diverging one.
 
     axis_titles : with units, e.g. "beam x (A)". units : of the value. points : name -> (n, 2) x, y to mark.
+    What is not finite is dark grey, which is on neither scale. Raises SettingsError unless both maps have one shape.
     """
-    learned, true = np.asarray(learned, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    difference = learned - true
+    learned, true = (numbers(values, f"maps: {name}") for values, name in zip((learned, true), names, strict=True))
+    if learned.shape != true.shape or learned.ndim != 2 or not learned.size:
+        raise SettingsError(f"maps: {learned.shape} and {true.shape}; give two (y, x) of one grid, of a cell or more")
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = learned - true
     headings = (*names, f"{names[0]} − {names[1]}")  # noqa: RUF001 - a minus sign
     figure = make_subplots(1, 3, subplot_titles=headings, horizontal_spacing=0.09)
     for column, values in enumerate((learned, true, difference), start=1):
@@ -77,8 +84,9 @@ def compare_maps(
             _mark(figure, name, np.asarray(xy), colour, column)
         figure.update_xaxes(title=axis_titles[0], row=1, col=column)
     figure.update_yaxes(title=axis_titles[1], row=1, col=1)
-    low, high = float(np.nanmin([learned, true])), float(np.nanmax([learned, true]))
-    most = float(np.nanmax(np.abs(difference))) or 1.0
+    (low, high), most = limits([learned, true]), reach([difference])
+    if not np.isfinite(difference).all():
+        figure.update_layout(plot_bgcolor=f"rgb{LOST}")  # shows where a cell has no colour
     right = figure.layout.xaxis2.domain[1]
     figure.update_layout(
         coloraxis={"colorscale": SEQUENTIAL, "cmin": low, "cmax": high, "colorbar": colorbar(units, right + 0.008)},
@@ -102,7 +110,7 @@ def path_on_image(
     """
     path = np.asarray(path, dtype=np.float64)
     figure = make_subplots(1, 1)
-    _image(figure, np.asarray(frame, dtype=np.float32), extent, 1, 1, "coloraxis")
+    _image(figure, light(numbers(frame, "path: the frame")), extent, 1, 1, "coloraxis")
     figure.add_scatter(
         x=path[:, 0], y=path[:, 1], mode="lines+markers", name="path", line={"color": COLOURS[3], "width": 2},
         marker={"size": 6}, text=[f"step {i}" for i in range(len(path))], hovertemplate="%{text}: %{x:.2f}, %{y:.2f}",

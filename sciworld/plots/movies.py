@@ -12,7 +12,8 @@ from plotly.subplots import make_subplots
 
 from sciworld.errors import SettingsError
 from sciworld.plots.style import DIVERGING, GAP, GREY, WIDTH, colorbar, finish
-from sciworld.plots.thumbnails import ODD, SIDE, indexed_uri, thumbnail
+from sciworld.plots.thumbnails import LOST, ODD, SIDE, indexed_uri, thumbnail
+from sciworld.plots.values import limits, panels, reach
 
 SHADES = 128  # of a colour scale: finer ones cost page, and differ by less than an eye sees
 TALL = 280  # pixels: of a panel at most
@@ -34,29 +35,30 @@ def movie(
 
     rows : label -> frames (time, y, x); rows may differ in length, after its last frame a panel is empty. titles :
     (time,), what the slider says. seconds : that each frame stays. differences : label -> frames (time, y, x), panels
-    on a diverging scale of their own about 0. Both are in units. A pixel that is not finite is red; frames larger
-    than a thumbnail are shown as its means of blocks. The colours run from the least value shown to the greatest, in
-    128 shades. Raises SettingsError where the panels or the titles do not fit one another.
+    on a diverging scale of their own about 0. Both are in units. A pixel that is not finite is red, but dark grey in
+    differences, where red is a large number. Frames larger than a thumbnail are shown as its means of blocks. The
+    colours run from the least finite value shown to the greatest, in 128 shades. Raises SettingsError where there are
+    no rows, and where the panels or the titles do not fit one another.
     """
     if not rows:
         raise SettingsError("movie: no rows; give at least one, a label and its frames (time, y, x)")
-    shown, apart = _small(rows), _small(differences or {})
-    count = _count([*shown.items(), *apart.items()], titles)
+    differences = differences or {}
+    small = [_small(frames) for frames in panels([*rows.items(), *differences.items()], "movie", "time")]
+    shown, apart = small[: len(rows)], small[len(rows) :]
+    count = _count(small, titles)
     if not seconds > 0:
         raise SettingsError(f"movie: a frame cannot stay for {seconds} s; give a time above 0")
-    low, high = _range(shown)
-    high = high if high > low else low + 1.0
-    most = max(map(abs, _range(apart))) or 1.0
-    pictures = [_addresses(frames, count, low, high, GREY) for frames in shown.values()]
-    pictures += [_addresses(frames, count, -most, most, DIVERGING) for frames in apart.values()]
-    figure, width, height = _panels(list(shown), list(apart), next(iter(shown.values())).shape[1:])
-    panels = [*range(1, len(shown) + 1), *range(len(shown) + 2, len(pictures) + 2)]
-    for label, column, uris in zip([*shown, *apart], panels, pictures, strict=True):
+    (low, high), most = limits(shown), reach(apart)
+    pictures = [_addresses(frames, count, low, high, GREY, ODD) for frames in shown]
+    pictures += [_addresses(frames, count, -most, most, DIVERGING, LOST) for frames in apart]
+    figure, width, height = _panels(list(rows), list(differences), small[0].shape[1:])
+    places = [*range(1, len(shown) + 1), *range(len(shown) + 2, len(pictures) + 2)]
+    for label, column, uris in zip([*rows, *differences], places, pictures, strict=True):
         hover = f"{html.escape(label, quote=False)}<extra></extra>"
         figure.add_image(source=uris[0], hovertemplate=hover, row=1, col=column)
     _bar(figure, "coloraxis", GREY, low, high, units, len(shown), width)
     if apart:
-        _bar(figure, "coloraxis2", DIVERGING, -most, most, units, panels[-1], width)
+        _bar(figure, "coloraxis2", DIVERGING, -most, most, units, places[-1], width)
     figure.frames = [
         go.Frame(name=str(i), data=[go.Image(source=uris[i]) for uris in pictures], traces=list(range(len(pictures))))
         for i in range(count)
@@ -65,46 +67,32 @@ def movie(
     return _controls(figure, titles, seconds)
 
 
-def _small(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Label -> frames (time, y, x), no side longer than a thumbnail's."""
-    small = {}
-    for label, frames in rows.items():
-        frames = np.asarray(frames)
-        if frames.ndim != 3 or 0 in frames.shape:
-            raise SettingsError(f"movie: '{label}' has shape {frames.shape}; give frames (time, y, x), at least one")
-        if max(frames.shape[1:]) > SIDE:
-            frames = np.stack([thumbnail(frame[..., None])[..., 0] for frame in frames])
-        small[label] = frames.astype(np.float64)
-    return small
+def _small(frames: np.ndarray) -> np.ndarray:
+    """Frames (time, y, x), no side longer than a thumbnail's."""
+    if max(frames.shape[1:]) <= SIDE:
+        return frames
+    return np.stack([thumbnail(frame[..., None])[..., 0] for frame in frames])
 
 
-def _count(panels: Sequence[tuple[str, np.ndarray]], titles: Sequence[str]) -> int:
+def _count(panels: Sequence[np.ndarray], titles: Sequence[str]) -> int:
     """How many frames the longest panel has."""
-    first, frames = panels[0]
-    for label, other in panels[1:]:
-        if other.shape[1:] != frames.shape[1:]:
-            raise SettingsError(
-                f"movie: '{first}' has images of {frames.shape[1:]} pixels and '{label}' of {other.shape[1:]}; "
-                "bring them to one grid"
-            )
-    count = max(len(frames) for _, frames in panels)
+    count = max(map(len, panels))
     if len(titles) != count:
         raise SettingsError(f"movie: {len(titles)} titles for {count} frames; give one for each")
     return count
 
 
-def _range(rows: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """The least and the greatest finite value of all frames, 0 and 0 where there is none."""
-    values = np.concatenate([frames[np.isfinite(frames)] for frames in rows.values()] or [np.zeros(0)])
-    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+def _addresses(
+    frames: np.ndarray, count: int, low: float, high: float, scale: str, odd: tuple[int, int, int]
+) -> list[str]:
+    """Frames (time, y, x) as PNG addresses, `count` of them: where there is no frame the page shows.
 
-
-def _addresses(frames: np.ndarray, count: int, low: float, high: float, scale: str) -> list[str]:
-    """Frames (time, y, x) as PNG addresses, `count` of them: where there is no frame the page shows."""
+    odd : the colour of what is not finite.
+    """
     colours = np.array(sample_colorscale(scale, np.linspace(0, 1, SHADES), colortype="tuple"))
-    palette = np.concatenate([np.round(255 * colours), [ODD, EMPTY]]).astype(np.uint8)
+    palette = np.concatenate([np.round(255 * colours), [odd, EMPTY]]).astype(np.uint8)
     finite = np.isfinite(frames)
-    bright = (np.where(finite, frames, low) - low) / (high - low)
+    bright = (np.clip(np.where(finite, frames, low), low, high) - low) / (high - low)
     shades = np.where(finite, np.round((SHADES - 1) * bright), SHADES).astype(np.uint8)
     empty = np.full((count - len(frames), *frames.shape[1:]), SHADES + 1, np.uint8)
     return [indexed_uri(image, palette) for image in np.concatenate([shades, empty])]

@@ -28,8 +28,9 @@ def curves(
 
     names : those to draw, by default every number that appears but x. A row that lacks a name is left out of its
     curve; so are values that a logarithm cannot show. bands : name -> low and high, (row,) each, drawn behind the
-    curve of that name; None or NaN is a gap. Where a logarithm cannot show a low, the band reaches down to the least
-    number that is drawn. Raises SettingsError for a band without a curve or without a number for each row.
+    curve of that name; None or NaN is a gap, and a name without a curve has no band. Where a logarithm cannot show a
+    low, the band reaches down to the least number that is drawn. Raises SettingsError for a band without a low and a
+    high for each row.
     """
     if names is None:
         found = dict.fromkeys(name for row in rows for name, value in row.items() if isinstance(value, int | float))
@@ -37,7 +38,8 @@ def curves(
     lines = {name: [(row[x], row[name]) for row in rows if x in row and row.get(name) is not None] for name in names}
     if log:
         lines = {name: [point for point in points if point[1] > 0] for name, points in lines.items()}
-    areas = {name: _runs(rows, x, name, band, lines, log) for name, band in (bands or {}).items()}
+    areas = {name: _runs(rows, x, name, band, log) for name, band in (bands or {}).items()}
+    areas = {name: runs for name, runs in areas.items() if name in lines}
     if log:
         drawn = [value for points in lines.values() for _, value in points]
         drawn += [end for runs in areas.values() for run in runs for _, *ends in run for end in ends]
@@ -64,11 +66,9 @@ def curves(
 
 
 def _runs(
-    rows: Sequence[Mapping[str, Any]], x: str, name: str, band: Band, drawn: Mapping[str, Any], log: bool
+    rows: Sequence[Mapping[str, Any]], x: str, name: str, band: Band, log: bool
 ) -> list[list[tuple[Any, float, float]]]:
     """The stretches of a band without a gap, each a list of (x, low, high)."""
-    if name not in drawn:
-        raise SettingsError(f"curves: a band for '{name}', which is not drawn; drawn are {', '.join(drawn) or 'none'}")
     lows, highs = band
     if not len(lows) == len(highs) == len(rows):
         raise SettingsError(

@@ -10,6 +10,7 @@ import numpy as np
 
 SIDE = 160  # pixels: of a thumbnail, along its longer side
 ODD = (209, 73, 91)  # the colour of pixels that are not finite
+LOST = (84, 84, 84)  # of such in differences, where red is a large number
 
 
 def thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.config import from_dict, whole
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.base import widened
 from sciworld.domains.driving.road.conditions import RANGES
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.objectives import lane_position
@@ -37,9 +38,10 @@ from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.turning import motions
 from sciworld.domains.driving.road.vehicles import SURE, VehicleFinder, fit_finder
 from sciworld.domains.generated import settings_of
-from sciworld.domains.reader import Labelled, Reader, labelled
+from sciworld.domains.reader import Labelled, Reader, labelled, measured
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures import objects
+from sciworld.streamed import one_kind
 
 LANE = (("lane_offset", "m"), ("heading_error", "rad"))  # states that a frame tells
 NEAR = 2.5  # m and rad: frames from farther away say little of the lane, and teach the reader nothing
@@ -51,7 +53,7 @@ WORTH = 0.9  # of what the controls do, that reading it may err by: standing sti
 LEAST = (0.004, 0.008)  # of the pixels, of a vehicle that counts: the first at which counts are right
 AGREE = 0.6  # correlation of true and read counts of vehicles, at least
 SHARES = (0.001, 0.999)  # of what recordings read as, between which what is read is believed
-WIDER = 0.1  # of that range, added at either end
+TINY = 1e-12  # in place of 0, to divide by
 PAIR_BYTES = 256 << 20  # of frames in pairs, in memory at once
 
 Read = Callable[[np.ndarray, np.ndarray], np.ndarray]  # frames, controls : (n, step, quantity)
@@ -99,12 +101,13 @@ class RoadPhysics:
     def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """The quantities after each step : (n, step, quantity) float64; NaN in steps of which a frame is not finite.
 
-        frames : (n, step + 1, y, x, channel). controls : (n, step, control). Raises SettingsError for frames of another
-        shape than those that were fitted.
+        frames : (n, step + 1, y, x, channel). controls : (n, step, control). Raises RecordingError for frames of
+        another shape than those that were fitted.
         """
         if frames.shape[2:] != self.shape:
-            raise SettingsError(
-                f"physics: frames are {frames.shape[2:]} (y, x, channel); it was fitted to {self.shape}"
+            raise RecordingError(
+                f"driving physics: frames of {frames.shape[2:]} (y, x, channel); it was fitted on {self.shape}: fit it "
+                "anew"
             )
         whole_ones = np.isfinite(frames).all(axis=(2, 3, 4))
         frames = frames if whole_ones.all() else np.nan_to_num(frames)
@@ -133,16 +136,18 @@ def fit(recordings: Iterable[xr.Dataset], settings: FitSettings | None = None) -
     Where all are of our road simulator, whose camera and worlds are then known: `lane_seen`, 1 where two lines stand
     out, and `line_offset` (m), the place between them; `turn` (rad to the left) from a frame to the next, and
     `turn_error` (rad), that less what the steering gives at the usual speed; `vehicles`, how many others are seen, and
-    `jump` (pixel), how far one is from where any was seen, see `VehicleFinder.jump`. What cannot be read is left out.
+    `jump` (pixel), how far one is from where any was seen, see `VehicleFinder.jump`. What cannot be read is left out,
+    also for want of states, controls or covariates.
 
     Bounds are what the recordings' own frames read as, all but one in a thousand at either end, widened by a tenth.
-    Raises RecordingError where nothing can be read.
+    Raises RecordingError where there are no recordings or they are not alike (`one_kind`), and where nothing can be
+    read.
     """
     settings = settings or FitSettings()
-    first, camera = _first(recordings), _camera(recordings)
+    first, camera = one_kind(recordings), _camera(recordings)
     parts: list[Part] = []
     if camera is not None or _lane_names(first):
-        pairs = _pairs(recordings, settings.pairs)
+        pairs = _pairs(recordings, first, settings.pairs)
         parts += _lane(recordings, settings.frames, pairs.names)
     if camera is not None:
         parts += _lines(camera, pairs) + _turn(camera, pairs, first) + _vehicles(camera, recordings, settings)
@@ -156,12 +161,6 @@ def fit(recordings: Iterable[xr.Dataset], settings: FitSettings | None = None) -
     return RoadPhysics(tuple(parts), table, pairs.frames.shape[2:])
 
 
-def _first(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    for ds in recordings:
-        return ds
-    raise RecordingError("no recordings; give drives to learn from")
-
-
 def _bounded(part: Part, values: np.ndarray) -> list[Column]:
     """The columns of a part, those that have bounds with what was read from recordings : (n, step, quantity)."""
     found = []
@@ -170,10 +169,8 @@ def _bounded(part: Part, values: np.ndarray) -> list[Column]:
         if (column.low is None and column.high is None) or not len(here):
             found.append(replace(column, low=None, high=None))
             continue
-        low, high = (float(one) for one in np.quantile(here, SHARES))
-        wider = WIDER * (high - low)
-        low_known = None if column.low is None else low - wider
-        found.append(replace(column, low=low_known, high=high + wider))
+        low, high = widened(*(float(one) for one in np.quantile(here, SHARES)))
+        found.append(replace(column, low=None if column.low is None else low, high=high))
     return found
 
 
@@ -182,17 +179,14 @@ def _column(name: str, units: str, low: bool = False, high: bool = False) -> Col
     return Column(name, units, 0.0 if low else None, 0.0 if high else None, role="measured")
 
 
-def _pairs(recordings: Iterable[xr.Dataset], most: int) -> Pairs:
+def _pairs(recordings: Iterable[xr.Dataset], first: xr.Dataset, most: int) -> Pairs:
     """Pairs of frames, evenly from all recordings, of which no more are in memory. Raises RecordingError."""
     lengths = [len(ds["time"]) - 1 for ds in recordings]
-    first = _first(recordings)
     size = 2 * int(np.prod(first["frames"].shape[1:])) * first["frames"].dtype.itemsize
     share = -(-max(1, min(most, PAIR_BYTES // size)) // len(lengths))
     names = recording.table(first, "states").names if "states" in first else ()
     frames, controls, states, number = [], [], [], []
     for index, (ds, length) in enumerate(zip(recordings, lengths, strict=True)):
-        if ds["frames"].shape[1:] != first["frames"].shape[1:]:
-            raise RecordingError(f"{ds.attrs['source']}: frames of more than one shape; give recordings of one camera")
         told = recording.table(ds, "states").names if "states" in ds else ()
         names = tuple(name for name in names if name in told)
         for row in np.arange(length)[:: max(1, -(-length // share))]:
@@ -223,11 +217,13 @@ def _lane_names(first: xr.Dataset) -> tuple[str, ...]:
 
 
 def _lane(recordings: Iterable[xr.Dataset], most: int, names: tuple[str, ...]) -> list[Part]:
-    """The states of the lane that are known, and that frames tell."""
+    """The states of the lane that are known near it, and that frames tell."""
     asked = tuple(name for name, _ in LANE if name in names)
-    if not asked:
+    if not any((np.abs(measured(ds, asked)) < NEAR).all(axis=1).any() for ds in recordings if asked):
         return []
     told = labelled(recordings, asked, coarse, most, NEAR)
+    if told.left().all():
+        return []
     reader = told.fit(LANE_RIDGE, alike=True)
     kept = np.flatnonzero(reader.error <= TOLD * told.values.std(axis=0))
     if not len(kept):
@@ -278,14 +274,19 @@ def _turn(camera: RoadSettings, pairs: Pairs, first: xr.Dataset) -> list[Part]:
     steering = names.index("steering")
     before, after = (dict(zip(pairs.names, pairs.states[:, k].T, strict=True)) for k in (0, 1))
     true = turned(before["speed"], after["speed"], after["wheel_angle"], camera)
-    of = partial(_motions, camera)
-    told = Labelled(("turn",), of, of(pairs.frames)[:, 0], true[:, None], pairs.number, pairs.recordings)
+    steered = np.tan(pairs.controls[:, 0, steering])
+    known = np.isfinite(true) & np.isfinite(steered)
+    if not known.any():
+        return []
+    true, steered, of = true[known], steered[known], partial(_motions, camera)
+    told = Labelled(("turn",), of, of(pairs.frames[known])[:, 0], true[:, None], pairs.number[known], pairs.recordings)
+    left = told.left()
+    if left.all():
+        return []
     reader = told.fit(TURN_RIDGE)
     if not reader.error[0] <= TOLD * true.std():
         return []
-    steered = np.tan(pairs.controls[:, 0, steering])
-    gain = float(true @ steered / (steered @ steered))
-    left = told.left()
+    gain = float(true @ steered / max(steered @ steered, TINY))
     wrong = (told.features @ reader.weights + reader.offset)[left, 0] - gain * steered[left]
     checked = np.sqrt((wrong**2).mean()) <= WORTH * np.sqrt(((gain * steered[left]) ** 2).mean())
     columns = [_column("turn", "rad", True, True)] + [_column("turn_error", "rad", True, True)] * bool(checked)
@@ -317,9 +318,11 @@ def _read_turn(
 def _vehicles(camera: RoadSettings, recordings: Iterable[xr.Dataset], settings: FitSettings) -> list[Part]:
     """How many others are seen, and how far one jumped, where the simulator's own scenes are read rightly."""
     tables = [(recording.covariate_table(ds).names, ds["covariates"].values) for ds in recordings if "covariates" in ds]
-    if not camera.vehicles or not tables or not all(set(RANGES) <= set(names) for names, _ in tables):
+    told = [[values[names.index(name)] for name in RANGES] for names, values in tables if set(RANGES) <= set(names)]
+    weather = np.array(told).reshape(-1, len(RANGES))
+    weather = weather[np.isfinite(weather).all(axis=1)]
+    if not camera.vehicles or not len(weather):
         return []
-    weather = np.array([[values[names.index(name)] for name in RANGES] for names, values in tables])
     finder, likely, there = fit_finder(camera, weather, settings.scenes, settings.steps, settings.seed)
     for share in LEAST:
         finder = replace(finder, least=max(2, round(share * camera.rows * camera.columns)))

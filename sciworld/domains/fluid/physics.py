@@ -10,19 +10,19 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.base import widened
 from sciworld.domains.fluid import checks
 from sciworld.domains.fluid.reader import NAMES, fit_reader
 from sciworld.domains.reader import Reader, measured
 from sciworld.errors import RecordingError
 from sciworld.measures import fields
-from sciworld.streamed import sampled
+from sciworld.streamed import one_kind, sampled
 
 VELOCITIES = (("velocity_x", "velocity_y"), ("u", "v"), ("Vx", "Vy"))  # as files call them
 DENSITIES = ("density", "rho")
 FRAMES = 2000  # of the recordings, at most, that a fit looks at
 REST = 0.01  # of the root mean square speed: cells that never exceed it belong to a body
 TWICE = 2.0  # times the largest that recordings showed may be
-WIDER = 0.1  # of the recorded range, on either side
 NOISE = 0.7  # relative divergence; 0.71 is that of noise without any structure
 ALL = 1.0  # relative outflow, from which on as much is lost as enters
 TOLD = 0.5  # of the spread of a force, above which an error of the reader tells nothing
@@ -37,7 +37,7 @@ class FluidPhysics:
     ----------
     quantities : what is read. velocity : channels of the velocity along x and y. density : its channel, or None.
     speed : root mean square of what was recorded, in its units. body : (y, x) bool, cells at rest, or None.
-    reader : of drag and lift, or None. rates : none.
+    reader : of drag and lift, or None. masked : (y, x) bool, cells without a velocity, or None. rates : none.
     """
 
     quantities: ColumnTable
@@ -46,7 +46,15 @@ class FluidPhysics:
     speed: float
     body: np.ndarray | None
     reader: Reader | None = None
+    masked: np.ndarray | None = None
     rates: tuple[tuple[str, str], ...] = field(default=(), init=False)
+
+    @property
+    def solid(self) -> np.ndarray | None:
+        """Cells of a body : (y, x) bool, at rest or masked, or None."""
+        if self.body is None or self.masked is None:
+            return self.masked if self.body is None else self.body
+        return np.asarray(self.body | self.masked)
 
     def __call__(self, frames: np.ndarray, view: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """The quantities after each step : (n, step, quantity) float64, NaN where one cannot be read.
@@ -62,26 +70,27 @@ class FluidPhysics:
             for name, values in self.read(frames[:, 1:].reshape(-1, *grid, channels), steps).items()
         }
         if self.density is not None:
-            found["density_drift"] = fields.mass_drift(_known(frames[..., self.density]))[:, 1:]
+            found["density_drift"] = fields.mass_drift(_known(frames[..., self.density], self.masked))[:, 1:]
         return np.stack([found[name] for name in self.quantities.names], axis=-1)
 
     def read(self, frames: np.ndarray, view: np.ndarray) -> dict[str, np.ndarray]:
         """What each frame says by itself : (n,) each. frames : (n, y, x, channel). view : (n, 6)."""
         n, y, x, _ = frames.shape
-        if self.body is not None and self.body.shape != (y, x):
-            raise RecordingError(f"fluid physics: frames of {y} x {x}; it was fitted on {self.body.shape}: fit it anew")
+        if self.solid is not None and self.solid.shape != (y, x):
+            shape = self.solid.shape
+            raise RecordingError(f"fluid physics: frames of {y} x {x}; it was fitted on {shape}: fit it anew")
         rows = max(1, CELLS // (y * x))
         parts = [self._block(frames[k : k + rows], view[k : k + rows]) for k in range(0, max(n, 1), rows)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _block(self, frames: np.ndarray, view: np.ndarray) -> dict[str, np.ndarray]:
-        velocity = _known(np.moveaxis(frames[..., list(self.velocity)], -1, 0))
+        velocity = _known(np.moveaxis(frames[..., list(self.velocity)], -1, 0), self.masked)
         (along, across), cells = _on_grid(velocity, view)
         found = {name: np.empty(len(frames)) for name in ("divergence", "outflow", "enstrophy")}
         for cell in np.unique(cells, axis=0):
             mine = (cells == cell).all(axis=1)
             u, v, spacing = along[mine], across[mine], (float(cell[0]), float(cell[1]))
-            found["divergence"][mine] = checks.divergence(u, v, spacing, self.body)
+            found["divergence"][mine] = checks.divergence(u, v, spacing, self.solid)
             found["outflow"][mine] = checks.outflow(u, v, spacing)
             found["enstrophy"][mine] = fields.enstrophy(u, v, spacing)
         if self.body is not None:
@@ -106,26 +115,33 @@ def fit(recordings: Iterable[xr.Dataset]) -> FluidPhysics:
 
     The first two are 0 in any flow of a liquid, but for what the grid is too coarse for and the instrument's noise,
     which the recordings show. A body is where cells, two by two at least, never were faster than a hundredth of the
-    root mean square speed. A bound is left out where it would bound nothing: a divergence that noise has, an outflow of
-    all that enters. Drag and lift are read where they were measured as states, and the reader's error is below half
-    their spread. Units of enstrophy follow those of velocities and view. A frame in which a velocity is not finite has
-    NaN.
+    root mean square speed; or where cells, be it one, have a velocity in no frame, as in masked bodies: these count as
+    0, whatever is imagined there, and have no slip. A bound is left out where it would bound nothing: a divergence that
+    noise has, an outflow of all that enters. Drag and lift are read where they were measured as states, and the
+    reader's error is below half their spread. Units of enstrophy follow those of velocities and view. A frame in which
+    a velocity elsewhere is not finite has NaN.
 
-    Raises RecordingError where there are no recordings, or they differ in channels, grid or units of the view; where
-    they have no velocities in a plane, no finite frame, or a skewed view.
+    Raises RecordingError where there are no recordings or they are not alike (`one_kind`); where they have no
+    velocities in a plane of 2 x 2 cells or more, no finite frame, or a skewed view.
     """
-    first = _one_kind(recordings)
+    first = one_kind(recordings)
+    if min(first["frames"].shape[1:3]) < 2:
+        raise RecordingError(
+            f"{first.attrs['source']}: frames are {first['frames'].shape} (time, y, x, channel); give those of 2 x 2 "
+            "cells or more"
+        )
     names = recording.channel_table(first).names
     velocity, density = _velocity(first), next((names.index(one) for one in DENSITIES if one in names), None)
-    speed, body = _at_rest(recordings, velocity)
-    bare = FluidPhysics(ColumnTable(()), velocity, density, speed, body, _reader(recordings, velocity))
+    masked = _masked(recordings, velocity)
+    speed, body = _at_rest(recordings, velocity, masked)
+    bare = FluidPhysics(ColumnTable(()), velocity, density, speed, body, _reader(recordings, velocity, masked), masked)
     read: dict[str, list[np.ndarray]] = {}
     drift: dict[int, list[np.ndarray]] = {}
     for number, ds, rows, frames in sampled(recordings, FRAMES):
         for name, values in bare.read(frames, ds["view"].values[rows]).items():
             read.setdefault(name, []).append(values[np.isfinite(values)])
         if density is not None:
-            drift.setdefault(number, []).append(_known(frames[..., density]).mean(axis=(1, 2)))
+            drift.setdefault(number, []).append(_known(frames[..., density], masked).mean(axis=(1, 2)))
     shown = {name: np.concatenate(values) for name, values in read.items()}
     if not len(shown["divergence"]):
         raise RecordingError(
@@ -143,8 +159,12 @@ def fit(recordings: Iterable[xr.Dataset]) -> FluidPhysics:
     return replace(bare, quantities=ColumnTable(tuple(columns)))
 
 
-def _known(values: np.ndarray) -> np.ndarray:
-    """Fields (..., y, x) as float64, NaN all over where one value is not finite : no arithmetic then warns."""
+def _known(values: np.ndarray, masked: np.ndarray | None) -> np.ndarray:
+    """Fields (..., y, x) as float64, 0 in masked cells, NaN all over where one value is not finite elsewhere.
+
+    So no arithmetic warns.
+    """
+    values = values if masked is None else np.where(masked, 0, values)
     finite = np.isfinite(values).all(axis=(-2, -1), keepdims=True)
     return np.where(finite, values, np.nan).astype(np.float64)
 
@@ -182,8 +202,8 @@ def _ranged(name: str, units: str, shown: np.ndarray, slack: float = 0.0) -> Col
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if not low < high:
         return Column(name, units, role="measured")
-    wider = WIDER * (high - low) + slack
-    return Column(name, units, low=low - wider, high=high + wider, role="measured")
+    low, high = widened(low, high, slack)
+    return Column(name, units, low=low, high=high, role="measured")
 
 
 def _enstrophy_units(ds: xr.Dataset, velocity: tuple[int, int]) -> str:
@@ -198,11 +218,24 @@ def _change(means: np.ndarray) -> float:
     return float(np.ptp(means) / means.min()) if len(means) > 1 and means.min() > 0 else np.nan
 
 
-def _at_rest(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> tuple[float, np.ndarray | None]:
-    """The root mean square speed, and the cells of a body : (y, x) bool, or None."""
+def _masked(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> np.ndarray | None:
+    """The cells that have a velocity in no frame : (y, x) bool, or None for none, and where all have none."""
+    masked: np.ndarray | None = None
+    for _, _, _, frames in sampled(recordings, FRAMES):
+        never = ~np.isfinite(frames[..., list(velocity)]).all(axis=-1).any(axis=0)
+        masked = never if masked is None else masked & never
+        if not masked.any():  # most have no mask: these are not gone through
+            return None
+    return None if masked is None or masked.all() else masked
+
+
+def _at_rest(
+    recordings: Iterable[xr.Dataset], velocity: tuple[int, int], masked: np.ndarray | None
+) -> tuple[float, np.ndarray | None]:
+    """The root mean square speed, and the cells of a body at rest that has velocities : (y, x) bool, or None."""
     top, squares, count = None, 0.0, 0
     for _, _, _, frames in sampled(recordings, FRAMES):
-        u, v = _known(np.moveaxis(frames[..., list(velocity)], -1, 0))
+        u, v = _known(np.moveaxis(frames[..., list(velocity)], -1, 0), masked)
         square = u**2 + v**2
         seen = square[np.isfinite(square[:, 0, 0])]
         squares, count = squares + float(seen.sum()), count + seen.size
@@ -212,6 +245,8 @@ def _at_rest(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> tup
     if top is None or not speed > 0:
         return speed, None
     still = np.sqrt(top) <= REST * speed
+    if masked is not None:
+        still &= ~masked
     pairs = still[1:] & still[:-1]
     blocks = pairs[:, 1:] & pairs[:, :-1]
     body = np.zeros_like(still)
@@ -227,6 +262,7 @@ class _Velocities:
 
     recordings: Iterable[xr.Dataset]
     velocity: tuple[int, int]
+    masked: np.ndarray | None
 
     def __iter__(self) -> Iterator[xr.Dataset]:
         step = max(1, -(-sum(ds.sizes["time"] for ds in self.recordings) // FRAMES))
@@ -238,13 +274,15 @@ class _Velocities:
             chosen = ds.isel(time=rows, channel=list(self.velocity))
             if chosen.sizes["time"]:
                 chosen["frames"].attrs["columns"] = ColumnTable(tuple(columns[k] for k in self.velocity)).to_json()
+                if self.masked is not None:
+                    chosen["frames"] = chosen["frames"].where(~self.masked[:, :, None], 0)
                 yield chosen
 
 
-def _reader(recordings: Iterable[xr.Dataset], velocity: tuple[int, int]) -> Reader | None:
+def _reader(recordings: Iterable[xr.Dataset], velocity: tuple[int, int], masked: np.ndarray | None) -> Reader | None:
     """Of drag and lift, where they were measured and it can tell both."""
     try:
-        reader = fit_reader(_Velocities(recordings, velocity))
+        reader = fit_reader(_Velocities(recordings, velocity, masked))
     except RecordingError:  # they were not measured, or in too few recordings to tell how well they are read
         return None
     spread = np.nanstd(np.concatenate([measured(ds, NAMES) for ds in recordings]), axis=0)
@@ -266,28 +304,3 @@ def _velocity(ds: xr.Dataset) -> tuple[int, int]:
     raise RecordingError(
         f"{ds.attrs['source']}: no velocities among the channels {', '.join(names)}; call them velocity_x, velocity_y"
     )
-
-
-def _one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    """The first of the recordings, all of which are alike."""
-    first = None
-    for ds in recordings:
-        if ds["frames"].ndim != 4 or min(ds["frames"].shape[1:3]) < 2:
-            raise RecordingError(
-                f"{ds.attrs['source']}: frames are {ds['frames'].dims} {ds['frames'].shape}; give those of a plane, "
-                "(time, y, x, channel), of 2 x 2 cells or more"
-            )
-        first = ds if first is None else first
-        if _kind(ds) != _kind(first):
-            raise RecordingError(
-                f"{ds.attrs['source']}: other channels, grid or units of the view than {first.attrs['source']}; give "
-                "recordings of one kind"
-            )
-    if first is None:
-        raise RecordingError("fluid physics: no recordings; give one or more")
-    return first
-
-
-def _kind(ds: xr.Dataset) -> tuple[object, ...]:
-    """What must be the same in all recordings."""
-    return ds["frames"].shape[1:], recording.channel_table(ds).unbounded(), ds["view"].attrs.get("units")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,16 +11,19 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
+from sciworld.domains.base import widened
 from sciworld.domains.stem.checks import INTACT
 from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.locate import locate
 from sciworld.errors import RecordingError
-from sciworld.streamed import sampled
+from sciworld.streamed import one_kind, sampled
 from sciworld.units import LENGTHS, convert
 
 FRAMES = 2000  # of the recordings, at most, that a fit looks at
+PLACE = ("silicon_x", "silicon_y")  # of the silicon, as states call it
 MOSTLY = 0.5  # of the recorded frames must show what is asked of others
-WIDER = 0.1  # of the range of the recorded means, on either side
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,15 @@ class StemPhysics:
     Parameters
     ----------
     quantities : what is read. channel : of the frames, in which atoms are looked for.
-    scale : A in a unit of the view; None if no atoms are looked for. beam : None if it was not controlled.
+    scale : A in a unit of the view; None if no atoms are looked for. beam : None if it was not controlled. place : A in
+    a unit of silicon_x and silicon_y.
     """
 
     quantities: ColumnTable
     channel: int
     scale: float | None
     beam: Beam | None
+    place: float = 1.0
 
     @property
     def rates(self) -> tuple[tuple[str, str], ...]:
@@ -76,6 +82,7 @@ class StemPhysics:
             view = np.asarray(view, dtype=np.float64)
             beam = None if self.beam is None else self.scale * self.beam.places(np.asarray(controls), view)
             found |= _atoms(pixels, self.scale * view, beam)
+            found |= {name: found[name] / self.place for name in PLACE}
         return np.stack([found[name] for name in self.quantities.names], axis=-1)
 
 
@@ -88,19 +95,21 @@ def fit(recordings: Iterable[xr.Dataset]) -> StemPhysics:
     | intact | 1 | share of carbon sites within 10 A that are as bright as carbon | at least 0.8: the lattice stays |
     | moved | A | of the silicon since the frame before | |
     | hopped | event | whether it moved more than half a bond | |
+    | silicon_x, silicon_y | of the states, else of the view | of the silicon, in the laboratory | |
     | counts | of the channel | mean of a frame, the dose that the detector tells | recorded range, a tenth wider |
     | beam | A | of the beam from the silicon of the frame before | |
     | carbon | A | of the beam from that silicon's nearest carbon neighbour, by which hops vary most | |
 
     Atoms are read where the units of the view are a length and most recorded frames show one silicon, the lattice where
     most show it intact, the beam where it is the one position among the controls, or the position "beam". Frames of
-    several channels are read in the one whose name holds "haadf". moved, hopped, beam and carbon are NaN where a frame
-    that they need does not show exactly one silicon.
+    several channels are read in the one whose name holds "haadf". silicon_x, silicon_y, moved, hopped, beam and carbon
+    are NaN where a frame that they need does not show exactly one silicon. Where nothing but counts can be read, a
+    warning in the log says why.
 
-    Raises RecordingError where there are no recordings, or they differ in channels, controls or units of the view;
-    where no channel is the one to look at, and where no frame is finite.
+    Raises RecordingError where there are no recordings or they are not alike (`one_kind`); where no channel is the one
+    to look at, and where no frame is finite.
     """
-    first = _one_kind(recordings)
+    first = one_kind(recordings)
     channel = _channel(first)
     units = str(first["view"].attrs.get("units", ""))
     scale = convert(1.0, units, "A") if units in LENGTHS else None
@@ -118,15 +127,36 @@ def fit(recordings: Iterable[xr.Dataset]) -> StemPhysics:
     if not len(mean):
         raise RecordingError(f"{first.attrs['source']}: no frame without NaN; give recordings in which something shows")
     columns = [_counts(recording.channel_table(first).columns[channel].units, mean)]
-    if scale is None or np.concatenate(silicon).mean() < MOSTLY:
+    why = _unread(units, scale, silicon)
+    if scale is None or why:
+        LOG.warning("stem physics: nothing is read of the frames but their mean counts, as %s", why)
         return StemPhysics(ColumnTable(tuple(columns)), channel, None, None)
     if np.concatenate(intact).mean() >= MOSTLY:
         columns.insert(0, Column("intact", "1", low=INTACT, role="measured"))
     columns.insert(0, Column("silicon", "1", low=1.0, high=1.0, role="measured"))
+    told = _place_units(first, units)
+    columns += [Column(name, told, group="silicon", axis=name[-1], frame="lab", role="measured") for name in PLACE]
     columns += [Column("moved", "A", role="measured"), Column("hopped", "1", kind="event", role="measured")]
     if beam is not None:
         columns += [Column(name, "A", role="measured") for name in ("beam", "carbon")]
-    return StemPhysics(ColumnTable(tuple(columns)), channel, scale, beam)
+    return StemPhysics(ColumnTable(tuple(columns)), channel, scale, beam, convert(1.0, told, "A"))
+
+
+def _unread(units: str, scale: float | None, silicon: list[np.ndarray]) -> str:
+    """Why atoms cannot be read; nothing if they can. silicon : (n,) bool each, the frames that show just one."""
+    if scale is None:
+        return f"the view is in '{units}', no unit of length: set the pixel size of the recordings"
+    share = np.concatenate(silicon).mean()
+    if share < MOSTLY:
+        return f"{share:.0%} of the recorded frames show one silicon in graphene, {MOSTLY:.0%} are needed"
+    return ""
+
+
+def _place_units(ds: xr.Dataset, view: str) -> str:
+    """Units of the place of the silicon: of the states that tell it, so that both compare, else those of the view."""
+    table = recording.table(ds, "states")
+    told = {table[name].units for name in PLACE if name in table.names}
+    return told.pop() if len(told) == 1 and told <= LENGTHS.keys() else view
 
 
 def _atoms(pixels: np.ndarray, view: np.ndarray, beam: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -141,6 +171,7 @@ def _atoms(pixels: np.ndarray, view: np.ndarray, beam: np.ndarray | None) -> dic
     moved = np.linalg.norm(np.diff(place, axis=1), axis=-1)
     hopped = np.where(np.isnan(moved), np.nan, moved > 0.5 * BOND)
     found = {"silicon": silicon[:, 1:], "intact": intact[:, 1:], "moved": moved, "hopped": hopped}
+    found |= {name: place[:, 1:, k] for k, name in enumerate(PLACE)}
     if beam is not None:
         offset = beam - place[:, :-1]
         bonds = (seen.neighbours - seen.silicon[:, None]).reshape(n, moments, 3, 2)[:, :-1]
@@ -160,8 +191,8 @@ def _counts(units: str, mean: np.ndarray) -> Column:
     low, high = float(mean.min()), float(mean.max())
     if not low < high:
         return Column("counts", units, role="measured")
-    slack = WIDER * (high - low)
-    return Column("counts", units, low=low - slack, high=high + slack, role="measured")
+    low, high = widened(low, high)
+    return Column("counts", units, low=low, high=high, role="measured")
 
 
 def _beam(controls: ColumnTable) -> Beam | None:
@@ -184,26 +215,3 @@ def _channel(ds: xr.Dataset) -> int:
             "in which atoms are looked for"
         )
     return found[0]
-
-
-def _one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    """The first of the recordings, all of which are alike."""
-    first = None
-    for ds in recordings:
-        if ds["frames"].ndim != 4:
-            raise RecordingError(f"{ds.attrs['source']}: frames have depth; atoms are found in (time, y, x, channel)")
-        first = ds if first is None else first
-        if _kind(ds) != _kind(first):
-            raise RecordingError(
-                f"{ds.attrs['source']}: other channels, controls or units of the view than {first.attrs['source']}; "
-                "give recordings of one kind"
-            )
-    if first is None:
-        raise RecordingError("stem physics: no recordings; give one or more")
-    return first
-
-
-def _kind(ds: xr.Dataset) -> tuple[object, ...]:
-    """What must be the same in all recordings."""
-    tables = (recording.channel_table(ds), recording.control_table(ds))
-    return (*(table.unbounded() for table in tables), ds["view"].attrs.get("units"))

@@ -13,6 +13,7 @@ from sciworld.domains.driving.road.generate import generate
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.turning import motions
+from sciworld.domains.driving.road.vehicles import VehicleFinder
 from sciworld.errors import RecordingError, SettingsError
 
 SMALL = FitSettings(frames=1500, pairs=600, scenes=400, steps=800)
@@ -134,7 +135,7 @@ def test_frames_that_are_not_finite_are_not_read(found, film):
     read, whole = found(broken, VIEW, controls[:2]), found(frames[:2], VIEW, controls[:2])
     assert np.isnan(read[1, 2:4]).all()
     np.testing.assert_allclose(np.delete(read[1], [2, 3], axis=0), np.delete(whole[1], [2, 3], axis=0), rtol=1e-5)
-    with pytest.raises(SettingsError, match=r"\(23, 40, 3\)"):
+    with pytest.raises(RecordingError, match=r"frames of \(23, 40, 3\).*fitted on \(24, 40, 3\)"):
         found(frames[:, :, 1:], VIEW, controls)
 
 
@@ -153,10 +154,47 @@ def test_empty_roads_have_no_vehicles_and_other_drives_only_their_lane(tmp_path,
         domain("driving").physics([ds.drop_vars("states") for ds in foreign])
     with pytest.raises(RecordingError, match="no recordings"):
         fit([])
-    with pytest.raises(RecordingError, match="of one camera"):
+    with pytest.raises(RecordingError, match="shape of frames"):
         fit([held[0], held[1].isel(y=slice(1, None))], SMALL)
+    with pytest.raises(RecordingError, match="control 0 is none"):
+        fit([held[0], held[1].drop_vars("controls")], SMALL)
     with pytest.raises(SettingsError, match="scenes"):
         FitSettings(scenes=0)
+
+
+def unknown(ds, *names):
+    """A recording with NaN in place of all that variables hold."""
+    return ds.assign({name: ds[name].copy(data=np.full(ds[name].shape, np.nan)) for name in names})
+
+
+@pytest.mark.parametrize("lose", [lambda ds, *names: ds.drop_vars(list(names)), unknown])
+def test_what_was_not_recorded_is_left_out(store, monkeypatch, lose):
+    asked = []
+
+    def finder(camera, weather, *learning):
+        asked.append(weather)
+        return VehicleFinder(np.zeros(1), np.ones(1), (), 1), np.zeros((2, 24, 40)), np.zeros((2, 24, 40), dtype=bool)
+
+    monkeypatch.setattr(physics, "fit_finder", finder)
+    few, held = dataclasses.replace(SMALL, pairs=20, frames=100), [store[k] for k in range(10)]
+    lines = {"lane_seen", "line_offset"}
+    assert set(fit([lose(ds, "states") for ds in held], few).quantities.names) == lines
+    assert len(asked.pop()) == len(held)
+    assert lines <= set(fit([lose(ds, "covariates") for ds in held], few).quantities.names)
+    assert not asked
+    assert set(fit([lose(ds, "controls", "states", "covariates") for ds in held], few).quantities.names) == lines
+    one, *others = held
+    fit([lose(one, "covariates"), *others], few)
+    assert len(asked[0]) == len(others) and np.isfinite(asked[0]).all()
+
+
+def test_a_turn_is_learned_from_the_pairs_that_are_known(store):
+    few = dataclasses.replace(SMALL, frames=100)
+    held = list(store)
+    some = [ds if k % 4 else unknown(ds, "states") for k, ds in enumerate(held)]
+    camera, first = physics._camera(held), held[0]
+    (part,) = physics._turn(camera, physics._pairs(some, first, few.pairs), first)
+    assert part.columns[0].name == "turn"
 
 
 def test_a_camera_that_turned_is_told_from_the_simulator_s_frames():

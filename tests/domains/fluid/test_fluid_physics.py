@@ -157,6 +157,63 @@ def test_channels_are_found_by_name_and_density_is_kept(flows):
     assert np.isnan(read(found, more)["density_drift"][:, 1]).all()
 
 
+MASKED = (*BODY, slice(0, 2))
+
+
+def test_a_masked_body_reads_as_one_at_rest_without_slip(recordings, flows):
+    masked = flows.copy()
+    masked[(..., *MASKED)] = np.nan
+    found, still = fit([made(one) for one in masked]), fit(recordings)
+    assert found.quantities.names == ("divergence", "outflow", "enstrophy") and found.body is None
+    np.testing.assert_array_equal(found.masked, still.body)
+    assert still.masked is None
+    imagined = flows.copy()
+    imagined[(..., *MASKED)] = np.random.default_rng(0).normal(size=imagined[(..., *MASKED)].shape)
+    expected = read(still, flows)
+    for frames in (masked, imagined):  # whatever stands in the mask
+        values = read(found, frames)
+        assert all(within(found, values, name) == 1 for name in values)
+        for name, value in values.items():
+            np.testing.assert_allclose(value, expected[name])
+    imagined[0, 2, 1, 2] = np.nan
+    assert (
+        np.isnan(read(found, imagined)["divergence"][0, 1])
+        and np.isfinite(read(found, imagined)["enstrophy"][1:]).all()
+    )
+    with pytest.raises(RecordingError, match="frames of 17 x 27"):
+        read(found, masked[:, :, 1:])
+
+
+def test_a_mask_is_what_no_frame_has_and_other_bodies_are_found_beside_it(flows):
+    masked = flows.copy()
+    masked[:, :, 2, 20] = np.nan
+    masked[:, 1::2, 14, 3] = np.nan  # now and then
+    found = fit([made(one) for one in masked])
+    np.testing.assert_array_equal(np.argwhere(found.masked), [[2, 20]])
+    assert found.body.sum() == 20 and found.quantities.names[-1] == "slip"
+    values = read(found, masked)
+    assert np.isnan(values["slip"][:, ::2]).all() and (values["slip"][:, 1::2] == 0).all()
+    u, v = np.moveaxis(np.nan_to_num(masked[0, 2::2]).astype(float), -1, 0)
+    np.testing.assert_allclose(values["divergence"][0, 1::2], checks.divergence(u, v, CELL, found.body | found.masked))
+
+
+def test_density_and_forces_are_read_beside_a_mask(flows):
+    strength = np.random.default_rng(5).uniform(0.5, 1.5, (10, MOMENTS))
+    frames = np.concatenate([flows, flows[:2]]) * strength[:, :, None, None, None]
+    force = np.stack([strength**2, frames[..., 1][:, :, 2:6, 2:6].mean(axis=(2, 3))], axis=-1)
+    density = 2.0 + 1e-3 * np.arange(MOMENTS)[:, None, None, None] + 0 * frames[..., :1]
+    frames = np.concatenate([frames, density], axis=-1)
+    frames[(..., *BODY, slice(None))] = np.nan
+    states = ColumnTable(tuple(Column(name, "1", role="measured", acts="during") for name in ("drag", "lift")))
+    table = ColumnTable((*columns("u", "v"), Column("density", "kg/m^3")))
+    held = [made(one, table, states=told, state_table=states) for one, told in zip(frames, force, strict=True)]
+    found = fit(held)
+    assert found.quantities.names[2:] == ("enstrophy", "density_drift", "drag", "lift")
+    values = read(found, frames)
+    np.testing.assert_allclose(values["density_drift"][0], 5e-4 * np.arange(1, MOMENTS))
+    assert np.corrcoef(values["drag"].ravel(), force[:, 1:, 0].ravel())[0, 1] > 0.95
+
+
 def test_forces_are_read_where_they_were_measured(flows):
     rng = np.random.default_rng(5)
     strength = rng.uniform(0.5, 1.5, (10, MOMENTS, 2))
@@ -200,7 +257,9 @@ def test_recordings_that_do_not_fit_are_refused(recordings, flows):
     with pytest.raises(RecordingError, match="no velocities among the channels velocity_x, pressure"):
         fit([made(one, columns("velocity_x", "pressure"))])
     with pytest.raises(RecordingError, match="has a velocity that is NaN"):
-        fit([made(np.where(np.arange(X)[:, None] == 3, np.nan, one))])
+        fit([made(np.where(np.arange(X)[:, None] == 3 + np.arange(MOMENTS)[:, None, None, None], np.nan, one))])
+    with pytest.raises(RecordingError, match="has a velocity that is NaN"):
+        fit([made(np.full(one.shape, np.nan))])
     with pytest.raises(RecordingError, match="of 2 x 2 cells or more"):
         fit([made(one[:, :1])])
     with pytest.raises(RecordingError, match="is skewed or flat"):
@@ -224,4 +283,5 @@ def test_long_recordings_are_looked_at_evenly_and_in_parts(flows, monkeypatch):
     monkeypatch.setattr("sciworld.lazy.BLOCK_BYTES", 6 * flows[0, 0].nbytes)
     fit(held)
     assert max(len(one) for one in looked) <= 2
-    np.testing.assert_array_equal(np.concatenate(looked), [*range(0, 24, 3)] * 2)
+    # A mask is looked for until a frame has all velocities.
+    np.testing.assert_array_equal(np.concatenate(looked), [0, 3, *[*range(0, 24, 3)] * 2])

@@ -63,7 +63,9 @@ def plain(ds, **changes):
 
 def test_the_truth_passes_and_its_hops_are_told(recordings, futures):
     found = DOMAIN.physics(recordings)
-    assert found.quantities.names == ("silicon", "intact", "counts", "moved", "hopped", "beam", "carbon")
+    assert found.quantities.names == (
+        "silicon", "intact", "counts", "silicon_x", "silicon_y", "moved", "hopped", "beam", "carbon",
+    )  # fmt: skip
     assert found.quantities["hopped"].kind == "event" and found.rates == (("beam", "hopped"), ("carbon", "hopped"))
     means = np.concatenate([ds["frames"].values.mean(axis=(1, 2, 3)) for ds in recordings])
     counts, slack = found.quantities["counts"], 0.1 * np.ptp(means)
@@ -75,6 +77,9 @@ def test_the_truth_passes_and_its_hops_are_told(recordings, futures):
     moved = np.linalg.norm(np.diff(silicon, axis=1), axis=-1)
     np.testing.assert_allclose(values["moved"], moved, atol=0.35)
     np.testing.assert_array_equal(values["hopped"], moved > 0.71)
+    for k, name in enumerate(("silicon_x", "silicon_y")):
+        np.testing.assert_allclose(values[name], silicon[:, 1:, k], atol=0.25)
+        assert found.quantities[name].units == "A" and found.quantities[name].low is None
     assert 0 < values["hopped"].mean() < 0.5
     beam = np.linalg.norm(futures[2][..., :2] - silicon[:, :-1], axis=-1)
     np.testing.assert_allclose(values["beam"], beam, atol=0.25)
@@ -112,6 +117,8 @@ def test_frames_that_are_not_finite_have_nan(recordings, futures):
     values = read(fit(recordings), frames, view, controls)
     for name in ("silicon", "intact", "counts"):
         np.testing.assert_array_equal(np.argwhere(np.isnan(values[name])), [[0, 2], [1, 1]])
+    for name in ("silicon_x", "silicon_y"):
+        np.testing.assert_array_equal(np.argwhere(np.isnan(values[name])), [[0, 2], [1, 1]])
     for name in ("moved", "hopped"):
         np.testing.assert_array_equal(np.argwhere(np.isnan(values[name])), [[0, 2], [0, 3], [1, 1], [1, 2]])
     np.testing.assert_array_equal(np.argwhere(np.isnan(values["beam"])), [[0, 3], [1, 2]])
@@ -123,7 +130,10 @@ def test_the_origin_of_the_laboratory_does_not_matter(recordings, futures, x, y)
     found = fit(recordings[:2])
     frames, view, controls = (one[:2] for one in futures)
     moved = found(frames, view + np.array([0, 0, x, 0, 0, y]), controls + np.array([x, y, 0]))
-    np.testing.assert_allclose(moved, found(frames, view, controls), atol=1e-6)
+    expected, names = found(frames, view, controls), found.quantities.names
+    expected[..., names.index("silicon_x")] += x
+    expected[..., names.index("silicon_y")] += y
+    np.testing.assert_allclose(moved, expected, atol=1e-6)
 
 
 def beam_columns(units, frame):
@@ -140,7 +150,9 @@ def test_other_units_and_pixels_are_converted(recordings, futures):
         held = [plain(ds, view=scale * ds["view"].values, **changes) for ds in recordings]
         values = read(fit(held), frames, scale * view, controls * [scale, scale, 1])
         for name, value in expected.items():
-            np.testing.assert_allclose(values[name], value, atol=1e-6)
+            place = name in ("silicon_x", "silicon_y")
+            np.testing.assert_allclose(values[name], value * (scale if place else 1), atol=1e-6 * max(scale, 1))
+            assert not place or fit(held).quantities[name].units == units
     pixel = [plain(ds, control_table=beam_columns("pixel", "pixel")) for ds in recordings]
     turned = np.tile([0.0, 0.42, 1.0, 0.42, 0.0, -2.0], (len(frames), 1))
     places = [0.42 * controls[..., 1] + 1.0, 0.42 * controls[..., 0] - 2.0, controls[..., 2]]
@@ -152,8 +164,9 @@ def test_other_units_and_pixels_are_converted(recordings, futures):
 def test_only_what_the_recordings_show_is_read(recordings, futures):
     frames, view, controls = futures
     still = fit([plain(ds, controls=None, control_table=None) for ds in recordings])
-    assert still.quantities.names == ("silicon", "intact", "counts", "moved", "hopped") and still.rates == ()
-    assert still(frames, view, controls[..., :0]).shape == (*controls.shape[:2], 5)
+    names = ("silicon", "intact", "counts", "silicon_x", "silicon_y", "moved", "hopped")
+    assert still.quantities.names == names and still.rates == ()
+    assert still(frames, view, controls[..., :0]).shape == (*controls.shape[:2], 7)
     pixel = {"view": None, "view_units": "", "control_table": beam_columns("pixel", "pixel")}
     unscaled = fit([plain(ds, **pixel) for ds in recordings])
     assert unscaled.quantities.names == ("counts",) and unscaled.rates == ()
@@ -167,6 +180,30 @@ def test_only_what_the_recordings_show_is_read(recordings, futures):
     assert fit(both).channel == 1
 
 
+def test_the_silicon_s_place_is_in_the_units_of_the_states(recordings, futures):
+    frames, view, controls = futures
+    states = ColumnTable(
+        tuple(Column(name, "pm", role="measured", acts="during") for name in ("silicon_x", "silicon_y"))
+    )
+    held = [plain(ds, states=100 * ds["states"].values[:, :2], state_table=states) for ds in recordings]
+    values = read(fit(held), frames, view, controls)
+    true = np.stack([ds["states"].values[1:, 1] for ds in held])
+    np.testing.assert_allclose(values["silicon_y"], true, atol=25)
+    assert fit(held).quantities["silicon_y"].units == "pm" and fit(held).quantities["moved"].units == "A"
+
+
+def test_a_warning_says_why_nothing_but_counts_is_read(recordings, caplog):
+    fit(recordings[:2])
+    assert not caplog.records
+    pixel = {"view": None, "view_units": "", "control_table": beam_columns("pixel", "pixel")}
+    fit([plain(recordings[0], **pixel)])
+    fit([plain(recordings[0], frames=np.minimum(recordings[0]["frames"].values, 14))])
+    unscaled, blobs = (record.getMessage() for record in caplog.records)
+    assert "nothing is read of the frames but their mean counts, as the view is in 'pixel'" in unscaled
+    assert "as 0% of the recorded frames show one silicon" in blobs
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
 def test_recordings_that_do_not_fit_are_refused(recordings):
     first, *_ = recordings
     with pytest.raises(RecordingError, match="no recordings"):
@@ -178,7 +215,7 @@ def test_recordings_that_do_not_fit_are_refused(recordings):
     table = ColumnTable((Column("bf", "counts"), Column("df", "counts")))
     with pytest.raises(RecordingError, match="0 of the channels bf, df are called haadf"):
         fit([plain(first, frames=np.repeat(first["frames"].values, 2, axis=3), channels=table)])
-    with pytest.raises(RecordingError, match="frames have depth"):
+    with pytest.raises(RecordingError, match="give those of a plane"):
         fit([plain(first, frames=first["frames"].values[:, None])])
 
 

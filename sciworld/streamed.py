@@ -13,6 +13,7 @@ from sciworld.controls import Column, ColumnTable
 from sciworld.errors import RecordingError
 from sciworld.lazy import block_rows
 
+Kind = dict[str, list[str]]  # what is compared, and in words what it is
 PLANE = ("time", "y", "x", "channel")
 
 
@@ -52,31 +53,35 @@ def one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     RecordingError naming the recording and what differs; for frames with depth, and where there are no recordings.
     """
     first: xr.Dataset | None = None
-    same: dict[str, list[str]] = {}
+    same: Kind = {}
     for number, ds in enumerate(recordings):
         where = f"recording {number} (session '{ds.attrs.get('session', '')}')"
-        if ds["frames"].dims != PLANE:
-            raise RecordingError(
-                f"{where}: frames are ({', '.join(map(str, ds['frames'].dims))}); give those of a plane, "
-                f"({', '.join(PLANE)}), such as a slice"
-            )
-        kind = _kind(ds, where)
         if first is None:
-            first, same = ds, kind
-        for what, mine in kind.items():
-            for place, (one, other) in enumerate(zip_longest(mine, same[what], fillvalue="none")):
-                if one != other:
-                    raise RecordingError(
-                        f"{where}: {what}{f' {place}' if what in ('channel', 'control') else ''} is {one}, of the "
-                        f"first recording {other}; give recordings of one kind"
-                    )
+            first, same = ds, kind_of(ds, where)
+        require_kind(ds, same, where, "the first recording")
     if first is None:
         raise RecordingError("no recordings; give one or more")
     return first
 
 
-def _kind(ds: xr.Dataset, where: str) -> dict[str, list[str]]:
-    """What must be the same in all recordings, in words."""
+def require_kind(ds: xr.Dataset, same: Kind, where: str, others: str) -> None:
+    """Raise RecordingError that says what differs unless the recording, called `where`, is of the kind of `others`."""
+    for what, mine in kind_of(ds, where).items():
+        for place, (one, other) in enumerate(zip_longest(mine, same[what], fillvalue="none")):
+            if one != other:
+                raise RecordingError(
+                    f"{where}: {what}{f' {place}' if what in ('channel', 'control') else ''} is {one}, of {others} "
+                    f"{other}; give recordings of one kind"
+                )
+
+
+def kind_of(ds: xr.Dataset, where: str) -> Kind:
+    """What must be the same in all recordings, in words. Raises RecordingError for frames with depth."""
+    if ds["frames"].dims != PLANE:
+        raise RecordingError(
+            f"{where}: frames are ({', '.join(map(str, ds['frames'].dims))}); give those of a plane, "
+            f"({', '.join(PLANE)}), such as a slice"
+        )
     y, x, channel = ds["frames"].shape[1:]
     units = ds["view"].attrs.get("units", "") if "view" in ds else ""
     return {
@@ -113,11 +118,3 @@ def sampled(recordings: Iterable[xr.Dataset], most: int) -> Iterator[tuple[int, 
             rows = slice(start, min(size, start + stride - step + 1), step)
             yield number, ds, rows, ds["frames"][rows].values
         seen += size
-
-
-def one_kind(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    for ds in recordings:
-        return ds
-    from sciworld.errors import RecordingError
-
-    raise RecordingError("no recordings; give at least one")

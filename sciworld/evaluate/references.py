@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from sciworld import recording
 from sciworld.domains.base import Physics, domain
-from sciworld.errors import RecordingError
 from sciworld.evaluate import baselines
 from sciworld.evaluate.baselines import Baseline
 from sciworld.evaluate.readings import ControlReader
-from sciworld.streamed import Recordings, Streamed, one_kind
+from sciworld.streamed import Kind, Recordings, Streamed, kind_of, one_kind, require_kind
 
 OWN, OTHERS = "the evaluated recordings themselves", "other recordings"
 
@@ -24,8 +22,7 @@ class References:
     Parameters
     ----------
     rivals : the baselines by name. reader : of controls, None where none were given. physics : None without a domain.
-    domain : its name, or "". fitted_on : in words, for whoever reads the table. kind : channels and units that
-        recordings must have.
+    domain : its name, or "". fitted_on : in words, for whoever reads the table. kind : that recordings must be of.
     """
 
     rivals: dict[str, Baseline]
@@ -33,7 +30,7 @@ class References:
     physics: Physics | None
     domain: str
     fitted_on: str
-    kind: tuple[str, ...]
+    kind: Kind
 
     @classmethod
     def fit(cls, recordings: Recordings, domain_name: str = "", fitted_on: str = OTHERS) -> References:
@@ -47,24 +44,8 @@ class References:
         first = one_kind(streamed)
         physics = None if field is None else field.physics(streamed)
         rivals, reader = baselines.fit(streamed), ControlReader.fit(streamed)
-        return cls(rivals, reader, physics, domain_name, fitted_on, kind_of(first))
+        return cls(rivals, reader, physics, domain_name, fitted_on, kind_of(first, first.attrs["session"]))
 
     def require_kind(self, ds: xr.Dataset) -> None:
-        """Raise RecordingError unless a recording has the channels, controls and units of those that were fitted."""
-        for mine, own in zip(kind_of(ds), self.kind, strict=True):
-            if mine != own:
-                raise RecordingError(
-                    f"{ds.attrs['session']}: has {mine}, the recordings that baselines were fitted on have {own}; "
-                    "give recordings of one kind, in the same units"
-                )
-
-
-def kind_of(ds: xr.Dataset) -> tuple[str, ...]:
-    """What two recordings must share to be compared, in words."""
-    channels, controls = (
-        ", ".join(f"{column.name} ({column.units})" for column in table) or "none"
-        for table in (recording.channel_table(ds), recording.control_table(ds))
-    )
-    frame = " x ".join(map(str, ds["frames"].shape[1:]))
-    units = ds["view"].attrs.get("units", "no units")
-    return f"frames of {frame}", f"the channels {channels}", f"the controls {controls}", f"a view in {units}"
+        """Raise RecordingError unless a recording has the shape, channels, controls and units of those fitted on."""
+        require_kind(ds, self.kind, ds.attrs["session"], "those that baselines were fitted on")

@@ -55,7 +55,6 @@ def psnr(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarr
         return np.asarray(20 * math.log10(data_range) - 10 * np.log10(mse(true, guess, where)))
 
 
-@quiet
 def ssim(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarray | None = None) -> np.ndarray:
     """Structural similarity : (...), -1 to 1; 1 is perfect.
 
@@ -81,7 +80,8 @@ def ssim(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarr
     found = np.empty(math.prod(shape))
     kernel.ssim(
         _floats(true).reshape(frame), _floats(guess).reshape(frame),
-        np.ascontiguousarray(np.broadcast_to(counted, true.shape)).reshape(frame), 1 / data_range, K1**2, K2**2, found,
+        np.ascontiguousarray(np.broadcast_to(counted, true.shape)).reshape(frame),
+        1 / float(data_range), K1**2, K2**2, found,
     )  # fmt: skip
     return np.asarray(np.where(wrong, np.nan, found.reshape(shape)))
 
@@ -176,8 +176,10 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, kind)
 
 
+@quiet
 def _require_range(data_range: float) -> None:
-    if not (is_number(data_range) and 0 < data_range <= sys.float_info.max):
+    good = is_number(data_range) and 0 < data_range < math.inf
+    if not (good and data_range <= sys.float_info.max):  # beyond which there are integers
         raise SettingsError(
             f"data_range is {data_range!r:.80}; give the span of values that frames can have, in their units, e.g. 255"
         )

@@ -132,7 +132,7 @@ def test_huge_values_give_infinite_or_nan(value):
     assert not np.isfinite(recoverability(odd, -odd)).any() and not (recoverability(controls, odd) > 0).any()
     assert not np.isfinite(control_gain(odd, -odd)[0]).any() or abs(value) == 1e300
     scores = np.array([[value, 1.0], [1.0, -value]])
-    regret(scores, -scores), optimism(scores, -scores)
+    regret(scores, -scores), optimism(scores, -scores), regret(scores, scores)
     inverse = fit_inverse(rng.normal(size=(6, 4, 5)), rng.normal(size=(6, 4, 5)), controls)
     assert not np.isnan(np.abs(inverse(np.full((1, 4, 5), 1e290), np.zeros((1, 4, 5))))).any()
     inverse(np.full((1, 4, 5), value), np.full((1, 4, 5), -value))

@@ -27,6 +27,8 @@ def test_a_mask_leaves_out_more():
 def test_means_of_what_is_masked_infinite_or_huge():
     assert known.mean(np.ma.masked_equal([1, 9, 3], 9)) == 2.0
     assert known.mean([1.7e308, 1.7e308]) == np.inf and np.isnan(known.mean([np.inf, -np.inf]))
+    np.testing.assert_array_equal(known.ratio(np.array([1e300, 1.0]), np.array([1e-300, 0.0])), [np.inf, np.nan])
+    assert known.floats(np.array([np.finfo(np.longdouble).max]), "row") > 1.7e308
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])

@@ -128,6 +128,7 @@ def test_huge_fields_give_infinite_or_nan(value):
         for measure in (fields.vrmse, fields.nrmse, fields.correlation, fields.spectral_error):
             assert not np.isneginf(measure(true, guess)).any()
         fields.enstrophy(true, guess, 1.0), fields.divergence(true, guess, 1.0), fields.mass_drift(true)
+        fields.vorticity(true, -guess, 0.1), fields.power(true, 1.0)
     assert not np.isfinite(fields.vrmse(waves(time=(3,)), huge)).any()
     assert not np.isfinite(fields.enstrophy(huge, huge, 1.0)).any()
 

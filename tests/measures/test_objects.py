@@ -53,8 +53,8 @@ def test_masked_pixels_are_no_object_and_infinite_ones_are():
     frame = spots((3, 4), (8, 15))
     hidden = np.ma.array(frame, mask=np.arange(20) * np.ones((12, 1)) > 9)
     assert count([hidden, frame], 0.3).tolist() == [1, 2] and len(places(hidden, 0.3)) == 1
-    for value in (np.inf, 1e300, 1.7e308):
-        frame[8, 14:16] = value
+    for value, size in ((np.inf, 2), (1e300, 2), (1.7e308, 2), (1.7e308, 1)):
+        frame[8, 14:16], frame[8, 14 : 14 + size] = 0.5, value
         assert count(frame[None], 0.3).tolist() == [2] and len(jump(np.stack([frame, frame]), 0.3)) == 1
 
 

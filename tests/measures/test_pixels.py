@@ -114,11 +114,17 @@ def test_ssim_of_small_structure_on_a_large_offset(bias):
     expected = [similarity(*pair, 0.004) for pair in zip(true, guess, strict=True)]
     np.testing.assert_allclose(ssim(true, guess, 0.004), expected, rtol=1e-6)
     np.testing.assert_allclose(ssim(true, true, 0.004), 1, rtol=1e-12)
-    true[:, 0, 0] = np.nan  # the offset is of what is known
-    whole = np.concatenate([np.full_like(true[..., :2], 101325.0), true], axis=-1)
-    assert np.isfinite(
-        ssim(np.pad(whole, ((0, 0), (0, 0), (0, 11)), mode="edge"), np.full((4, 11, 24), 101325.0), 1.0)
-    ).all()
+    around = ((0, 0), (9, 13), (17, 14))  # where nothing is known
+    both = np.pad(true, around, constant_values=np.nan), np.pad(guess, around, constant_values=np.inf)
+    np.testing.assert_allclose(ssim(*both, 0.004), expected, rtol=1e-6)
+
+
+def test_ssim_stays_in_its_range_where_frames_leave_theirs():
+    rng = np.random.default_rng(0)
+    plateaus = np.where(np.arange(40) < 20, 0.0, 1e9)
+    true, guess = plateaus + 0.001 * rng.normal(size=(2, 5, 24, 40))
+    assert (np.abs(ssim(true, guess, 0.01)) <= 1).all() and (np.abs(ssim(true, -guess, 0.01)) <= 1).all()
+    assert (np.abs(ssim(true, guess, np.float32(1e-45))) <= 1).all()  # whose inverse no float32 holds
 
 
 @settings(max_examples=30)
@@ -161,7 +167,7 @@ def test_huge_pixels_give_infinite_or_nan(value):
         found = measure(true, huge)
         assert (np.isnan(found) if np.isinf(value) else found > 5000).all()
     assert np.isnan(ssim(true, huge, 200.0)).all() == np.isinf(value)
-    moving(huge, -huge[0]), moving(true, huge[0]), ssim(huge, huge, 200.0)
+    moving(huge, -huge[0]), moving(true, huge[0]), ssim(huge, huge, 200.0), mae(huge, -huge)
 
 
 @pytest.mark.parametrize("value", [1e6, 1e13, 1e300])

@@ -105,8 +105,9 @@ def test_masked_truths_and_samples_are_unknown():
 def test_huge_samples_give_infinite_or_nan(value):
     truth, samples = np.zeros((2, 3)), np.random.default_rng(0).normal(size=(4, 2, 3))
     samples[1, 0] = value
+    samples[2:, 0, 0] = value
     for given_truth in (truth, np.full((2, 3), -value)):
-        for measure in (crps, energy_score, spread_skill, rank_histogram, lambda *pair: coverage(*pair, 0.5)):
+        for measure in (crps, energy_score, spread_skill, rank_histogram, lambda *pair: coverage(*pair, 0.6)):
             measure(given_truth, samples)
     assert not np.isfinite(energy_score(truth, samples))[0] and np.isfinite(energy_score(truth, samples))[1]
 

@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sciworld.errors import SettingsError
+from sciworld.measures.known import floats, quiet, ratio
+
 LEVEL = 0.95
+INDICES = 4_000_000  # that are drawn at once, which bounds the memory that resampling takes
 
 
 class Interval(NamedTuple):
@@ -27,8 +31,12 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     """The share successes / trials with Wilson's score interval.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", J. Am. Stat. Assoc. 22 (1927).
-    Stays inside [0, 1] and is not empty at 0 or 1.
+    Stays inside [0, 1] and is not empty at 0 or 1. Raises SettingsError unless 0 <= successes <= trials and `level` is
+    between 0 and 1.
     """
+    _require_level(level)
+    if not 0 <= successes <= trials:
+        raise SettingsError(f"wilson: {successes} successes of {trials} trials; give 0 to as many as there are trials")
     if trials == 0:
         return UNKNOWN
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -40,6 +48,7 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     return Interval(share, min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 
 
+@quiet
 def bootstrap(
     statistic: Callable[..., np.ndarray],
     *columns: np.ndarray,
@@ -51,18 +60,26 @@ def bootstrap(
 
     columns : arrays (row,) that are resampled together, which keeps pairs together; rows are the independent
     units (episodes, recordings). statistic : maps columns (..., row) to (...). The same seed gives the same
-    interval. Rows that make the statistic NaN in a resample are left out of the interval; of one row it has no bounds.
+    interval. Resamples whose statistic is not finite are left out of the interval; of one row it has no bounds.
+    Raises SettingsError for columns of unlike lengths, and unless `level` is between 0 and 1.
 
     Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
     """
+    _require_level(level)
     n = len(columns[0])
+    if any(len(column) != n for column in columns):
+        raise SettingsError(f"bootstrap: columns of {[len(column) for column in columns]} rows; give as many of each")
     if n == 0:
         return UNKNOWN
     value = float(statistic(*columns))
     if n == 1:  # of which nobody knows how much another would differ
         return Interval(value, math.nan, math.nan)
-    chosen = np.random.default_rng(seed).integers(n, size=(resamples, n))
-    found = statistic(*(column[chosen] for column in columns))
+    rng, block = np.random.default_rng(seed), max(INDICES // n, 1)
+    drawn = []
+    for first in range(0, resamples, block):
+        chosen = rng.integers(n, size=(min(block, resamples - first), n))
+        drawn.append(statistic(*(column[chosen] for column in columns)))
+    found = np.concatenate(drawn)
     found = found[np.isfinite(found)]
     if not len(found):
         return Interval(value, math.nan, math.nan)
@@ -76,6 +93,7 @@ def mean(values: np.ndarray, seed: int = 0, groups: np.ndarray | None = None) ->
     groups : (row,) of any kind; rows of one group, such as recordings of one session, are resampled together, since
     they depend on each other.
     """
+    values = floats(values, "mean: values")
     known = ~np.isnan(values)
     if groups is None:
         return bootstrap(lambda x: x.mean(axis=-1), values[known], seed=seed)
@@ -87,7 +105,11 @@ def ratio_of_sums(above: np.ndarray, below: np.ndarray, seed: int = 0) -> Interv
     """sum(above) / sum(below), both (row,), with its bootstrap interval over rows, which stay paired."""
 
     def statistic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        total = b.sum(axis=-1)
-        return np.divide(a.sum(axis=-1), total, out=np.full(np.shape(total), np.nan), where=total != 0)
+        return ratio(a.sum(axis=-1), b.sum(axis=-1))
 
-    return bootstrap(statistic, np.asarray(above, dtype=float), np.asarray(below, dtype=float), seed=seed)
+    return bootstrap(statistic, floats(above, "ratio_of_sums: above"), floats(below, "ratio_of_sums: below"), seed=seed)
+
+
+def _require_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise SettingsError(f"level is {level}; use a share between 0 and 1, e.g. {LEVEL}")

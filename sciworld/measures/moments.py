@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 
+from sciworld.measures.known import floats, quiet
+
 TINY = np.finfo(np.float64).tiny
 
 
 class Moments:
-    """Running statistics along the last axis of what is added; values that are not finite are left out.
+    """Running statistics along the last axis of what is added; values that are not finite, or masked, are left out.
 
     `count` of the values, their `mean`, `square`, the sum of squared differences from it, and `low` and `high`, the
     least and greatest; inf and -inf without values : (width,) each.
@@ -21,9 +23,11 @@ class Moments:
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
 
     @classmethod
+    @quiet
     def of(cls, values: np.ndarray) -> Moments:
         """Those of values : (..., width)."""
-        values = values.reshape(math.prod(values.shape[:-1]), values.shape[-1]).astype(np.float64)
+        values = floats(values, "moments: values")
+        values = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
         known = np.isfinite(values)
         found = cls(values.shape[-1])
         found.count = known.sum(axis=0)
@@ -37,6 +41,7 @@ class Moments:
         """Merge those of values : (..., width)."""
         self.merge(Moments.of(values))
 
+    @quiet
     def merge(self, other: Moments) -> None:
         """Make these those of both, after Chan, Golub and LeVeque (1979), updating formulae."""
         total = np.maximum(self.count + other.count, TINY)

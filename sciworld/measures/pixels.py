@@ -2,26 +2,30 @@
 
 true and guess are arrays (..., y, x) of one channel. Every measure is over the last two axes, is summed in float64 and
 returns (...). `where` is a mask (..., y, x) of the pixels that count, all by default. A pixel whose truth is not
-finite is unknown and never counts; a guess that is not finite where the truth is makes its measure NaN. So does a mask
-that leaves no pixel.
+finite, or masked, is unknown and never counts; a guess that is so where the truth is not makes its measure NaN. So does
+a mask that leaves no pixel. What is no array of real numbers raises SettingsError.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
 from sciworld.config import is_number
 from sciworld.errors import SettingsError
 from sciworld.kernels import ssim as kernel
+from sciworld.measures.known import floats, plain, quiet, ratio
 
 REACH = kernel.REACH  # pixels that the window of SSIM reaches to each side
 K1, K2 = 0.01, 0.03  # Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13, 600 (2004), section III.C
 NOISES = 4.0  # standard deviations of the noise of a difference: what differs by more has moved
 NORMAL = 1.4826  # standard deviations in a median absolute deviation, of normal noise
+QUANTUM = 0.75  # steps of data that are mostly still: the noise for which what moved differs by more than 3 of them
 
 
+@quiet
 def mse(true: np.ndarray, guess: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
     """Mean squared difference, mean((guess - true)^2) : (...), in squared units of the frames; 0 is perfect."""
     difference, counted = _difference(true, guess, where)
@@ -33,6 +37,7 @@ def rmse(true: np.ndarray, guess: np.ndarray, where: np.ndarray | None = None) -
     return np.sqrt(mse(true, guess, where))
 
 
+@quiet
 def mae(true: np.ndarray, guess: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
     """Mean absolute difference, mean(|guess - true|) : (...), in the units of the frames; 0 is perfect."""
     difference, counted = _difference(true, guess, where)
@@ -65,7 +70,6 @@ def ssim(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarr
     least = 2 * REACH + 1
     if min(height, width) < least:
         raise SettingsError(f"ssim: frames are {height} x {width}; its window needs {least} pixels each way")
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     shape, frame = true.shape[:-2], (-1, height, width)
     known = np.isfinite(true)
     wrong = np.zeros(shape, bool)
@@ -76,21 +80,25 @@ def ssim(true: np.ndarray, guess: np.ndarray, data_range: float, where: np.ndarr
     found = np.empty(math.prod(shape))
     kernel.ssim(
         _floats(true).reshape(frame), _floats(guess).reshape(frame),
-        np.ascontiguousarray(np.broadcast_to(counted, true.shape)).reshape(frame), c1, c2, found,
+        np.ascontiguousarray(np.broadcast_to(counted, true.shape)).reshape(frame),
+        1 / float(data_range), K1**2, K2**2, found,
     )  # fmt: skip
     return np.asarray(np.where(wrong, np.nan, found.reshape(shape)))
 
 
+@quiet
 def moving(true: np.ndarray, present: np.ndarray, least: float | None = None) -> np.ndarray:
     """Which pixels have moved : bool, as `true` (..., time, y, x): |true - present| > least.
 
     present : (..., y, x), the frame that was known. least : in the units of the frames; by default 4 standard
     deviations of the noise, which is read off what most pixels do: 1.4826 times the median |difference| of frames that
-    follow each other, of each clip. Where most pixels truly change that is more than the noise: give `least` there.
-    The mask is of the true frames alone: no guess decides where it is looked at. A pixel whose truth is NaN has not
-    moved. Raises SettingsError for shapes that do not fit, and a negative `least`.
+    follow each other, of each clip. Where that is 0, as of few counts and of bytes of little noise, it is 0.75 of the
+    smallest difference above 0, so that what differs by more than 3 quanta has moved; of frames without noise that
+    difference is next to nothing. Where most pixels truly change it is more than the noise: give `least` there.
+    The mask is of the true frames alone: no guess decides where it is looked at. A pixel whose truth is not finite has
+    not moved. Raises SettingsError for shapes that do not fit, and a negative `least`.
     """
-    true, present = np.asarray(true, dtype=np.float64), np.asarray(present, dtype=np.float64)
+    true, present = floats(true, "moving: true"), floats(present, "moving: present")
     if true.ndim < 3 or true.shape[:-3] + true.shape[-2:] != present.shape:
         raise SettingsError(
             f"moving: true is {true.shape}, present {present.shape}; give (..., time, y, x), (..., y, x)"
@@ -100,9 +108,8 @@ def moving(true: np.ndarray, present: np.ndarray, least: float | None = None) ->
     away = np.abs(true - present[..., None, :, :])
     if least is None:
         steps = np.abs(np.diff(np.concatenate([present[..., None, :, :], true], axis=-3), axis=-3))
-        noise = NORMAL * _median(steps)
-        return np.asarray(away > NOISES * noise[..., None, None, None])
-    return np.asarray(away > least)
+        return np.asarray((away > NOISES * _noise(steps)[..., None, None, None]) & np.isfinite(true))
+    return np.asarray((away > least) & np.isfinite(true))
 
 
 def false_motion(true: np.ndarray, guess: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -110,18 +117,16 @@ def false_motion(true: np.ndarray, guess: np.ndarray, moved: np.ndarray) -> np.n
 
     moved : see `moving`. It stands beside a measure on moving pixels, which motion that is made up cannot spoil.
     """
+    moved = np.ma.filled(moved, True)  # what nobody knows does not stand still
     return rmse(true, guess, ~np.asarray(moved, dtype=bool))
 
 
 def _pair(true: np.ndarray, guess: np.ndarray, where: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both as they are, and which pixels count. Raises SettingsError for shapes that differ."""
-    true, guess = np.asarray(true), np.asarray(guess)
+    true, guess = plain(true, "true"), plain(guess, "guess")
     if true.shape != guess.shape or true.ndim < 2:
         raise SettingsError(f"true is {true.shape}, guess {guess.shape}; give frames (..., y, x) of one shape")
-    for name, one in (("true", true), ("guess", guess)):
-        if one.dtype.kind not in "iufb":
-            raise SettingsError(f"{name} is {one.dtype}; give real numbers")
-    counted = np.ones(true.shape[-2:], bool) if where is None else np.asarray(where)
+    counted = np.ones(true.shape[-2:], bool) if where is None else np.ma.filled(where, False)
     if counted.dtype != bool or counted.ndim < 2 or np.broadcast_shapes(counted.shape, true.shape) != true.shape:
         raise SettingsError(f"where is {counted.dtype} {counted.shape}; give bool (..., y, x) that fits {true.shape}")
     return true, guess, counted
@@ -139,9 +144,7 @@ def _difference(true: np.ndarray, guess: np.ndarray, where: np.ndarray | None) -
 
 def _mean(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """Mean over the pixels that count, NaN of none : (...)."""
-    number = counted.sum(axis=(-2, -1))
-    total = values.sum(axis=(-2, -1))
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    return ratio(values.sum(axis=(-2, -1)), counted.sum(axis=(-2, -1)))
 
 
 def _whole_windows(known: np.ndarray) -> np.ndarray:
@@ -155,12 +158,13 @@ def _whole_windows(known: np.ndarray) -> np.ndarray:
     return found
 
 
-def _median(values: np.ndarray) -> np.ndarray:
-    """Median of each clip (..., time, y, x), of what is known; 0 of nothing : (...)."""
-    found = np.zeros(values.shape[:-3])
+def _noise(steps: np.ndarray) -> np.ndarray:
+    """Standard deviation of the noise of each clip, from |differences| (..., time, y, x) : (...); 0 of none."""
+    found = np.zeros(steps.shape[:-3])
     for index in np.ndindex(found.shape):
-        known = values[index][~np.isnan(values[index])]
-        found[index] = np.median(known) if len(known) else 0.0
+        seen = steps[index][np.isfinite(steps[index])]
+        if seen.any():
+            found[index] = NORMAL * np.median(seen) or QUANTUM * seen[seen > 0].min()
     return found
 
 
@@ -172,8 +176,10 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, kind)
 
 
+@quiet
 def _require_range(data_range: float) -> None:
-    if not (is_number(data_range) and 0 < data_range < math.inf):
+    good = is_number(data_range) and 0 < data_range < math.inf
+    if not (good and data_range <= sys.float_info.max):  # beyond which there are integers
         raise SettingsError(
             f"data_range is {data_range!r:.80}; give the span of values that frames can have, in their units, e.g. 255"
         )

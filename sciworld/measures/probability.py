@@ -1,7 +1,8 @@
 """How good a forecast is that says how sure it is: scores of ensembles, and whether what is promised comes true.
 
 An ensemble is samples (sample, ...), its truth (...); every function returns what its docstring says, in float64. NaN
-in truth or samples makes the score there NaN, and leaves it out of counts.
+in truth or samples makes the score there NaN, and leaves it out of counts; what is masked is NaN. What is no array of
+real numbers raises SettingsError.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sciworld.errors import SettingsError
+from sciworld.measures.known import floats, mean, quiet, ratio
 
 
+@quiet
 def crps(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Fair continuous ranked probability score : (...), in the units of the truth, 0 on (or slightly below by chance).
 
@@ -31,6 +34,7 @@ def crps(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return np.asarray(error - apart / (n * (n - 1)))
 
 
+@quiet
 def energy_score(truth: np.ndarray, samples: np.ndarray, axes: int = 1) -> np.ndarray:
     """Fair energy score : (...), in the units of the truth: `crps` of vectors, their last `axes` axes.
 
@@ -51,12 +55,13 @@ def energy_score(truth: np.ndarray, samples: np.ndarray, axes: int = 1) -> np.nd
     return np.asarray(np.linalg.norm(x - y, axis=-1).mean(axis=0) - apart / (n * (n - 1)))
 
 
+@quiet
 def spread_skill(truth: np.ndarray, samples: np.ndarray) -> float:
     """Spread over skill, no unit; 1 is right, less is too sure, more too unsure.
 
     sqrt((n + 1) / n mean(variance of the samples)) / sqrt(mean((mean of the samples - truth)^2)), variances with n - 1:
     Fortin, Abaza, Anctil and Turcotte, J. Hydrometeorol. 15, 1708 (2014), equation 15. One number over all that is
-    known; NaN of one sample, infinite where the mean is never wrong.
+    known; NaN of one sample and where nothing is ever wrong, infinite where the mean alone is not.
     """
     truth, samples = _ensemble(truth, samples)
     n = len(samples)
@@ -67,9 +72,10 @@ def spread_skill(truth: np.ndarray, samples: np.ndarray) -> float:
         return float("nan")
     if not known.all():
         truth, samples = truth[known], samples[:, known]
-    mean = samples.mean(axis=0)
-    spread = (n + 1) / n * ((samples - mean) ** 2).sum(axis=0).mean() / (n - 1)
-    skill = ((mean - truth) ** 2).mean()
+    errors = samples - truth  # of which none that is 0 is rounded, whatever the truth
+    middle = errors.mean(axis=0)
+    spread = (n + 1) / n * ((errors - middle) ** 2).sum(axis=0).mean() / (n - 1)
+    skill = (middle**2).mean()
     if skill == 0:
         return float("nan") if spread == 0 else float("inf")
     return float(np.sqrt(spread / skill))
@@ -93,6 +99,7 @@ def rank_histogram(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return np.cumsum(found)[: n + 1]
 
 
+@quiet
 def coverage(truth: np.ndarray, samples: np.ndarray, level: float = 0.9) -> float:
     """Share of truths within the central interval of the samples, no unit; `level` is right.
 
@@ -120,7 +127,7 @@ def brier(happened: np.ndarray, probability: np.ndarray) -> float:
 
     Brier, Mon. Weather Rev. 78, 1 (1950), in the form for one event. NaN where nothing is known."""
     happened, probability = _events(happened, probability)
-    return float(((probability - happened) ** 2).mean()) if len(happened) else float("nan")
+    return float(mean((probability - happened) ** 2))
 
 
 class Reliability(NamedTuple):
@@ -147,24 +154,21 @@ def reliability(happened: np.ndarray, probability: np.ndarray, bins: int = 10) -
     means = []
     for values in (probability, happened):
         total = np.bincount(place, values, minlength=bins)
-        means.append(np.divide(total, count, out=np.full(bins, np.nan), where=count > 0))
+        means.append(ratio(total, count))
     return Reliability(means[0], means[1], count)
 
 
 def _ensemble(truth: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64. Raises SettingsError for shapes that do not fit."""
-    truth, samples = np.asarray(truth), np.asarray(samples)
+    truth, samples = floats(truth, "truth"), floats(samples, "samples")
     if samples.ndim < 1 or samples.shape[1:] != truth.shape or not len(samples):
         raise SettingsError(f"truth is {truth.shape}, samples {samples.shape}; give (...) and (sample, ...)")
-    for name, one in (("truth", truth), ("samples", samples)):
-        if one.dtype.kind not in "iufb":
-            raise SettingsError(f"{name}: {one.dtype}; give real numbers")
-    return truth.astype(np.float64), samples.astype(np.float64)
+    return truth, samples
 
 
 def _events(happened: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, flat, of what is known. Raises SettingsError for shapes that differ and odd values."""
-    happened, probability = (np.asarray(one, dtype=np.float64) for one in (happened, probability))
+    happened, probability = floats(happened, "happened"), floats(probability, "probability")
     if happened.shape != probability.shape:
         raise SettingsError(f"happened is {happened.shape}, probability {probability.shape}; give one shape")
     known = np.isfinite(happened) & np.isfinite(probability)

@@ -7,6 +7,7 @@ import numpy as np
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
 from sciworld.kernels.quality import climb, measure, measure_bytes
+from sciworld.measures.known import floats, plain
 
 STATIC = 0.02  # of a channel's spread: a mean change up to this is what the noise of a camera or a codec leaves
 ROWS = 33_000  # of which squares of uint8 have a sum in 32 bits
@@ -53,7 +54,11 @@ class Quality:
         self._bottoms = np.full(channels, np.inf)
 
     def add(self, block: np.ndarray) -> None:
-        """The next frames : (n, y, x, channel) or (n, z, y, x, channel). Raises RecordingError for other frames."""
+        """The next frames : (n, y, x, channel) or (n, z, y, x, channel). Raises RecordingError for other frames.
+
+        Masked floats are NaN; masked integers have no number that says so, and are refused.
+        """
+        block = plain(block, "quality: frames")
         if block.dtype != self._dtype or block.ndim not in (4, 5) or block.shape[-1] != self._channels:
             raise RecordingError(
                 f"quality: frames {block.shape} {block.dtype}; expected {self._channels} channels of {self._dtype}"
@@ -124,11 +129,12 @@ class Quality:
 def control_quality(controls: np.ndarray, table: ColumnTable) -> dict[str, float]:
     """Variance of each control over what is known of it, and the share of rows in which one is unknown.
 
-    controls : (time, control) in the units of `table`. The last row, after which there is no frame, does not count as
-    unknown. Of a categorical control the variance is 1 minus the summed squares of the shares of its levels: 0 if it
-    never changed. A control that is known nowhere has the variance NaN, and so has one whose variance no float64 holds.
+    controls : (time, control) in the units of `table`, NaN or masked where unknown. The last row, after which there is
+    no frame, does not count as unknown. Of a categorical control the variance is 1 minus the summed squares of the
+    shares of its levels: 0 if it never changed. A control that is known nowhere has the variance NaN, and so has one
+    whose variance no float64 holds.
     """
-    found = {}
+    found, controls = {}, floats(controls, "controls")
     for column, series in zip(table, controls.T, strict=True):
         known = series[np.isfinite(series)]
         if not known.size:

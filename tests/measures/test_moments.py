@@ -49,3 +49,15 @@ def test_a_mixture_counts_each_part_by_its_weight(weights: tuple[float, float]) 
     alone = Moments.of(parts[0])
     np.testing.assert_allclose(mixed.mean[1], alone.mean[1], rtol=1e-12)
     np.testing.assert_allclose(mixed.deviation()[1], alone.deviation()[1], rtol=1e-12)
+
+
+def test_masked_and_huge_values() -> None:
+    values = parts_of(0, [9], 2.0)[0]
+    hidden = np.random.default_rng(1).random(values.shape) < 0.2
+    found = Moments.of(np.ma.array(values, mask=hidden))
+    expected = Moments.of(np.where(hidden, np.nan, values))
+    for name in ("count", "mean", "square", "low", "high"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    huge = Moments.of(np.array([[1e300], [-1e300], [1.7e308]]))
+    huge.add(np.array([[-1.7e308]]))
+    assert not np.isfinite(huge.deviation()[0]) and huge.high[0] == 1.7e308

@@ -49,8 +49,27 @@ def test_what_is_removed_doubled_or_teleported_is_told():
     assert jump(np.stack([true[0], 0 * true[0], 0 * true[0]]), 0.3).tolist() == [np.inf, 0.0]
 
 
+def test_masked_pixels_are_no_object_and_infinite_ones_are():
+    frame = spots((3, 4), (8, 15))
+    hidden = np.ma.array(frame, mask=np.arange(20) * np.ones((12, 1)) > 9)
+    assert count([hidden, frame], 0.3).tolist() == [1, 2] and len(places(hidden, 0.3)) == 1
+    for value, size in ((np.inf, 2), (1e300, 2), (1.7e308, 2), (1.7e308, 1)):
+        frame[8, 14:16], frame[8, 14 : 14 + size] = 0.5, value
+        assert count(frame[None], 0.3).tolist() == [2] and len(jump(np.stack([frame, frame]), 0.3)) == 1
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf, -np.inf, "high", None])
+@pytest.mark.parametrize("clip", [np.zeros((2, 4, 5)), np.zeros((0, 4, 5))])
+def test_a_threshold_is_a_finite_number(threshold, clip):
+    for measure in (count, jump, lambda clip, threshold: count_error(clip, clip, threshold)):
+        with pytest.raises(SettingsError, match="threshold is"):
+            measure(clip, threshold)
+
+
 def test_what_is_no_clip_is_refused():
     with pytest.raises(SettingsError, match=r"give \(time, y, x\)"):
         count(np.zeros((3, 4)), 0.5)
     with pytest.raises(SettingsError, match=r"give \(y, x\)"):
         places(np.zeros(3), 0.5)
+    with pytest.raises(SettingsError, match="frames: complex128"):
+        count(np.zeros((2, 3, 4)) + 1j, 0.5)

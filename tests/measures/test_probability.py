@@ -81,11 +81,44 @@ def test_brier_and_reliability_by_hand():
     assert np.isnan(empty.came[:2]).all() and empty.came[2] == 1 and np.isnan(brier([], []))
 
 
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 101325.7])
+@pytest.mark.parametrize("n", [3, 6, 10])
+def test_ensembles_that_are_never_wrong_have_no_ratio(value, n):
+    assert np.isnan(spread_skill(np.full(7, value), np.full((n, 7), value)))
+
+
+def test_masked_truths_and_samples_are_unknown():
+    rng = np.random.default_rng(0)
+    truth, samples = rng.normal(size=9), rng.normal(size=(5, 9))
+    hidden = np.arange(9) % 4 == 1
+    masked, unknown = np.ma.array(truth, mask=hidden), np.where(hidden, np.nan, truth)
+    for measure in (crps, spread_skill, rank_histogram, lambda *pair: coverage(*pair, 0.5)):
+        np.testing.assert_array_equal(measure(masked, samples), measure(unknown, samples))
+        some = np.ma.array(samples, mask=np.tile(hidden, (5, 1)))
+        np.testing.assert_array_equal(measure(truth, list(some)), measure(truth, some.filled(np.nan)))
+    chance = np.ma.array(rng.uniform(size=9), mask=hidden)
+    assert brier(truth > 0, chance) == brier((truth > 0)[~hidden], chance.data[~hidden])
+    assert reliability(truth > 0, chance).counts.sum() == 7
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e300, -1.7e308])
+def test_huge_samples_give_infinite_or_nan(value):
+    truth, samples = np.zeros((2, 3)), np.random.default_rng(0).normal(size=(4, 2, 3))
+    samples[1, 0] = value
+    samples[2:, 0, 0] = value
+    for given_truth in (truth, np.full((2, 3), -value)):
+        for measure in (crps, energy_score, spread_skill, rank_histogram, lambda *pair: coverage(*pair, 0.6)):
+            measure(given_truth, samples)
+    assert not np.isfinite(energy_score(truth, samples))[0] and np.isfinite(energy_score(truth, samples))[1]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: crps(np.zeros(3), np.zeros((4, 2))), "give .* and .sample"),
         (lambda: crps(np.zeros(3), np.zeros((0, 3))), "samples"),
+        (lambda: crps(np.zeros(3), np.zeros((4, 3)) + 1j), "samples: complex128; give real numbers"),
+        (lambda: brier([0, None], [0.5, 0.5]), "happened: object"),
         (lambda: energy_score(np.zeros(3), np.zeros((4, 3)), 2), "axes is 2"),
         (lambda: coverage(np.zeros(3), np.zeros((4, 3)), 1.0), "level is 1"),
         (lambda: brier([0.0, 1.0], [0.1, 1.2]), "probabilities from 0 to 1"),

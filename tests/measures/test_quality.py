@@ -229,3 +229,15 @@ def test_a_variance_that_no_number_holds_is_unknown():
     table = ColumnTable((Column("v", "m"), Column("w", "m")))
     found = control_quality(np.array([[1e200, 1.0], [-1e200, 3.0], [0.0, 2.0]]), table)
     assert np.isnan(found["quality_variance_v"]) and found["quality_variance_w"] == pytest.approx(2 / 3)
+
+
+def test_masked_numbers_are_not_finite_and_masked_controls_unknown():
+    frames, hidden = film("float32"), np.zeros((11, Y, X, 1), bool)
+    hidden[3, 1, 2] = hidden[7, 0] = True
+    assert measured(np.ma.array(frames, mask=hidden)) == measured(np.where(hidden, np.float32(np.nan), frames))
+    with pytest.raises(RecordingError, match="channels of uint8"):
+        measured(np.ma.array(film(), mask=hidden))
+    controls = np.array([[1.0, 0], [3.0, 1], [9.0, 1], [5.0, 0]])
+    found = control_quality(np.ma.masked_equal(controls, 9.0), ColumnTable(TABLE.columns[:2]))
+    assert found["quality_variance_speed"] == pytest.approx(np.var([1, 3, 5]))
+    assert found["quality_unknown_controls"] == pytest.approx(1 / 3)

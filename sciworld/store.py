@@ -68,7 +68,10 @@ class Store:
         path = Path(path)
         if not cls.exists(path):
             with _as_store_error(path):
-                if path.is_file() or (path.is_dir() and any(path.iterdir())):
+                holds = path.is_file() or (path.is_dir() and any(path.iterdir()))
+                if holds and cls.exists(path):  # another process made it just now
+                    return cls(path, engine)
+                if holds:
                     raise StoreError(f"{path}: holds something that is not a store; choose another path")
                 path.mkdir(parents=True, exist_ok=True)
                 with _stage(path) as stage:

@@ -793,3 +793,16 @@ def test_splits_depend_on_the_seed_alone_and_may_leave_some_out(store: Store) ->
 def test_wrong_fractions_are_refused(store: Store, fractions: tuple[float, ...]) -> None:
     with pytest.raises(SettingsError, match="fractions"):
         store.split(fractions, 0)
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_opened(tmp_path, monkeypatch):
+    Store.create(tmp_path / "s").append([toy.make()])
+    seen, exists = [], Store.exists
+
+    def late(path):
+        """Not there when it is first asked for."""
+        seen.append(path)
+        return len(seen) > 1 and exists(path)
+
+    monkeypatch.setattr(Store, "exists", staticmethod(late))
+    assert len(Store.create(tmp_path / "s")) == 1 and len(seen) > 1

@@ -51,6 +51,7 @@ def test_a_range_is_added_and_none_is_made_twice(tmp_path):
 @pytest.mark.parametrize("together", [1, 3])
 def test_of_two_that_fill_at_once_one_is_refused(tmp_path, together):
     """Both see an empty store, and simulate before either writes."""
+    Store.create(tmp_path / "s")
     both = threading.Barrier(2)
     refused = []
 

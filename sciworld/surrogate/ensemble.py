@@ -1,0 +1,108 @@
+"""Several models as one: their samples side by side, and how far they are apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciworld.config import require
+from sciworld.errors import ModelError
+from sciworld.simulator import Observation
+from sciworld.surrogate.surrogate import Imagined, Surrogate
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Where futures differ, and why. All (problem, candidate, step, y, x, channel), in the recordings' units.
+
+    Parameters
+    ----------
+    mean : over members and samples. within : standard deviation of a member's samples, the world's chance as the
+        members believe it. between : standard deviation of the members' means, beyond what so few samples make of
+        chance: what the members do not agree on, and so do not know.
+    """
+
+    mean: np.ndarray
+    within: np.ndarray
+    between: np.ndarray
+
+
+class Ensemble(Surrogate):
+    """Surrogates of one kind, trained from other seeds or on other sessions, that stand for one.
+
+    Samples come from the members in turn. A candidate that is stepped follows one member from the start on: rollouts of
+    an ensemble are futures that some member believes in, not mixtures that none does.
+
+    Parameters
+    ----------
+    members : two or more, of the same frames, channels and controls. Raises ModelError for others.
+    """
+
+    def __init__(self, members: Sequence[Surrogate]) -> None:
+        require(len(members) > 1, f"{len(members)} members; an ensemble has two or more")
+        first = members[0]
+        super().__init__(first.model, first.sample_evaluations, first.seconds, first.batch)
+        self.members = tuple(members)
+        for member in self.members:
+            self.space.require_same(member.space, "a member of the ensemble")
+            mine, own = (made.model.signature for made in (member, first))
+            if (mine.shape, mine.channels.unbounded()) != (own.shape, own.channels.unbounded()):
+                raise ModelError(
+                    f"ensemble: a member was made for {mine.shape} {', '.join(mine.channels.names)}, the first for "
+                    f"{own.shape} {', '.join(own.channels.names)}; give members of one kind"
+                )
+
+    def start(self, history: Observation | Sequence[Observation]) -> Imagined:
+        """What every member makes of what was seen; see `Surrogate.start`."""
+        started = [member.start(history) for member in self.members]
+        return Imagined(tuple(one.state for one in started), started[0].observation)
+
+    def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
+        """Sample one step further; candidate i is shown what member i mod m imagines. See `Surrogate.step`."""
+        stepped = [
+            member.step(Imagined(own, state.observation), controls, rng)
+            for member, own in zip(self.members, state.state, strict=True)
+        ]
+        shown = stepped[0][0]
+        which = np.arange(len(shown)) % len(self.members)
+        frames = np.stack([observation.frames for observation, _ in stepped])[which, np.arange(len(shown))]
+        observation = Observation(frames, shown.time, shown.view)
+        return observation, Imagined(tuple(after.state for _, after in stepped), observation)
+
+    def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Samples of the members in turn; 0 gives the mean of their posterior means. See `Surrogate.futures`."""
+        if samples == 0:
+            return np.asarray(self._of_members(state, controls, 0, rng).mean(axis=0))
+        m = len(self.members)
+        found = self._of_members(state, controls, -(-samples // m), rng)
+        return np.stack([found[j % m, :, :, j // m] for j in range(samples)], axis=2)
+
+    def evaluations(self, candidates: int, steps: int, samples: int) -> int:
+        """Model evaluations that `futures` needs: every member's."""
+        m = len(self.members)
+        share = -(-samples // m)
+        return sum(member.evaluations(candidates, steps, share) for member in self.members)
+
+    def spread(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> Spread:
+        """How far futures are apart, within members and between them, by the law of total variance.
+
+        controls : (problem, candidate, step, control). samples : of each member, two or more. The variance of m means
+        of s samples is that of the members' beliefs and 1/s of that within, which is taken off; where chance makes it
+        negative it is 0.
+        """
+        require(samples > 1, f"samples is {samples}; two or more tell how far they are apart")
+        found = self._of_members(state, controls, samples, rng).astype(np.float64)
+        within = found.var(axis=3, ddof=1).mean(axis=0)
+        between = found.mean(axis=3).var(axis=0, ddof=1) - within / samples
+        return Spread(found.mean(axis=(0, 3)), np.sqrt(within), np.sqrt(np.maximum(between, 0.0)))
+
+    def _of_members(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Futures of each : (member, problem, candidate, sample, step, y, x, channel)."""
+        return np.stack(
+            [
+                member.futures(Imagined(own, state.observation), controls, samples, rng)
+                for member, own in zip(self.members, state.state, strict=True)
+            ]
+        )

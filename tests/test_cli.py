@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -277,6 +278,36 @@ def test_evaluate_sets_a_run_beside_baselines(folder: Path, other: Path, tmp_pat
     good("evaluate", folder / "run", folder / "store", "--steps", 2, "--report", tmp_path / "page.html")
     assert "<h2>Best and worst</h2>" in (tmp_path / "page.html").read_text()
     assert "there are rmse" in bad("evaluate", folder / "run", folder / "store", "--steps", 2, "--measure", "fvd")
+
+
+def test_evaluate_reads_physics_and_takes_an_ensemble(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "run", tmp_path / "again")
+    asked = ("evaluate", folder / "run", folder / "store", "--steps", 2, "--starts", 2, "--samples", 2)
+    out = good(*asked, "--domain", "stem", "--member", tmp_path / "again", "--out", tmp_path / "table.nc")
+    assert "read of the domain 'stem': silicon, intact" in out
+    with xr.open_dataset(tmp_path / "table.nc", engine="h5netcdf") as found:
+        assert found.attrs["seen"] == "no" and found.attrs["run"] == str(folder / "run")
+        assert np.isfinite(found.fails.sel(source="truth", quantity="silicon")).any()
+    for wrong, said in (
+        (("--beside", tmp_path / "again", "--member", tmp_path / "again"), "side by side or as one ensemble"),
+        (("--workers", 2), "name the others with --beside"),
+        (("--out", tmp_path / "x", "--report", tmp_path / "x"), "a page needs a file of its own"),
+        (("--data-range", -1), "data_range is -1"),
+        (("--domain", "gas"), "no domain 'gas'"),
+    ):
+        assert said in bad(*asked, *wrong)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_what_is_written_into_a_pipe_leaves_it_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    terminal.write(pipe, b"table")
+    reader.join(10)
+    assert got == [b"table"] and pipe.is_fifo()
 
 
 @pytest.mark.parametrize(("aim", "promise"), [("progress", "(A/s)"), ("dose", "(A/e)"), ("site", "probability")])

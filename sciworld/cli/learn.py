@@ -100,6 +100,9 @@ def evaluate(
     beside: Annotated[
         list[Path] | None, typer.Option(help="Another run, measured alike on Dask; may be given several times.")
     ] = None,
+    member: Annotated[
+        list[Path] | None, typer.Option(help="Another run that imagines along, as an ensemble; several times.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes for several runs; one a core.", callback=workers_in_range)
     ] = None,
@@ -122,15 +125,19 @@ def evaluate(
 ) -> None:
     """Measure a run on the recordings that training did not see, beside guesses that know less.
 
-    With --beside several runs are measured on the recordings that none of them saw.
+    With --beside several runs are measured on the recordings that none of them saw, with --member they are measured as
+    one.
     """
     from sciworld.evaluate import page, runs
     from sciworld.evaluate.evaluate import EvaluateSettings, require_measure, to_table
     from sciworld.store import Store
+    from sciworld.surrogate.ensemble import Ensemble
 
     require_measure(measure)
     if beside and report is not None:
         raise SettingsError("a page is of one run; leave out --report or --beside, or keep the table with --out")
+    if beside and member:
+        raise SettingsError("several runs are measured side by side or as one ensemble; leave out --beside or --member")
     if not beside and (workers is not None or scheduler is not None):
         raise SettingsError("--workers and --scheduler are for several runs; name the others with --beside")
     if report is not None and (report == out or (report.exists() and not report.is_file())):
@@ -144,7 +151,9 @@ def evaluate(
         if beside:
             found = runs.evaluate_runs([run, *beside], stored, domain, settings, scheduler, workers, device, progress)
         else:
-            held = runs.held_out([made], stored)
+            others = [load(path, device) for path in member or ()]
+            held = runs.held_out([made, *(run for run, _ in others)], stored)
+            surrogate = Ensemble([surrogate, *(one for _, one in others)]) if others else surrogate
             found = held.evaluate(surrogate, held.references(domain), settings, progress)
     found = found.assign_attrs(run=str(run))
     if out is not None:  # before anything is shown: what took long is kept first

@@ -76,7 +76,7 @@ def held_out(runs: Sequence[Run], store: Store) -> HeldOut:
     if not len(new) and len(told) > 1 and all(found is not None and len(found) for found in told):
         raise RecordingError(
             f"{store.path}: of its {len(store)} recordings none is new to all {len(told)} runs, each of which left out "
-            "others, by its seed; give a store that none was trained on, or train them on one selection of this one"
+            "others; give a store that none was trained on, or train them on one selection of this one"
         )
     if not len(new):
         return HeldOut(Selection(store, every), Selection(store, every), known=False)

@@ -25,6 +25,7 @@ from sciworld.windows import Windows
 LOG = logging.getLogger(__name__)
 
 HELD_OUT = 0.1  # of the sessions, for the diagnostics
+SPLIT = 0  # the seed by which they are chosen, whatever that of the training: runs by other seeds can be compared
 
 
 def train(
@@ -42,6 +43,8 @@ def train(
 ) -> Run:
     """Train a model of a family's preset on a store, a tenth of its sessions held out for the diagnostics.
 
+    Which are held out is the same for all runs on a store.
+
     domain : brings focus and symmetries, those that the frames have; without it every pixel counts alike.
     recordings : indices of those to use.
     start_from : a checkpoint whose weights, shape and normalisation training goes on from, in place of a preset.
@@ -58,7 +61,7 @@ def train(
         context, chunk = model.context, model.chunk
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
-        held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), settings.seed)
+        held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
     windows = Windows(store, context, chunk, recordings=recordings)
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
     validation = None if held_out is None else Windows(held_out, context, chunk)
@@ -98,13 +101,17 @@ def unseen(run: Run, store: Store) -> np.ndarray | None:
     None where that is not known: the run was trained on other recordings, or on a choice of its own.
     """
     count = run.config["windows"]
-    out = np.empty(0, dtype=np.int64)
-    seen: Store | Selection = store
-    try:
-        if run.config.get("validation"):
-            held_out, seen = store.split((HELD_OUT, 1 - HELD_OUT), run.config["fit"]["seed"])
-            out = held_out.indices
-        windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
-    except SciworldError:  # it has no such sessions, or no such windows: it was another
-        return None
-    return out if windows.fingerprint() == count["fingerprint"] else None
+    # Earlier versions left sessions out by the seed of the training.
+    for split in dict.fromkeys((SPLIT, run.config["fit"]["seed"])):
+        out = np.empty(0, dtype=np.int64)
+        seen: Store | Selection = store
+        try:
+            if run.config.get("validation"):
+                held_out, seen = store.split((HELD_OUT, 1 - HELD_OUT), split)
+                out = held_out.indices
+            windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
+        except SciworldError:  # it has no such sessions, or no such windows: it was another
+            return None
+        if windows.fingerprint() == count["fingerprint"]:
+            return out
+    return None

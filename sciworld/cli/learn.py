@@ -145,15 +145,15 @@ def evaluate(
     writable(out)
     writable(report)
     settings = EvaluateSettings(steps, starts, samples, data_range, least, seed=seed)
-    made, surrogate = load(run, device)
     stored = Store.open(store)
+    surrogate: Any = None
     with bar("evaluating") as progress:
         if beside:
             found = runs.evaluate_runs([run, *beside], stored, domain, settings, scheduler, workers, device, progress)
         else:
-            others = [load(path, device) for path in member or ()]
-            held = runs.held_out([made, *(run for run, _ in others)], stored)
-            surrogate = Ensemble([surrogate, *(one for _, one in others)]) if others else surrogate
+            loaded = [load(path, device) for path in (run, *(member or ()))]
+            held = runs.held_out([made for made, _ in loaded], stored)
+            surrogate = Ensemble([one for _, one in loaded]) if member else loaded[0][1]
             found = held.evaluate(surrogate, held.references(domain), settings, progress)
     found = found.assign_attrs(run=str(run))
     if out is not None:  # before anything is shown: what took long is kept first

@@ -138,3 +138,14 @@ def measured(ds: xr.Dataset, names: tuple[str, ...]) -> np.ndarray:
 def pixels(frames: np.ndarray) -> np.ndarray:
     """The pixels themselves as features : (..., y * x * channel) float32, of frames (..., y, x, channel)."""
     return np.asarray(frames, dtype=np.float32).reshape(*frames.shape[:-3], -1)
+
+
+def block_means(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Means over blocks of so many pixels : (..., y // height, x // width, channel), of frames (..., y, x, channel).
+
+    What is left over at the end is left out.
+    """
+    *lead, y, x, channel = frames.shape
+    rows, columns = y // height, x // width
+    cut = frames[..., : rows * height, : columns * width, :]
+    return np.asarray(cut.reshape(*lead, rows, height, columns, width, channel).mean(axis=(-4, -2)))

@@ -18,6 +18,7 @@ from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
 from sciworld.evaluate.imagine import controls_of
 from sciworld.lazy import blocks
+from sciworld.measures.known import ratio
 from sciworld.streamed import sampled
 
 FRAMES = 1000  # at most, evenly from all recordings, from which modes are found
@@ -125,7 +126,7 @@ def _mean(recordings: Iterable[xr.Dataset]) -> np.ndarray:
             count += known.sum(axis=0)
     if total is None or count is None:
         raise RecordingError("baselines: no recordings; give at least one")
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return ratio(total, count)
 
 
 def _modes(recordings: Iterable[xr.Dataset], mean: np.ndarray) -> np.ndarray:

@@ -163,7 +163,6 @@ def steps_ahead(ds: xr.Dataset) -> np.ndarray:
     """How many steps from each frame on have known controls and an unmoved view : (time,) int64."""
     view = ds["view"].values
     free = ~np.isnan(controls_of(ds)[:-1]).any(axis=1) & (view[1:] == view[:-1]).all(axis=1)
-    ahead = np.zeros(len(view), dtype=np.int64)
-    for t in reversed(range(len(free))):
-        ahead[t] = ahead[t + 1] + 1 if free[t] else 0
-    return ahead
+    number = np.arange(len(free))
+    stops = np.minimum.accumulate(np.where(free, len(free), number)[::-1])[::-1]  # the next step that is not free
+    return np.append(stops - number, 0)

@@ -32,7 +32,8 @@ def section(found: xr.Dataset, surrogate: Surrogate, recordings: Recordings, rat
         told.append(f"{name}: recording {which} ({session}), from frame {start} on, {share} of persistence's RMSE")
     return Section(
         "Best and worst",
-        f"What was recorded, one sampled future, the mean of four, and how far that mean is off. {'; '.join(told)}.",
+        f"What was recorded, one sampled future, the mean of {SAMPLES}, and how far that mean is off. "
+        f"{'; '.join(told)}.",
         items,
     )
 

@@ -12,6 +12,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.controls import ColumnTable
 from sciworld.domains.base import Physics
+from sciworld.domains.reader import block_means
 from sciworld.evaluate.imagine import controls_of
 from sciworld.evaluate.trial import SOURCES, TRUTH, Trial
 from sciworld.measures import known
@@ -147,9 +148,6 @@ def recovered(controls: np.ndarray, table: ColumnTable, read: dict[str, np.ndarr
 
 def _small(frames: np.ndarray) -> np.ndarray:
     """Frames (..., y, x, channel), averaged over blocks if they are large; what is left over at the end is left out."""
-    *lead, y, x, channels = frames.shape
+    y, x, channels = frames.shape[-3:]
     size = max(1, math.ceil(math.sqrt(y * x * channels / VALUES)))
-    rows, columns = max(1, y // size), max(1, x // size)
-    height, width = y // rows, x // columns
-    cut = frames[..., : rows * height, : columns * width, :]
-    return np.asarray(cut.reshape(*lead, rows, height, columns, width, channels).mean(axis=(-4, -2)))
+    return block_means(frames, min(size, y), min(size, x))

@@ -109,7 +109,7 @@ def evaluate_runs(
         raise SettingsError(f"runs are called {', '.join(names) or 'nothing'}; give one or more, of different names")
     opened = [Run(path) for path in paths]
     held = held_out(opened, store)
-    longest = max(int(run.model().context) for run in opened)
+    longest = max(int(run.config["windows"]["context"]) for run in opened)
     settings = dataclasses.replace(settings, context=settings.context or longest)
     found: dict[str, xr.Dataset] = {}
     with connected(client, min(workers or cores(1), len(paths))) as workforce:

@@ -69,10 +69,8 @@ def ranges(stated: float | tuple[float, ...] | None, channels: ColumnTable, dtyp
     columns = list(channels)
     if stated is not None:
         given = np.atleast_1d(np.asarray(stated, dtype=np.float64))
-        if given.shape not in ((1,), (len(columns),)) or not (np.isfinite(given) & (given > 0)).all():
-            raise SettingsError(
-                f"data_range is {stated!r:.80}; give one above 0, or one for each of {len(columns)} channels"
-            )
+        if given.shape not in ((1,), (len(columns),)):
+            raise SettingsError(f"data_range is {stated!r:.80}; give one, or one for each of {len(columns)} channels")
         return [float(one) for one in np.broadcast_to(given, len(columns))]
     usual = BYTES if dtype == np.uint8 else 0.0
     return [

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.evaluate.baselines import BLIND, CLIMATOLOGY, LINEAR, PERSISTENCE, Baseline
-from sciworld.evaluate.imagine import controls_of, observed, require_kind, steps_ahead
+from sciworld.evaluate.imagine import controls_of, observed, steps_ahead
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
 
@@ -110,10 +110,9 @@ def forecast(
 ) -> Trial | None:
     """Futures after the starts of a recording; None where it has none.
 
-    others : controls (start, step, control) that were not, or None. Raises ControlError or RecordingError for a
-    recording of another kind than the model's.
+    ds : of the model's kind, see `imagine.require_kind`. others : controls (start, step, control) that were not, or
+    None.
     """
-    require_kind(surrogate, ds)
     starts = span.starts_of(ds)
     if not len(starts):
         return None

@@ -33,7 +33,8 @@ class Ensemble(Surrogate):
     """Surrogates of one kind, trained from other seeds or on other sessions, that stand for one.
 
     Samples come from the members in turn. A candidate that is stepped follows one member from the start on: rollouts of
-    an ensemble are futures that some member believes in, not mixtures that none does.
+    an ensemble are futures that some member believes in, not mixtures that none does. Each member goes on from what it
+    imagined itself, so that `futures` of a stepped state are those of several presents: `observe` makes them one.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.turning import motions
 from sciworld.domains.driving.road.vehicles import SURE, VehicleFinder, fit_finder
 from sciworld.domains.generated import settings_of
-from sciworld.domains.reader import Labelled, Reader, labelled, measured
+from sciworld.domains.reader import Labelled, Reader, block_means, labelled, measured
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures import objects
 from sciworld.streamed import one_kind
@@ -60,7 +60,7 @@ Read = Callable[[np.ndarray, np.ndarray], np.ndarray]  # frames, controls : (n, 
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class PhysicsSettings:
     """How much is learned from.
 
     frames : recorded, that the lane is learned from, about. pairs : of frames that follow each other, about. scenes :
@@ -129,7 +129,7 @@ class Pairs:
     recordings: int
 
 
-def fit(recordings: Iterable[xr.Dataset], settings: FitSettings | None = None) -> RoadPhysics:
+def fit(recordings: Iterable[xr.Dataset], settings: PhysicsSettings | None = None) -> RoadPhysics:
     """Learn from recordings what frames of their camera tell, and what is usual.
 
     `lane_offset` (m to the left) and `heading_error` (rad), read as the recorded states were: where these are known.
@@ -143,7 +143,7 @@ def fit(recordings: Iterable[xr.Dataset], settings: FitSettings | None = None) -
     Raises RecordingError where there are no recordings or they are not alike (`one_kind`), and where nothing can be
     read.
     """
-    settings = settings or FitSettings()
+    settings = settings or PhysicsSettings()
     first, camera = one_kind(recordings), _camera(recordings)
     parts: list[Part] = []
     if camera is not None or _lane_names(first):
@@ -245,14 +245,11 @@ def coarse(frames: np.ndarray) -> np.ndarray:
 
     So the light, which changes with the weather and drifts in what is imagined, counts little.
     """
-    *lead, y, x, channel = frames.shape
-    block = max(1, y // ROWS)
-    rows, columns = y // block, x // block
-    cut = np.asarray(frames[..., : rows * block, : columns * block, :], dtype=np.float32)
-    means = cut.reshape(*lead, rows, block, columns, block, channel).mean(axis=(-4, -2))
+    block = max(1, frames.shape[-3] // ROWS)
+    means = block_means(np.asarray(frames, dtype=np.float32), block, block)
     means -= means.mean(axis=(-3, -2), keepdims=True)
     means /= means.std(axis=(-3, -2, -1), keepdims=True) + 1e-3
-    return means.reshape(*lead, -1)
+    return means.reshape(*frames.shape[:-3], -1)
 
 
 def _lines(camera: RoadSettings, pairs: Pairs) -> list[Part]:
@@ -315,7 +312,7 @@ def _read_turn(
     return np.concatenate([turn, error], axis=2) if checked else turn
 
 
-def _vehicles(camera: RoadSettings, recordings: Iterable[xr.Dataset], settings: FitSettings) -> list[Part]:
+def _vehicles(camera: RoadSettings, recordings: Iterable[xr.Dataset], settings: PhysicsSettings) -> list[Part]:
     """How many others are seen, and how far one jumped, where the simulator's own scenes are read rightly."""
     tables = [(recording.covariate_table(ds).names, ds["covariates"].values) for ds in recordings if "covariates" in ds]
     told = [[values[names.index(name)] for name in RANGES] for names, values in tables if set(RANGES) <= set(names)]

@@ -7,7 +7,7 @@ import pytest
 
 from sciworld.domains.base import domain
 from sciworld.domains.driving import physics
-from sciworld.domains.driving.physics import FitSettings, fit, turned
+from sciworld.domains.driving.physics import PhysicsSettings, fit, turned
 from sciworld.domains.driving.road.expert import drive
 from sciworld.domains.driving.road.generate import generate
 from sciworld.domains.driving.road.settings import RoadSettings
@@ -16,7 +16,7 @@ from sciworld.domains.driving.road.turning import motions
 from sciworld.domains.driving.road.vehicles import VehicleFinder
 from sciworld.errors import RecordingError, SettingsError
 
-SMALL = FitSettings(frames=1500, pairs=600, scenes=400, steps=800)
+SMALL = PhysicsSettings(frames=1500, pairs=600, scenes=400, steps=800)
 CAMERA = {"place": "countryside", "rows": 24, "columns": 40, "step": 0.2, "max_steering": 0.1, "pedestrians": 0}
 VIEW = np.tile([1.0, 0, 0, 0, 1, 0], (1, 1))
 
@@ -159,7 +159,7 @@ def test_empty_roads_have_no_vehicles_and_other_drives_only_their_lane(tmp_path,
     with pytest.raises(RecordingError, match="control 0 is none"):
         fit([held[0], held[1].drop_vars("controls")], SMALL)
     with pytest.raises(SettingsError, match="scenes"):
-        FitSettings(scenes=0)
+        PhysicsSettings(scenes=0)
 
 
 def unknown(ds, *names):

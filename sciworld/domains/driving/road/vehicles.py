@@ -109,7 +109,7 @@ def fit_finder(
 ) -> tuple[VehicleFinder, np.ndarray, np.ndarray]:
     """Learn from scenes that the simulator draws, and try it on a quarter as many in other worlds.
 
-    conditions : (m, 13), light and weather that scenes are drawn under, in turn. steps : of learning. Returns it with
+    conditions : (m, 13), light and weather that scenes are drawn under, by chance. steps : of learning. Returns it with
     least as 1, likelihoods (scene, y, x) of the scenes that it was tried on, and whether a vehicle is there.
     """
     rng = np.random.default_rng(seed)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from sciworld.domains.driving.road.checks import MOST
 from sciworld.domains.driving.road.expert import drive
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.reader import Reader
 from sciworld.evaluate.decisions import table_of
+from sciworld.measures.decisions import violations
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.lane_keeping import HORIZON, REACH, offset
 
@@ -60,9 +62,10 @@ class Response:
     @property
     def choices(self) -> xr.Dataset:
         """The angles as candidates for staying in the lane's middle at each place, see `decisions.table_of`: scores are
-        minus the mean squared distance from it."""
-        promised, true = (-np.square(offset).mean(axis=2) for offset in (self.imagined, self.true))
-        return table_of(promised, true, "m^2")
+        minus the mean squared distance from it, and farther than MOST away is a violation."""
+        sides = self.imagined, self.true
+        promised, true = (-np.square(offset).mean(axis=2) for offset in sides)
+        return table_of(promised, true, "m^2", tuple(violations(offset, -MOST, MOST) for offset in sides))
 
     def summary(self) -> str:
         """The three numbers in words."""

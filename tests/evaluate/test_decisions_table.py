@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sciworld.errors import SettingsError
-from sciworld.evaluate.decisions import ranked, table_of, to_table
+from sciworld.evaluate.decisions import Limited, ranked, table_of, to_table
 from sciworld.simulator import Observation
 
 Y, X = 3, 5
@@ -72,3 +72,17 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         ranked(Level(), Level(), np.zeros(2), first, np.zeros((2, 4, 1, 1)), [Bright()] * 3, rng)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="promises are"):
         table_of(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+def test_bounds_that_the_chosen_candidate_breaks_are_told_as_promised_and_as_true() -> None:
+    level = Limited(lambda futures, controls: futures[..., 0, 0, 0], high=1.0)
+    found, _ = of(-1.0, samples=1, limited=level)
+    start, candidate = np.arange(4), found.promised.values.argmax(axis=1)
+    rng = np.random.default_rng(0)
+    state, controls = rng.normal(size=4), rng.normal(size=(4, 6, 2, 1))
+    path = np.cumsum(controls[start, candidate, :, 0], axis=1)
+    np.testing.assert_allclose(found.violations, (state[:, None] + path > 1).mean(axis=1))
+    np.testing.assert_allclose(found.promised_violations, (state[:, None] - path > 1).mean(axis=1))
+    assert found.promised_violations.max() > 0 and not found.violations.equals(found.promised_violations)
+    assert "violations (1)" in [row[0] for row in to_table(found).rows]
+    assert "violations" not in table_of(np.zeros((2, 3)), np.zeros((2, 3)))

@@ -13,7 +13,7 @@ from test_evaluate import SHORT, Knowing, recordings
 from sciworld.controls import Column, ColumnTable
 from sciworld.domains import base
 from sciworld.errors import RecordingError
-from sciworld.evaluate import baselines, page_heed, trial
+from sciworld.evaluate import baselines, page_heed
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate, means, to_table
 from sciworld.evaluate.references import References
 from sciworld.evaluate.trial import LINEAR, MEAN, ONE, PERSISTENCE, SHUFFLED, TRUTH, Others, Span, _together
@@ -177,7 +177,3 @@ def test_the_reliability_curve_is_the_share_of_truths_below_each_sample() -> Non
     came = next(trace for trace in section.items[0].data if trace.name == "came")
     np.testing.assert_allclose(came.x, [0.2, 0.4, 0.6, 0.8])
     np.testing.assert_allclose(came.y, [0.25, 0.25, 1, 1])
-
-
-def test_trial_names_all_who_guess() -> None:
-    assert (TRUTH, *trial.GUESSES) == trial.SOURCES and len(set(trial.SOURCES)) == 8

@@ -110,6 +110,22 @@ def test_controls_are_read_back_from_what_they_do() -> None:
     assert np.isfinite(reader(trial, TRUTH)).all()
 
 
+def test_pairs_across_a_moved_view_teach_nothing() -> None:
+    held = [moved(seed) for seed in range(4)]
+    for ds in held:  # a wild frame, seen through another view
+        ds["frames"].values[15] = 1e5
+        ds["view"].values[15] += 1.0
+    reader = ControlReader.fit(held)
+    assert reader is not None
+    ds = moved(9)
+    window = 3 + np.arange(12)
+    truth = ds["frames"].values[None, window + 1].astype(float)
+    trial = trial_of(truth, {MEAN: truth[None]})
+    trial.present[:] = ds["frames"].values[3]
+    found = recovered(ds["controls"].values[window], toy.CONTROLS, {TRUTH: reader(trial, TRUTH)})
+    assert found[SOURCES.index(TRUTH), 0] > 0.99
+
+
 def test_what_was_not_controlled_is_not_read_back() -> None:
     unknown = toy.make()
     unknown["controls"].values[:] = np.nan

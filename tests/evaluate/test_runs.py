@@ -15,7 +15,7 @@ from sciworld.evaluate import runs
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.evaluate.references import References
 from sciworld.evaluate.table import number
-from sciworld.evaluate.trial import MEAN, Span
+from sciworld.evaluate.trial import MEAN
 from sciworld.selection import Selection
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
@@ -86,10 +86,19 @@ def test_runs_that_left_out_other_recordings_each_have_none_in_common(
     assert found.attrs["seen"] == runs.UNKNOWN
 
 
-def test_models_of_longer_context_are_measured_from_the_same_frames(threads: Any) -> None:
-    ds = toy.make(20)
-    short, long = (Span(8, 4, context).starts_of(ds).tolist() for context in (1, 8))
-    assert short == [0, 4, 7, 11] and long == [7, 8, 10, 11]
+def test_models_of_other_contexts_are_measured_from_the_same_frames(
+    trained: tuple[list[Run], Store], tmp_path: Path, threads: Any
+) -> None:
+    made, store = trained
+    fitting = FitSettings(steps=1, batch=4, threads=1)
+    longer = train(store, tmp_path / "longer", fitting, preset="small", progress=False)
+    assert (made[0].model().context, longer.model().context) == (1, 2)
+    found = runs.evaluate_runs([made[0].path, longer.path], store, "", SHORT, threads)
+    first, second = found.start_frame.transpose("model", "recording", "start").values
+    np.testing.assert_array_equal(first, second)
+    assert first.min() == 1  # the first frame that has one before it
+    still = found.rmse.sel(guess="persistence")
+    np.testing.assert_array_equal(still.isel(model=0), still.isel(model=1))
 
 
 def test_runs_of_one_name_and_odd_measures_are_refused(trained: tuple[list[Run], Store]) -> None:

@@ -59,6 +59,10 @@ class Linear(WorldModel):
     def settings(self) -> LinearSettings:
         return self._settings
 
+    @classmethod
+    def lengths(cls, settings: LinearSettings) -> tuple[int, int]:
+        return cls.context, cls.chunk
+
     def normal(self, frames: torch.Tensor) -> torch.Tensor:
         mean, scale = (torch.tensor(v, device=frames.device) for v in (self.signature.mean, self.signature.scale))
         return (frames.float() - mean) / scale

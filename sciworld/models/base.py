@@ -14,6 +14,7 @@ from sciworld.controls import ColumnTable
 from sciworld.errors import ModelError
 
 if TYPE_CHECKING:
+    from sciworld.loader import Mixture
     from sciworld.windows import Batch, Windows
 
 State = Any
@@ -103,17 +104,30 @@ class WorldModel(nn.Module, ABC):
     def settings(self) -> Any:
         """The flat frozen dataclass from which the model is rebuilt."""
 
+    @classmethod
+    def lengths(cls, settings: Any) -> tuple[int, int]:
+        """Frames of context, and frames after them, in a window that a model with `settings` is trained on.
+
+        The latter are a chunk, or several where the loss rolls out.
+        """
+        return settings.context, cls.chunk
+
+    def prepare(self, windows: Windows | Mixture) -> None:
+        """Fit what no gradient trains, such as a basis of modes, before the first step of training."""
+
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
-        """The training loss of a batch of context + chunk frames, on the model's device.
+        """The training loss of a batch of windows, as long as `lengths` says, on the model's device.
 
         weights : (b, y, x) float32, where the error counts more, from what was known before the chunk: never from
         what happened in it, which would bias the learned distribution toward events.
         """
 
     @abstractmethod
-    def start(self, frames: torch.Tensor, view: torch.Tensor) -> State:
+    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> State:
         """Encode frames : (b, context, y, x, channel) float32 and view : (b, 6) of the last into a state.
+
+        covariates : (b, covariate) float32 in their units, NaN where one is unknown; None for all unknown.
 
         A state is a dataclass of tensors (b, ...), or None for what is not known yet: surrogates pick its rows.
         """

@@ -139,7 +139,7 @@ class Diffusion(WorldModel):
         total = (error * torch.where(torch.isfinite(level), 1 + level**-2, 1.0)).mean()
         return Losses(total, {"total": total.detach()})
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor) -> DiffusionState:
+    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> DiffusionState:
         """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last.
 
         Raises ModelError for frames of another shape.

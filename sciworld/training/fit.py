@@ -76,6 +76,7 @@ def fit(
             trainer.restore(folder, state)
             run.cut_log(state["log_bytes"])
         else:
+            trainer.prepare()
             run.save(0, trainer.save)
         run.note_versions(trainer.step)
         with Bar(progress) as bar:
@@ -113,10 +114,11 @@ def _train(trainer: Trainer, run: Run, bar: Bar, log_extra: LogExtra | None) -> 
 def _require_fit(model: WorldModel, windows: Windows | Mixture) -> None:
     """Raise TrainingError or ModelError unless `windows` are what `model` was made for."""
     model.signature.require(windows.shape, len(windows.controls), "windows")
-    if windows.length != model.context + model.chunk:
+    context, horizon = model.lengths(model.settings)
+    if windows.length != context + horizon:
         raise TrainingError(
-            f"windows of {windows.length} frames; the model takes {model.context} and gives {model.chunk}: make them "
-            f"with context={model.context}, horizon={model.chunk}"
+            f"windows of {windows.length} frames; the model takes {context} and learns from {horizon} more: make them "
+            f"with context={context}, horizon={horizon}"
         )
     for name in ("channels", "controls", "covariates"):
         mine, theirs = getattr(model.signature, name), getattr(windows, name)

@@ -55,16 +55,16 @@ def train(
         kind = models.family(family)
         if preset not in kind.presets:
             raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
-        context, chunk = kind.presets[preset].context, kind.chunk
+        context, horizon = kind.lengths(kind.presets[preset])
     else:
         model = checkpoint.load(start_from)
-        context, chunk = model.context, model.chunk
+        context, horizon = model.lengths(model.settings)
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
-    windows = Windows(store, context, chunk, recordings=recordings)
+    windows = Windows(store, context, horizon, recordings=recordings)
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
-    validation = None if held_out is None else Windows(held_out, context, chunk)
+    validation = None if held_out is None else Windows(held_out, context, horizon)
     if start_from is None:
         signature = Signature.of(windows)
         with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone

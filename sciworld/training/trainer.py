@@ -141,6 +141,12 @@ class Trainer:
         fall = min(1.0, (1 - self.fraction) / settings.decay) if settings.decay else 1.0
         return settings.learning_rate * rise * fall
 
+    def prepare(self) -> None:
+        """Let the model fit what no gradient trains, and give it to its average."""
+        windows = self.loader.windows
+        self.model.prepare(windows)
+        self.ema.load_state_dict(self.model.state_dict())
+
     def advance(self) -> None:
         """One step. Nothing here waits for the device: losses are read when they are logged."""
         rng = np.random.default_rng([self.settings.seed, self.step])

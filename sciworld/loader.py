@@ -20,7 +20,8 @@ from sciworld.controls import EXACT
 from sciworld.crop import draws_of
 from sciworld.errors import CheckpointError, SettingsError
 from sciworld.measures.moments import Moments
-from sciworld.windows import Batch, Statistics, Windows, kind_of, require_same
+from sciworld.statistics import Statistics
+from sciworld.windows import Batch, Windows, kind_of, require_same
 
 AHEAD = 2  # batches a thread
 MOST_THREADS = 1024
@@ -102,13 +103,13 @@ class Mixture:
     def statistics(self) -> Statistics:
         """Means and scales of what is drawn: those of each source count by its weight."""
         found = [source.moments() for source in self.sources]
-        frames = _mixed([each[0] for each in found], self.weights)
-        controls = _mixed([each[1] for each in found], self.weights)
-        pitches = np.concatenate([each[2] for each in found])
-        shares = np.concatenate([np.full(len(e[2]), w / len(e[2])) for e, w in zip(found, self.weights, strict=True)])
+        frames, controls, covariates = (_mixed([each[k] for each in found], self.weights) for k in range(3))
+        pitches = np.concatenate([each[3] for each in found])
+        shares = np.concatenate([np.full(len(e[3]), w / len(e[3])) for e, w in zip(found, self.weights, strict=True)])
         order = np.argsort(pitches)
         middle = int(np.searchsorted(np.cumsum(shares[order]), 0.5))
-        return Statistics.of(frames, controls, float(pitches[order][min(middle, len(order) - 1)]), self.controls)
+        pitch = float(pitches[order][min(middle, len(order) - 1)])
+        return Statistics.of(frames, (controls, self.controls), (covariates, self.covariates), pitch)
 
 
 class Loader:

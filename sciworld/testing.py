@@ -107,7 +107,8 @@ class _Checks:
     def __init__(self, model: WorldModel, evaluations: int) -> None:
         self.model, self.evaluations = model, evaluations
         self.k = model.chunk
-        self.batch = windows(model.signature, model.context + STEPS * self.k)
+        context, horizon = model.lengths(model.settings)
+        self.batch = windows(model.signature, context + max(STEPS * self.k, horizon))
         self.scale = torch.tensor(model.signature.scale)
 
     def run(self) -> None:
@@ -271,7 +272,8 @@ class _Checks:
 
 def _trained(model: WorldModel) -> None:
     """Train for some seconds, on two batches; then it must know more than the present, and heed its controls."""
-    batches = [windows(model.signature, model.context + model.chunk, 32, seed) for seed in (1, 2)]
+    batches = [windows(model.signature, sum(model.lengths(model.settings)), 32, seed) for seed in (1, 2)]
+    model.prepare(_Few(batches[0]))  # type: ignore[arg-type]
     adamw, generator = torch.optim.AdamW(model.parameters(), lr=3e-3), _noise()
     model.train()
     for step in range(TRAINING):
@@ -281,18 +283,34 @@ def _trained(model: WorldModel) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adamw.step()
     model.eval()
-    held = windows(model.signature, model.context + model.chunk, 32, 3)
+    held = windows(model.signature, sum(model.lengths(model.settings)), 32, 3)
     with torch.no_grad():
         gain = control_gain(model, [(held, None), (batches[0], None), (batches[1], None)], generator)
         state = model.start(held.frames[:, : model.context], held.view[:, model.context - 1])
-        frames, _ = model.step(state, held.controls[:, model.context - 1 :], None)
+        ahead = slice(model.context - 1, model.context - 1 + model.chunk)
+        frames, _ = model.step(state, held.controls[:, ahead], None)
     if controls_are_ignored(gain):
         raise ModelError(f"{model.family}: after {TRAINING} steps it ignores its controls: {gain}")
-    truth, scale = held.frames[:, model.context :], torch.tensor(model.signature.scale)
+    truth = held.frames[:, model.context : model.context + model.chunk]
+    scale = torch.tensor(model.signature.scale)
     present = held.frames[:, model.context - 1 : model.context]
     wrong, still = (float((((guess - truth) / scale) ** 2).mean()) for guess in (frames, present))
     if not wrong < still:
         raise ModelError(f"{model.family}: after {TRAINING} steps its error is {wrong:.3g}, the present's {still:.3g}")
+
+
+class _Few:
+    """A batch as the windows that `prepare` reads."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.held, self.length = batch, batch.frames.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.held) * self.length
+
+    def batch(self, ids: list[int]) -> Batch:
+        rows = [i // self.length for i in ids]
+        return dataclasses.replace(self.held, frames=self.held.frames[rows])
 
 
 def _noise(seed: int = 0) -> torch.Generator:

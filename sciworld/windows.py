@@ -19,6 +19,7 @@ from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures.moments import Moments
 from sciworld.parts import FINITE, Part
 from sciworld.selection import Selection, within
+from sciworld.statistics import Statistics
 from sciworld.store import Store
 from sciworld.stored import StoredArray, held_bytes
 
@@ -66,34 +67,6 @@ class Batch:
         if torch.device(device).type == "cuda":
             return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
         return Batch(*(tensor.to(device) for tensor in tensors))
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """How frames and controls are normalised: (value - mean) / scale. A scale is never 0.
-
-    Parameters
-    ----------
-    mean, scale : one number a channel, in its units.
-    control_mean, control_scale : one number a control; 0 and 1 for a categorical one.
-    view_step : the median pixel pitch, in the laboratory's units.
-    """
-
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    control_mean: tuple[float, ...]
-    control_scale: tuple[float, ...]
-    view_step: float
-
-    @classmethod
-    def of(cls, frames: Moments, controls: Moments, pitch: float, columns: ColumnTable) -> Statistics:
-        """From the moments of frames and of the controls in `columns`."""
-        mean, scale = frames.normal()
-        control_mean, control_scale = controls.normal()
-        categorical = np.array([column.kind == "categorical" for column in columns], dtype=bool)
-        control_mean[categorical], control_scale[categorical] = 0.0, 1.0
-        m, s, cm, cs = (tuple(values.tolist()) for values in (mean, scale, control_mean, control_scale))
-        return cls(m, s, cm, cs, view_step=pitch)
 
 
 class Windows:
@@ -225,22 +198,24 @@ class Windows:
 
     def statistics(self) -> Statistics:
         """Means and scales over all windows, or over evenly spaced ones that take at most 64 MiB to read."""
-        frames, controls, pitches = self.moments()
-        return Statistics.of(frames, controls, float(np.median(pitches)), self.controls)
+        frames, controls, covariates, pitches = self.moments()
+        pitch = float(np.median(pitches))
+        return Statistics.of(frames, (controls, self.controls), (covariates, self.covariates), pitch)
 
-    def moments(self) -> tuple[Moments, Moments, np.ndarray]:
-        """What `statistics` are made of: of frames and controls, and the pixel pitch of every frame."""
+    def moments(self) -> tuple[Moments, Moments, Moments, np.ndarray]:
+        """What `statistics` are made of: of frames, controls and covariates, and the pixel pitch of every frame."""
         window = self.length * int(np.prod(self.shape)) * self.dtype.itemsize
         count = max(1, min(len(self), SAMPLE_BYTES // window))
         ids = np.linspace(0, len(self) - 1, count).astype(np.int64)
         frames, controls, pitches = Moments(len(self.channels)), Moments(len(self.controls)), []
+        covariates = Moments.of(self._rows.covariates[self._recording[ids]])
         for part in np.array_split(ids, max(1, count * window // (16 << 20))):
             batch = self.batch(part)
             frames.add(batch.frames)
             controls.add(batch.controls)
             v = batch.view.reshape(-1, 6)
             pitches.append(np.sqrt(np.abs(v[:, 0] * v[:, 4] - v[:, 1] * v[:, 3])))
-        return frames, controls, np.concatenate(pitches)
+        return frames, controls, covariates, np.concatenate(pitches)
 
     def _find(self, chosen: np.ndarray, stride: int, unknown: bool, moving: bool) -> tuple[np.ndarray, np.ndarray]:
         """First row and recording of every window that is to be used. chosen : (recording,) bool."""

@@ -24,7 +24,7 @@ ROWS = (
     ("config", "files", "kernels", "datasets_catalog", "nodes", "shards", "units"),
     ("controls", "stored", "lazy", "cluster", "writing"),
     ("recording", "parts", "selection", "simulator", "streamed", "together", "measures"),
-    ("store", "catalog", "plots", "crop"),
+    ("store", "catalog", "plots", "crop", "statistics"),
     ("windows", "domains"),
     ("loader", "ingest", "export", "envs", "sweep"),
     ("models",),

@@ -31,6 +31,7 @@ class Signature:
     mean, scale : per channel, in the frames' units: the model sees (frames - mean) / scale.
     control_mean, control_scale : per control: how scalar controls are normalised.
     view_step : pixel pitch in the laboratory's units, the natural length of position maps.
+    covariate_mean, covariate_scale : per covariate, as of controls; none in models made before covariates were heeded.
     """
 
     shape: tuple[int, int, int]
@@ -42,6 +43,8 @@ class Signature:
     control_mean: tuple[float, ...]
     control_scale: tuple[float, ...]
     view_step: float
+    covariate_mean: tuple[float, ...] = ()
+    covariate_scale: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, windows: Windows) -> Signature:
@@ -63,6 +66,8 @@ class Signature:
             control_mean=found.control_mean,
             control_scale=found.control_scale,
             view_step=found.view_step,
+            covariate_mean=found.covariate_mean,
+            covariate_scale=found.covariate_scale,
         )
 
     def require(self, shape: tuple[int, ...], controls: int, where: str = "batch") -> None:

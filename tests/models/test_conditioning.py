@@ -100,12 +100,12 @@ def test_scalars_categories_and_noise_are_embedded():
     model = conditioning()
     view = VIEWS["straight"]
     base, level = at(view, 4, 3), torch.tensor([0.7])
-    embedded = model.embed(base, level)
+    embedded = model.embed(base, level)[0]
     assert embedded.shape == (1, 16)
     for changed in (at(view, 4, 3, power=6.0), at(view, 4, 3, mode=2.0), at(view, 4, 3, mode=0.0)):
-        assert (model.embed(changed, level) - embedded).abs().max() > 0.01
-    assert (model.embed(base, torch.tensor([0.9])) - embedded).abs().max() > 0.01
-    assert torch.equal(model.embed(at(view, 9, 1), level), embedded)  # positions are drawn, not told
+        assert (model.embed(changed, level)[0] - embedded).abs().max() > 0.01
+    assert (model.embed(base, torch.tensor([0.9]))[0] - embedded).abs().max() > 0.01
+    assert torch.equal(model.embed(at(view, 9, 1), level)[0], embedded)  # positions are drawn, not told
 
 
 def test_scalars_are_normalised():
@@ -113,20 +113,20 @@ def test_scalars_are_normalised():
     changed = dataclasses.replace(signature(), control_mean=(3.0,) + (0.0,) * 5, control_scale=(4.0,) + (2.0,) * 5)
     other = Conditioning(changed, 16)
     view, level = VIEWS["straight"], torch.tensor([0.7])
-    one = conditioning().embed(at(view, 4, 3, power=2.0), level)
-    torch.testing.assert_close(other.embed(at(view, 4, 3, power=7.0), level), one)
+    one = conditioning().embed(at(view, 4, 3, power=2.0), level)[0]
+    torch.testing.assert_close(other.embed(at(view, 4, 3, power=7.0), level)[0], one)
 
 
 def test_without_controls_there_is_the_noise_level_alone():
     model = conditioning(controls=ColumnTable(()))
     assert model.maps == 0
     assert model.draw(torch.zeros(3, 0), torch.tensor([VIEWS["straight"]] * 3)).shape == (3, 0, 8, 12)
-    assert model.embed(torch.zeros(3, 0), torch.ones(3)).shape == (3, 16)
+    assert model.embed(torch.zeros(3, 0), torch.ones(3))[0].shape == (3, 16)
 
 
 def test_the_height_of_a_position_is_not_lost():
     table = ColumnTable(tuple(Column(f"tip_{a}", "nm", -5, 5, group="tip", axis=a, frame="lab") for a in "xyz"))
     model = conditioning(controls=table)
     assert model.maps == len(MAP_WIDTHS) and model.scalars == [2]
-    low, high = (model.embed(torch.tensor([[1.0, 1.0, z]]), torch.ones(1)) for z in (0.0, 2.0))
+    low, high = (model.embed(torch.tensor([[1.0, 1.0, z]]), torch.ones(1))[0] for z in (0.0, 2.0))
     assert (low - high).abs().max() > 0.01

@@ -63,14 +63,14 @@ def test_its_first_loss_is_the_change_of_the_frames():
 def test_undecided_rows_lie_between_the_truth_and_the_posterior_mean():
     windows, model = batch(b=16), tiny(trained=False, undecided=0.25)  # untrained, the mean is the last frame
     state, controls = started(model, windows)
-    target = model._normalised(windows.frames[:, 1])
-    shown, mean = model._blurred(state, controls[:, 0], target, noise()), state.frames
+    target = model.normalised(windows.frames[:, 1])
+    shown, mean = model._blurred(state, controls[:, 0], target, noise()), state.latents
     assert torch.equal(shown[4:], target[4:])
     change, moved = (target - mean)[:4].flatten(1), (shown - mean)[:4].flatten(1)
     truth = (moved * change).sum(dim=1) / change.square().sum(dim=1)
     close(moved, truth[:, None] * change)
     assert (truth > 0.499).all() and (truth < 1).any() and len(truth.unique()) == 4
-    levels = model._draw_levels(16, noise(), target.device)
+    levels = model.draw_levels(16, noise(), target.device)
     assert (levels[:4] < model.settings.decided).all()
 
 
@@ -129,7 +129,7 @@ def test_a_step_remembers_what_it_predicted():
     history = torch.cat([windows.frames[:, 1:2], frame], dim=1)
     expected = model.step(model.start(history, windows.view[:, 1]), controls, None)[0]
     close(model.step(following, controls, None)[0], expected, 0.01)  # 300.4 K in float32 is known to 1e-4 of the scale
-    assert torch.equal(state.frames, started(model, windows)[0].frames)  # the old state is as it was
+    assert torch.equal(state.latents, started(model, windows)[0].latents)  # the old state is as it was
 
 
 def test_everything_that_is_given_matters():

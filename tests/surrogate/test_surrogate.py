@@ -118,7 +118,7 @@ def test_evaluations_are_counted(samples):
 
 def history(surrogate, *observations):
     """The frames (candidate, context, y, x, channel) that the model is started from."""
-    images = surrogate.start(observations).state.frames
+    images = surrogate.start(observations).state.latents
     n, _, y, x = images.shape
     normal = images.reshape(n, -1, 2, y, x).movedim(2, -1).numpy()
     return normal * surrogate.model.signature.scale + surrogate.model.signature.mean
@@ -155,7 +155,7 @@ def test_a_measured_frame_replaces_the_imagined_one():
         _, state = surrogate.step(state, controls(3), rng())
     measured = seen(seed=9, time=40.0)
     anchored = surrogate.observe(state, measured)
-    assert torch.equal(anchored.state.frames, surrogate.start(measured).state.frames)
+    assert torch.equal(anchored.state.latents, surrogate.start(measured).state.latents)
     assert anchored.observation is measured
     assert surrogate.step(anchored, controls(3), rng())[0].time == pytest.approx(41.0)
 

@@ -1,0 +1,251 @@
+"""What denoising world models share: codec, conditioning, noise levels, guidance, and samples in few evaluations.
+
+The denoiser predicts the clean next frame as a change of the last one, preconditioned as in Karras et al. 2022
+("Elucidating the design space of diffusion-based generative models", table 1, with unit data variance). At infinite
+noise it sees no noised frame at all and returns the posterior mean. Samples start there, and go down a few noise
+levels by ancestral steps (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the variance-exploding form of Song
+et al. 2021, arXiv:2011.13456, appendix F).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from sciworld.config import require
+from sciworld.errors import ModelError
+from sciworld.models.base import Signature, WorldModel
+from sciworld.models.codecs import CODECS, codec_of
+from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning
+
+if TYPE_CHECKING:
+    from sciworld.loader import Mixture
+    from sciworld.windows import Windows
+
+FAINTEST = 0.002  # the lowest noise level that is told apart from none
+Answer = Callable[[torch.Tensor, "torch.Tensor | None"], torch.Tensor]  # controls, covariates -> clean latents
+
+
+@dataclass(frozen=True)
+class DenoiserSettings:
+    """The codec, the conditioning and the noise of a denoiser.
+
+    Parameters
+    ----------
+    context : past frames seen.
+    width, coarse : channels at the patches' resolution, and at half of it.
+    embedding : width of the embedding of scalars and noise level.
+    patch : pixels along a patch's side; a latent that is no image has none.
+    codec : what the dynamics run in: "pixels", "pod" (proper orthogonal decomposition) or "autoencoder". modes : of the
+        second. latent : channels of the third.
+    positions : "maps", drawn on the pixel grid, or "numbers"; without a grid they are numbers always.
+    injection : how what is not drawn acts: "film" scales and shifts features, "add" shifts them, by "attention" every
+        place looks at one token a column.
+    dropout : share of training windows in which positions, scalars, categories and covariates are unknown, in this
+        order. guidance : how far beyond the prediction that knows them samples go from the one that does not, the same
+        four; needs dropout, and one evaluation more a kind.
+    pure : share of the other training draws at infinite noise: what the posterior mean is learned from.
+    low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
+    first, last : the highest and lowest noise level at which a sample is refined.
+    undecided : share of training draws at noise levels between `low` and `decided` at which the model learns to decide:
+        it sees a mixture of the true next frame with the posterior mean. The other draws are split by `pure`.
+    """
+
+    context: int = 1
+    width: int = 48
+    coarse: int = 96
+    embedding: int = 64
+    patch: int = 2
+    codec: str = "pixels"
+    modes: int = 32
+    latent: int = 8
+    positions: str = "maps"
+    injection: str = "film"
+    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    pure: float = 0.6
+    low: float = 1.0
+    high: float = 25.0
+    first: float = 8.0
+    last: float = 1.2
+    undecided: float = 0.125
+    decided: float = 4.0
+
+    def __post_init__(self) -> None:
+        require(self.context >= 1, f"context is {self.context} frames; use at least 1")
+        require(self.width % 8 == 0 and self.coarse % 8 == 0, "width and coarse must be multiples of 8")
+        require(self.modes >= 1 and self.latent >= 1, "modes and latent must be at least 1")
+        for name, known in (("codec", CODECS), ("positions", ("maps", "numbers")), ("injection", INJECTIONS)):
+            value = getattr(self, name)
+            require(value in known, f"{name} is {value!r}; use one of {', '.join(known)}")
+        for name, most in (("dropout", 1.0), ("guidance", 100.0)):
+            values = getattr(self, name)
+            fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
+            require(fine, f"{name} is {values}; give {len(KINDS)} numbers of 0 to {most:g}, for {', '.join(KINDS)}")
+        for kind, rate, strength in zip(KINDS, self.dropout, self.guidance, strict=True):
+            require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
+        require(0 <= self.pure <= 1, f"pure is {self.pure}; it is a share")
+        require(0 < self.low < self.high, f"noise levels from {self.low} to {self.high} are no range")
+        require(0 < self.last < self.first, f"a sample is refined from {self.first} to {self.last}: swap them")
+        require(0 <= self.undecided < 1, f"undecided is {self.undecided}; it is a share below 1")
+        require(self.decided > self.low, f"decided is {self.decided}; it must be above low, {self.low}")
+
+
+class Denoiser(WorldModel):
+    """A world model of one frame a control that denoises latents of frames."""
+
+    Settings: type[DenoiserSettings]
+    chunk = 1
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, signature: Signature, settings: Any) -> None:
+        super().__init__(signature)
+        self._settings = s = settings
+        self.context = s.context
+        self.codec = codec_of(s.codec, signature, s.modes, s.latent, s.width)
+        _, rows, cols = self.codec.latent
+        self.patch = s.patch if s.codec == "pixels" else 1
+        if not self.codec.flat and (rows % (2 * self.patch) or cols % (2 * self.patch)):
+            least = 2 * self.patch * self.codec.shrink
+            y, x, _ = signature.shape
+            raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {least}; crop or pad")
+        drawn = s.positions == "maps" and not self.codec.flat
+        self.conditioning = Conditioning(signature, s.embedding, drawn=drawn, apart=s.injection == "attention")
+        self.maps = self.conditioning.maps * self.codec.shrink**2
+        shape = (1, len(signature.mean), 1, 1)
+        self.register_buffer("mean", torch.tensor(signature.mean).reshape(shape), persistent=False)
+        self.register_buffer("scale", torch.tensor(signature.scale).reshape(shape), persistent=False)
+
+    @property
+    def settings(self) -> Any:
+        """What the model is rebuilt from."""
+        return self._settings
+
+    def prepare(self, windows: Windows | Mixture) -> None:
+        """Fit the codec."""
+        self.codec.prepare(windows, self.normalised)
+
+    @abstractmethod
+    def mean_of(self, state: Any, controls: torch.Tensor) -> torch.Tensor:
+        """The posterior mean of the next latent (b, *latent) under controls (b, control)."""
+
+    def require_step(self, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int) -> None:
+        """Raise ModelError for controls of another shape than (b, 1, control), or a sample without a generator."""
+        if controls.ndim != 3 or controls.shape[1] != 1:
+            raise ModelError(f"step: controls are {tuple(controls.shape)}; one step takes (b, 1, control)")
+        self.signature.require(self.signature.shape, controls.shape[2], "step")
+        if evaluations > 1 and generator is None:
+            raise ModelError(f"step: a sample in {evaluations} evaluations is drawn from a generator; give one")
+
+    def normalised(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (b, y, x, channel) in their units to (b, channel, y, x) of about unit variance."""
+        return (frames.permute(0, 3, 1, 2) - self.mean) / self.scale
+
+    def encoded(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (b, t, y, x, channel) in their units to latents (b, t, *latent)."""
+        images = self.normalised(frames.flatten(0, 1).to(torch.float32))
+        return self.codec.encode(images).unflatten(0, frames.shape[:2])
+
+    def decoded(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (b, *latent) to frames (b, y, x, channel) in their units."""
+        return (self.codec.decode(latents) * self.scale + self.mean).permute(0, 2, 3, 1)
+
+    def drawn(self, controls: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+        """Maps of controls (b, control) on the grid of the latent."""
+        if self.maps:
+            return functional.pixel_unshuffle(self.conditioning.draw(controls, view), self.codec.shrink)
+        return controls.new_zeros((len(controls), 0, *self.codec.latent[1:]))
+
+    def weighed(self, error: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        """Squared errors (b, *latent), or (b, t, *latent), to their weighted mean (b,) or (b, t).
+
+        weights : (b, y, x) of the pixels; a latent without a grid has no place for them.
+        """
+        error = (error * self.codec.importance).mean(dim=-3)
+        if weights is not None and not self.codec.flat:
+            weights = functional.avg_pool2d(weights[:, None], self.codec.shrink)[:, 0]
+            error = error * (weights if error.ndim == 3 else weights[:, None])
+        return error.mean(dim=(-2, -1))
+
+    def level_feature(self, level: torch.Tensor) -> torch.Tensor:
+        """A noise level as a number of order one: half its logarithm; infinity lies beyond the highest level."""
+        return 0.5 * level.clamp(FAINTEST, 10.0 * self._settings.high).log()
+
+    def draw_levels(self, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+        """Noise levels (n,): low for the undecided rows; of the others a share `pure` infinite, else log-uniform."""
+        s = self._settings
+        draw = torch.rand((2, n), generator=generator, device=device)
+        level = s.low * (s.high / s.low) ** draw[0]
+        level = torch.where(draw[1] < s.pure, torch.inf, level)
+        # The first rows: windows come in random order, and a fixed number keeps the device from waiting for the host.
+        first = self.undecided(n)
+        level[:first] = s.low * (s.decided / s.low) ** draw[0, :first]
+        return level
+
+    def undecided(self, n: int) -> int:
+        """How many of n draws show the model a mixture."""
+        return int(self._settings.undecided * n)
+
+    def mixed(self, mean: torch.Tensor, target: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Mixtures of a posterior mean with what came, (n, ...) each, at least half of it the truth.
+
+        A sample of few evaluations takes large steps, and may reach a low noise level halfway between two outcomes,
+        where no noised true frame ever is. The mixtures teach it to end at the nearer.
+        """
+        shape = (len(target), *[1] * (target.ndim - 1))
+        truth = 0.5 + 0.5 * torch.rand(shape, generator=generator, device=target.device) ** 2
+        return torch.lerp(mean, target, truth)
+
+    def noised(self, latents: torch.Tensor, level: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """latents (b, ..., c, y, x) plus noise of level (b, ...); 0 where it is infinite."""
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        level = level[..., None, None, None]
+        finite = torch.isfinite(level)
+        return torch.where(finite, latents + torch.where(finite, level, 0.0) * noise, 0.0)
+
+    def guided(self, answer: Answer, controls: torch.Tensor, covariates: torch.Tensor | None) -> torch.Tensor:
+        """g = (1 + b) c - b u for every kind with guidance b: c knows it, u does not (Ho and Salimans 2022)."""
+        found = known = answer(controls, covariates)
+        for kind, strength in zip(KINDS, self._settings.guidance, strict=True):
+            if strength:
+                found = found + strength * (known - answer(*self.conditioning.without(kind, controls, covariates)))
+        return found
+
+    def sampled(
+        self,
+        denoise: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        mean: torch.Tensor,
+        generator: torch.Generator | None,
+        evaluations: int,
+    ) -> torch.Tensor:
+        """A sample (b, *latent), from the posterior mean and evaluations - 1 noise levels below infinity.
+
+        denoise : of noised latents and their level : (b,).
+        """
+        s = self._settings
+        n = evaluations - 1
+        levels = [s.first * (s.last / s.first) ** (i / max(n - 1, 1)) for i in range(n)]
+        found = mean + levels[0] * torch.randn(mean.shape, generator=generator, device=mean.device)
+        for level, lower in zip(levels, [*levels[1:], 0.0], strict=True):
+            clean = denoise(found, mean.new_full((len(mean),), level))
+            kept = (lower / level) ** 2
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+            found = kept * found + (1 - kept) * clean + lower * (1 - kept) ** 0.5 * noise
+        return found
+
+
+def preconditioned(change: torch.Tensor, noised: torch.Tensor, last: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """The clean latent, from a network's `change`, the noised latent, the last one, and level (b,) or (b, t)."""
+    skip = 1 / (1 + level.square()[..., None, None, None])
+    return skip * noised + (1 - skip) * last + (1 - skip).sqrt() * change
+
+
+def shown(noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Noised latents at unit variance, as a network sees them."""
+    return noised * torch.rsqrt(1 + level.square()[..., None, None, None])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Family -> "module:class". The class has the attributes `family`, this name, and `Settings`, its settings dataclass;
 # it is built as Class(signature, settings).
 MODELS: dict[str, str] = {
+    "causal": "sciworld.models.causal:Causal",
     "diffusion": "sciworld.models.diffusion:Diffusion",
 }
 

@@ -84,32 +84,27 @@ class TemporalAttention(nn.Module):
         self.leave = nn.Conv2d(width, width, 1)
         _silent(self.leave)
 
-    def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Queries (b, t, width, y, x) of frames x, and what these offer: keys and values (b, t, 2 width, y, x)."""
-        b, t, width, rows, cols = x.shape
-        made = self.attend(self.norm(x.flatten(0, 1))).reshape(b, t, 3 * width, rows, cols)
-        return made[:, :, :width], made[:, :, width:]
-
     def forward(
         self,
         x: torch.Tensor,
-        query: torch.Tensor,
-        offered: torch.Tensor,
+        earlier: torch.Tensor | None,
         times: tuple[torch.Tensor, torch.Tensor],
         mask: torch.Tensor,
-    ) -> torch.Tensor:
-        """x with what its queries find in `offered` : (b, s, 2 width, y, x).
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x with what it finds, and what it offers others: keys and values (b, t, 2 width, y, x).
 
-        times : of the queries (t,) and of what is offered (s,), in frames. mask : (t, s) bool, what each may look at.
+        earlier : what s earlier frames offered (b, s, 2 width, y, x). times : of the frames (t,), and of the earlier
+        and these (s + t,). mask : (t, s + t) bool, what each may look at.
         """
         b, t, width, rows, cols = x.shape
-        key, value = offered.chunk(2, dim=2)
-        parts = [self._over_time(part) for part in (query, key, value)]
-        asked, keyed = (_rotated(part, when) for part, when in zip(parts[:2], times, strict=True))
-        seen = functional.scaled_dot_product_attention(asked, keyed, parts[2], attn_mask=mask)
-        seen = _joined(seen).reshape(b, rows, cols, t, width).permute(0, 3, 4, 1, 2)
-        added: torch.Tensor = self.leave(seen.flatten(0, 1)).reshape(x.shape)
-        return x + added
+        made = self.attend(self.norm(x.flatten(0, 1))).reshape(b, t, 3 * width, rows, cols)
+        query, offered = made[:, :, :width], made[:, :, width:]
+        seen = offered if earlier is None else torch.cat([earlier, offered], dim=1)
+        key, value = seen.chunk(2, dim=2)
+        asked, keyed = (_rotated(self._over_time(part), when) for part, when in zip((query, key), times, strict=True))
+        found = functional.scaled_dot_product_attention(asked, keyed, self._over_time(value), attn_mask=mask)
+        found = _joined(found).reshape(b, rows, cols, t, width).permute(0, 3, 4, 1, 2)
+        return x + self.leave(found.flatten(0, 1)).reshape(x.shape), offered
 
     def _over_time(self, x: torch.Tensor) -> torch.Tensor:
         """(b, t, width, y, x) to (b y x, head, t, channel)."""

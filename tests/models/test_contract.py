@@ -14,6 +14,12 @@ from sciworld.testing import check_model
 
 FEW: dict[str, Any] = {"width": 16, "coarse": 16, "embedding": 16}
 SMALL: dict[str, list[dict[str, Any]]] = {
+    "causal": [
+        {},
+        {"backbone": "attention", "injection": "attention", "context": 2, "memory": 1, "stride": 1, "forcing": 0.5},
+        {"codec": "pod", "modes": 12, "layers": 1, "dropout": (0.2, 0.2, 0.2, 0.0)},
+        {"codec": "autoencoder", "context": 1, "layers": 1},
+    ],
     "diffusion": [
         {"decoder_blocks": 1},
         {"decoder_blocks": 1, "injection": "attention", "codec": "autoencoder", "context": 2},

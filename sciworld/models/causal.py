@@ -1,0 +1,367 @@
+"""Causal diffusion: every frame has a noise level of its own and looks back over a window that rolls on.
+
+Diffusion forcing (Chen et al. 2024, arXiv:2407.01392) trains one network for frames of any mixture of noise levels.
+Here most batches show it clean history and ask for every frame after it at once, side by side with that history (the
+frames asked for see the clean ones before them and themselves), which is what rollouts meet; a share of batches has
+independent levels, which is what rollouts of several frames at a time meet. What history offers is kept: a step costs
+as much after a thousand frames as after one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from sciworld.config import require
+from sciworld.errors import ModelError
+from sciworld.models.base import Losses, Signature
+from sciworld.models.causal_net import Asked, CausalNet, Past
+from sciworld.models.denoising import Denoiser, DenoiserSettings, preconditioned, shown
+
+if TYPE_CHECKING:
+    from sciworld.windows import Batch
+
+BACKBONES = ("conv", "attention")
+
+
+@dataclass(frozen=True)
+class CausalSettings(DenoiserSettings):
+    """The shape of the network and of what it sees; see DenoiserSettings for what is not here.
+
+    Parameters
+    ----------
+    context : frames looked back at, each from itself: the window. horizon : frames after them in training.
+    blocks : residual blocks on the fine level, before and after the coarse one. layers : of the coarse level, that look
+        back. backbone : of these, "conv" or "attention".
+    history : highest noise level of history in training, so that what a rollout gets slightly wrong does not add up.
+    imagined : noise level that the network is told of frames that it imagined itself.
+    forcing : share of training batches in which every frame has a noise level of its own.
+    memory : key frames kept beyond the window. stride : frames from one key frame to the next.
+    checkpointing : compute the insides of blocks again for the gradient, which takes less memory and a third longer.
+    """
+
+    context: int = 4
+    horizon: int = 4
+    blocks: int = 1
+    layers: int = 2
+    backbone: str = "conv"
+    history: float = 0.3
+    imagined: float = 0.0
+    forcing: float = 0.0
+    memory: int = 0
+    stride: int = 4
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.horizon >= 1, f"horizon is {self.horizon} frames; use at least 1")
+        require(self.blocks >= 0 and self.layers >= 1, "blocks must be at least 0, layers at least 1")
+        require(self.backbone in BACKBONES, f"backbone is {self.backbone!r}; use one of {', '.join(BACKBONES)}")
+        require(0 <= self.history < self.low, f"history is {self.history}; it must be below low, {self.low}")
+        require(0 <= self.imagined <= self.history, f"imagined is {self.imagined}; use 0 to history, {self.history}")
+        require(0 <= self.forcing <= 1, f"forcing is {self.forcing}; it is a share")
+        require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
+
+
+PRESETS = {
+    "tiny": CausalSettings(),
+    "small": CausalSettings(
+        context=8, horizon=8, width=96, coarse=192, embedding=128, layers=4, backbone="attention", forcing=0.2
+    ),
+    "base": CausalSettings(
+        context=16, horizon=16, width=192, coarse=512, embedding=512, blocks=2, layers=12, backbone="attention",
+        forcing=0.2, checkpointing=True,
+    ),
+    "modes": CausalSettings(
+        context=8, horizon=8, width=128, coarse=128, codec="pod", blocks=1, layers=2
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class CausalState:
+    """The present of b candidates.
+
+    Parameters
+    ----------
+    last, before : (b, *latent), the present and the latent before it. led : (b, control), which controls led to the
+        present, NaN if unknown; None once it is among the past.
+    offered : (b, layer, s, 2 width, y, x), what frames of the past offer, and times : (b, s) when they were; None
+        without a past. now : (b,), the time of the present, in frames; the same for all.
+    view : (b, 6). covariates : (b, covariate) or None.
+    """
+
+    last: torch.Tensor
+    before: torch.Tensor
+    now: torch.Tensor
+    view: torch.Tensor
+    covariates: torch.Tensor | None = None
+    led: torch.Tensor | None = None
+    offered: torch.Tensor | None = None
+    times: torch.Tensor | None = None
+
+
+class Causal(Denoiser):
+    """A world model with a memory of a window of frames, and of key frames before it. See the module for its sources.
+
+    Raises ModelError if the patches (and one halving) do not divide the frames.
+    """
+
+    family = "causal"
+    Settings = CausalSettings
+    presets = PRESETS
+
+    def __init__(self, signature: Signature, settings: CausalSettings | None = None) -> None:
+        super().__init__(signature, settings or CausalSettings())
+        s = self.settings
+        channels = self.codec.latent[0]
+        self.net = CausalNet(
+            2 * channels + self.maps, channels, s.width, s.coarse, blocks=s.blocks, layers=s.layers,
+            embedding=s.embedding, patch=self.patch, flat=self.codec.flat, backbone=s.backbone, injection=s.injection,
+            checkpointing=s.checkpointing,
+        )  # fmt: skip
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def lengths(cls, settings: CausalSettings) -> tuple[int, int]:
+        """Frames of context, and those of training after them."""
+        return settings.context, settings.horizon
+
+    def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
+        """Squared error of every denoised frame but the first, weighed by `weights` and by the noise level."""
+        frames, s = batch.frames.to(torch.float32), self.settings
+        self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
+        b, n = frames.shape[0], frames.shape[1] - 1
+        controls, covariates = self.conditioning.dropped(
+            batch.controls.to(torch.float32), batch.covariates, s.dropout, generator
+        )
+        latents = self.encoded(frames)
+        unknown = torch.full_like(controls[:, :1], torch.nan)
+        around = _Around(batch.view[:, s.context - 1], covariates, torch.cat([unknown, controls], dim=1))
+        # A start does not know what led to its frames: history is as ignorant of some of its first ones.
+        known = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=latents.device)
+        hidden = torch.arange(n + 1, device=latents.device)[:, None] < known
+        recalled = replace(around, controls=torch.where(hidden, torch.nan, around.controls))
+        forced = float(torch.rand((), generator=generator, device=latents.device)) < s.forcing if s.forcing else False
+        level = self.draw_levels(b * n, generator, latents.device).reshape(b, n)
+        if forced:
+            first = s.history * torch.rand((b, 1), generator=generator, device=latents.device)
+            seen = torch.cat([first, level], dim=1)
+            clean = self._forced(self.noised(latents, seen, generator), seen, recalled)
+        else:
+            told = s.history * torch.rand((b, n), generator=generator, device=latents.device) ** 2
+            past = self.noised(latents[:, :-1], told, generator)
+            asked_for = self._blurred(past, told, latents[:, 1:], (recalled, around), generator)
+            asked_for = self.noised(asked_for, level, generator)
+            clean = self._side_by_side(past, told, asked_for, level, (recalled, around))
+        weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
+        parts = {"denoised": (self.weighed((clean - latents[:, 1:]).square(), weights) * weight).mean()}
+        reconstructed = self.codec.loss(self.normalised(frames.flatten(0, 1)))
+        if reconstructed is not None:
+            parts["reconstructed"] = reconstructed
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+
+    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> CausalState:
+        """Encode frames (b, 1 to context, y, x, channel) in their units, and the view (b, 6) of the last.
+
+        Raises ModelError for frames of another shape.
+        """
+        b, t = frames.shape[:2]
+        if not 1 <= t <= self.context:
+            raise ModelError(f"start: {t} frames; the model looks back at 1 to {self.context}")
+        self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
+        latents = self.encoded(frames)
+        unknown = latents.new_full((b, t, len(self.signature.controls)), torch.nan)
+        asked = self._asked(latents, latents.new_zeros((b, t)), _Around(view, covariates, unknown), latents[:, 0])
+        times = asked.times
+        _, offered = self.net(asked, None, self._visible(times, times), 0)
+        kept, before = times.expand(b, t), latents[:, max(t - 2, 0)]
+        return CausalState(latents[:, -1], before, kept[:, -1], view, covariates, None, offered, kept)
+
+    def expand(self, state: CausalState, n: int) -> CausalState:
+        """Every row n times in place."""
+        rows = [getattr(state, field.name) for field in fields(state)]
+        return CausalState(*(None if row is None else row.repeat_interleave(n, dim=0) for row in rows))  # type: ignore[arg-type]
+
+    def step(
+        self, state: CausalState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, CausalState]:
+        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample.
+
+        Raises ModelError for controls of another shape, or a sample without a generator.
+        """
+        self.require_step(controls, generator, evaluations)
+        state, now = self._remembered(state), controls[:, 0]
+        found = self.mean_of(state, now)
+        if evaluations > 1:
+            found = self.sampled(partial(self._answer, state, now), found, generator, evaluations)
+        return self.decoded(found)[:, None], CausalState(
+            found, state.last, state.now + 1, state.view, state.covariates, now, state.offered, state.times
+        )
+
+    def mean_of(self, state: CausalState, controls: torch.Tensor) -> torch.Tensor:
+        """The posterior mean of the next latent (b, *latent) under controls (b, control); the present is remembered."""
+        nothing = torch.zeros_like(state.last)
+        return self._answer(state, controls, nothing, nothing.new_full((len(nothing),), torch.inf))
+
+    def _answer(
+        self, state: CausalState, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor
+    ) -> torch.Tensor:
+        """The clean next latent, guided."""
+        past, when = self._past(state), state.now[:1] + 1
+
+        def denoise(told: torch.Tensor, covariates: torch.Tensor | None) -> torch.Tensor:
+            around = _Around(state.view, covariates, told[:, None])
+            asked = self._asked(noised[:, None], level[:, None], around, state.last, when)
+            change, _ = self.net(asked, past, self._visible(when, torch.cat([past.times, when])), 1)
+            return preconditioned(change[:, 0], noised, state.last, level)
+
+        return self.guided(denoise, controls, state.covariates)
+
+    def _remembered(self, state: CausalState) -> CausalState:
+        """The state with its present among the past, and what the window has left behind forgotten."""
+        if state.led is None:
+            return state
+        past, when = self._past(state), state.now[:1]
+        level = state.last.new_full((len(state.last), 1), self.settings.imagined)
+        around = _Around(state.view, state.covariates, state.led[:, None])
+        asked = self._asked(state.last[:, None], level, around, state.before, when)
+        times = torch.cat([past.times, when])
+        _, offered = self.net(asked, past, self._visible(when, times), 0)
+        kept = self._visible(when + 1, times)[0]
+        rows = torch.cat([past.offered, offered], dim=2)[:, :, kept]
+        return CausalState(
+            state.last, state.before, state.now, state.view, state.covariates, None, rows,
+            times[kept].expand(len(rows), -1),
+        )  # fmt: skip
+
+    def _past(self, state: CausalState) -> Past:
+        assert state.offered is not None and state.times is not None  # every state has been started
+        return Past(state.offered, state.times[0])
+
+    def _visible(self, when: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        """Which of the frames at `times` : (s,) frames at `when` : (t,) look at : (t, s) bool.
+
+        The window before each, itself, and the newest key frames before the window.
+        """
+        s = self.settings
+        ago = when[:, None] - times
+        seen = (ago >= 0) & (ago <= s.context)
+        if s.memory:
+            newest = (when[:, None] - s.context - 1).div(s.stride, rounding_mode="floor") * s.stride
+            key = (times % s.stride == 0) & (times <= newest) & (times > newest - s.memory * s.stride)
+            seen = seen | (key & (ago > s.context))
+        return seen
+
+    def _forced(self, noised: torch.Tensor, level: torch.Tensor, around: _Around) -> torch.Tensor:
+        """Clean latents (b, n, *latent) of the frames after the first, of n + 1 that see each other as they are."""
+        asked = self._asked(noised, level, around, noised[:, 0])
+        change, _ = self.net(asked, None, self._visible(asked.times, asked.times), noised.shape[1] - 1)
+        return preconditioned(change, noised[:, 1:], _expected(noised, level)[:, :-1], level[:, 1:])
+
+    def _side_by_side(
+        self,
+        past: torch.Tensor,
+        told: torch.Tensor,
+        noised: torch.Tensor,
+        level: torch.Tensor,
+        around: tuple[_Around, _Around],
+    ) -> torch.Tensor:
+        """Clean latents (b, n, *latent) of the frames after the first; each sees the past before it and itself.
+
+        past : (b, n, *latent), the frames but the last, noised at levels `told`. noised : those after the first, at
+        `level`. around : as the past recalls it, and as it is, of all n + 1 frames.
+        """
+        n, (recalled, known) = noised.shape[1], around
+        history = self._asked(past, told, recalled.frames(0, n), past[:, 0])
+        when, before = history.times + 1, _expected(past, told)
+        question = self._asked(noised, level, known.frames(1, n + 1), before, when)
+        asked = Asked(
+            torch.cat([history.images, question.images], dim=1),
+            torch.cat([history.embedding, question.embedding], dim=1),
+            None if history.tokens is None else torch.cat([history.tokens, question.tokens], dim=1),  # type: ignore[list-item]
+            torch.cat([history.times, when]),
+        )
+        back = self._visible(asked.times, history.times)
+        back[n:] &= history.times < when[:, None]
+        own = torch.cat([torch.zeros_like(back[:n]), torch.eye(n, dtype=torch.bool, device=back.device)])
+        change, _ = self.net(asked, None, torch.cat([back, own], dim=1), n)
+        return preconditioned(change, noised, before, level)
+
+    def _blurred(
+        self,
+        past: torch.Tensor,
+        told: torch.Tensor,
+        targets: torch.Tensor,
+        around: tuple[_Around, _Around],
+        generator: torch.Generator,
+    ) -> torch.Tensor:
+        """`targets` (b, n, *latent), of which the undecided ones, the first of all, become mixtures with their mean."""
+        b, n = targets.shape[:2]
+        count = self.undecided(b * n)
+        rows = -(-count // n)
+        if not count:
+            return targets
+        level = torch.full_like(told[:rows], torch.inf)
+        recalled, known = (each.rows(rows) for each in around)
+        with torch.no_grad():
+            nothing = torch.zeros_like(targets[:rows])
+            mean = self._side_by_side(past[:rows], told[:rows], nothing, level, (recalled, known))
+        flat = targets.flatten(0, 1)
+        first = self.mixed(mean.flatten(0, 1)[:count], flat[:count], generator)
+        return torch.cat([first, flat[count:]]).unflatten(0, (b, n))
+
+    def _asked(
+        self,
+        latents: torch.Tensor,
+        level: torch.Tensor,
+        around: _Around,
+        before: torch.Tensor,
+        times: torch.Tensor | None = None,
+    ) -> Asked:
+        """What the network is shown of noised latents (b, t, *latent) at level (b, t), and of what led to each.
+
+        before : the latents before them, (b, t, *latent), or (b, *latent) before the first of those given.
+        """
+        b, t = latents.shape[:2]
+        if before.ndim == 4:
+            before = torch.cat([before[:, None], _expected(latents, level)[:, :-1]], dim=1)
+        controls = around.controls.flatten(0, 1)
+        view = around.view.repeat_interleave(t, dim=0)
+        covariates = None if around.covariates is None else around.covariates.repeat_interleave(t, dim=0)
+        maps = self.drawn(controls, view).unflatten(0, (b, t))
+        images = torch.cat([shown(latents, level), before, maps], dim=2)
+        embedding, tokens = self.conditioning.embed(controls, self.level_feature(level.flatten()), view, covariates)
+        times = torch.arange(t, device=latents.device) if times is None else times
+        return Asked(
+            images, embedding.unflatten(0, (b, t)), None if tokens is None else tokens.unflatten(0, (b, t)), times
+        )
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What is known beside the frames: view (b, 6), covariates (b, covariate) or None, controls (b, t, control).
+
+    Controls of a frame are those that led to it, NaN if unknown.
+    """
+
+    view: torch.Tensor
+    covariates: torch.Tensor | None
+    controls: torch.Tensor
+
+    def frames(self, first: int, last: int) -> _Around:
+        """Of the frames from `first` to before `last`."""
+        return replace(self, controls=self.controls[:, first:last])
+
+    def rows(self, n: int) -> _Around:
+        """Of the first n windows."""
+        return _Around(self.view[:n], None if self.covariates is None else self.covariates[:n], self.controls[:n])
+
+
+def _expected(noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """The mean of latents of unit variance (b, t, *latent), given them noised at level (b, t), and nothing else."""
+    return noised / (1 + level.square())[..., None, None, None]

@@ -1,0 +1,132 @@
+"""The causal model: what is remembered step by step is what training sees side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from sciworld.errors import ModelError, SettingsError
+from sciworld.models.causal import PRESETS, Causal, CausalSettings, _Around
+from sciworld.testing import signature, windows
+from sciworld.windows import Batch
+
+FEW: dict[str, Any] = {"width": 16, "coarse": 16, "embedding": 16, "layers": 2}
+FRAMES = 9
+
+
+def made(**settings: Any) -> Causal:
+    torch.manual_seed(0)
+    model = Causal(signature(8, 12), CausalSettings(**{**FEW, "context": 2, **settings}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    return model.eval()
+
+
+def batch(n: int = 3, frames: int = FRAMES) -> Batch:
+    return windows(signature(8, 12), frames, n)
+
+
+def means(model: Causal, shown: Batch) -> torch.Tensor:
+    """The posterior mean of every frame but the first, of clean history, as training computes it, all at once."""
+    latents = model.encoded(shown.frames)
+    unknown = torch.full_like(shown.controls[:, :1], torch.nan)
+    around = _Around(shown.view[:, 0], None, torch.cat([unknown, shown.controls], dim=1))
+    level = torch.zeros(latents.shape[0], latents.shape[1] - 1)
+    with torch.no_grad():
+        return model._side_by_side(
+            latents[:, :-1],
+            level,
+            torch.zeros_like(latents[:, 1:]),
+            torch.full_like(level, torch.inf),
+            (around, around),
+        )
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"backbone": "attention"}, {"memory": 2, "stride": 2}, {"codec": "pod", "modes": 7}], ids=str
+)
+def test_steps_see_what_training_sees(settings: dict[str, Any]) -> None:
+    """True frames are put in place of the imagined ones; from the first on nothing else can differ."""
+    model, shown = made(**settings), batch()
+    latents, expected = model.encoded(shown.frames), means(model, shown)
+    state = model.start(shown.frames[:, :1], shown.view[:, 0])
+    for step in range(FRAMES - 1):
+        found = model.mean_of(model._remembered(state), shown.controls[:, step])
+        torch.testing.assert_close(found, expected[:, step], rtol=1e-4, atol=1e-4)
+        _, after = model.step(state, shown.controls[:, step : step + 1], None)
+        state = dataclasses.replace(after, last=latents[:, step + 1])
+
+
+def test_what_the_window_left_behind_is_forgotten() -> None:
+    model, shown = made(), batch()
+    state = model.start(shown.frames[:, :2], shown.view[:, 0])
+    held = []
+    for step in range(1, FRAMES - 1):
+        _, state = model.step(state, shown.controls[:, step : step + 1], None)
+        held.append(state.times[0].tolist())  # type: ignore[index]
+    assert held[:3] == [[0, 1], [0, 1, 2], [1, 2, 3]] and held[-1] == [5, 6, 7]
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(0, [5, 6, 7]), (1, [3, 5, 6, 7]), (2, [0, 3, 5, 6, 7])])
+def test_key_frames_stay(memory: int, kept: list[int]) -> None:
+    model, shown = made(memory=memory, stride=3), batch()
+    state = model.start(shown.frames[:, :2], shown.view[:, 0])
+    for step in range(1, FRAMES - 1):
+        _, state = model.step(state, shown.controls[:, step : step + 1], None)
+    assert state.times is not None and state.times[0].tolist() == kept
+
+
+def test_frames_of_the_window_matter_and_older_ones_do_not() -> None:
+    model, shown = made(layers=1), batch()
+    base = means(model, shown)
+    for frame, seen in ((3, False), (4, True), (5, True), (6, True)):
+        frames = shown.frames.clone()
+        frames[:, frame] += 0.3
+        moved = (means(model, dataclasses.replace(shown, frames=frames)) - base).abs().amax(dim=(0, 2, 3, 4))
+        # Frame 7 is asked for: number 6 of the answers. It looks back at 5 and 6, and the one before each shows in it.
+        assert (moved[6] > 1e-6) == seen, frame
+        assert (moved[: frame - 1] == 0).all()
+
+
+def test_a_start_takes_fewer_frames_than_the_window() -> None:
+    model, shown = made(context=3), batch()
+    found = [model.start(shown.frames[:, 3 - n : 3], shown.view[:, 2]) for n in (1, 2, 3)]
+    one, two, three = (model.step(state, shown.controls[:, 2:3], None)[0] for state in found)
+    assert not torch.equal(one, two) and not torch.equal(two, three)
+    with pytest.raises(ModelError, match="start: 4 frames; the model looks back at 1 to 3"):
+        model.start(shown.frames[:, :4], shown.view[:, 3])
+
+
+def test_training_hides_what_a_start_does_not_know() -> None:
+    """Controls before the context's last frame never reach the loss through history of the first frame alone."""
+    model = made(context=4, horizon=1).train()
+    shown = batch(frames=5)
+    base = model.loss(shown, torch.Generator().manual_seed(3)).total
+    assert torch.equal(base, model.loss(shown, torch.Generator().manual_seed(3)).total)
+    assert not torch.equal(base, model.loss(shown, torch.Generator().manual_seed(4)).total)
+
+
+def test_checkpointing_changes_no_gradient() -> None:
+    shown, found = batch(frames=6), []
+    for checkpointing in (False, True):
+        model = made(checkpointing=checkpointing).train()
+        model.loss(shown, torch.Generator().manual_seed(0)).total.backward()
+        found.append([parameter.grad for parameter in model.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_presets_are_there_and_settings_are_checked() -> None:
+    assert {"tiny", "small", "base"} <= set(PRESETS)
+    for settings, said in (
+        ({"horizon": 0}, "horizon is 0"), ({"layers": 0}, "layers at least 1"), ({"backbone": "rnn"}, "use one of conv"),
+        ({"history": 2.0}, "must be below low"), ({"imagined": 0.5}, "use 0 to history"), ({"forcing": 2}, "a share"),
+        ({"stride": 0}, "stride at least 1"), ({"codec": "jpeg"}, "use one of pixels"),
+        ({"dropout": (1.0,)}, "give 4 numbers"), ({"guidance": (1.0, 0.0, 0.0, 0.0)}, "needs a model that was trained"),
+    ):  # fmt: skip
+        with pytest.raises(SettingsError, match=said):
+            CausalSettings(**settings)  # type: ignore[arg-type]

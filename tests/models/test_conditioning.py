@@ -130,3 +130,76 @@ def test_the_height_of_a_position_is_not_lost():
     assert model.maps == len(MAP_WIDTHS) and model.scalars == [2]
     low, high = (model.embed(torch.tensor([[1.0, 1.0, z]]), torch.ones(1))[0] for z in (0.0, 2.0))
     assert (low - high).abs().max() > 0.01
+
+
+# What is unknown, and covariates
+
+COVARIATES = ColumnTable((Column("speed", "m/s", 0, 9), Column("sky", "1", kind="categorical", levels=("dry", "wet"))))
+
+
+def informed(**settings):
+    torch.manual_seed(0)
+    told = dataclasses.replace(
+        signature(), covariates=COVARIATES, covariate_mean=(4.0, 0.0), covariate_scale=(2.0, 1.0)
+    )
+    return Conditioning(told, 16, **settings)
+
+
+def embedded(model, controls, covariates=None, view="straight"):
+    found, tokens = model.embed(controls, torch.tensor([0.7]), torch.tensor([VIEWS[view]]), covariates)
+    return found if tokens is None else torch.cat([found[:, None], tokens], dim=1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"apart": True}], ids=str)
+def test_covariates_are_heeded_and_may_be_unknown(settings):
+    model, controls = informed(**settings), at(VIEWS["straight"], 4, 3)
+    base = embedded(model, controls, torch.tensor([[5.0, 1.0]]))
+    others = ([[6.0, 1.0]], [[5.0, 0.0]], [[torch.nan, 1.0]], [[5.0, torch.nan]])
+    for other in others:
+        found = embedded(model, controls, torch.tensor(other))
+        assert torch.isfinite(found).all() and (found - base).abs().max() > 0.01
+    nothing = embedded(model, controls, torch.full((1, 2), torch.nan))
+    assert torch.equal(nothing, embedded(model, controls))
+
+
+def test_models_of_before_heed_no_covariates():
+    told = dataclasses.replace(signature(), covariates=COVARIATES)
+    assert Conditioning(told, 16).columns_of("covariates") == []
+
+
+@pytest.mark.parametrize("kind", ["positions", "scalars", "categories", "covariates"])
+@pytest.mark.parametrize("settings", [{}, {"apart": True}, {"drawn": False}], ids=str)
+def test_each_kind_is_forgotten_alone(kind, settings):
+    model, view = informed(**settings), torch.tensor([VIEWS["straight"]])
+    controls, covariates = at(VIEWS["straight"], 4, 3), torch.tensor([[5.0, 1.0]])
+    told, facts = model.without(kind, controls, covariates)
+    drawn_changes = (model.draw(told, view) - model.draw(controls, view)).abs().sum() > 0
+    told_changes = not torch.equal(embedded(model, told, facts), embedded(model, controls, covariates))
+    assert drawn_changes == (kind == "positions" and model.drawn)
+    assert told_changes == (kind != "positions" or not model.drawn)
+    assert torch.isfinite(embedded(model, told, facts)).all() and torch.isfinite(model.draw(told, view)).all()
+    unknown = set(torch.isnan(told[0]).nonzero().flatten().tolist())
+    assert unknown == (set() if kind == "covariates" else set(model.columns_of(kind)))
+
+
+def test_dropout_forgets_a_share_of_rows():
+    model = informed()
+    controls, covariates = at(VIEWS["straight"], 4, 3).repeat(4000, 1)[:, None].repeat(1, 2, 1), torch.ones(4000, 2)
+    told, facts = model.dropped(controls, covariates, (0.5, 0.0, 0.1, 0.2), torch.Generator().manual_seed(0))
+    lost = torch.isnan(told)
+    assert torch.equal(lost[:, 0], lost[:, 1])  # a row is a window
+    shares = [lost[:, 0, model.columns_of(kind)[0]].float().mean() for kind in ("positions", "scalars", "categories")]
+    assert shares == pytest.approx([0.5, 0.0, 0.1], abs=0.03)
+    assert torch.isnan(facts).float().mean() == pytest.approx(0.2, abs=0.03)
+    assert torch.equal(told[~lost], controls[~lost])
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_positions_that_are_told_are_those_on_the_frame(view):
+    """The corners of the frame are -1 and 1, whatever the view."""
+    model = informed(drawn=False)
+    for col, row, expected in ((0, 0, (-1, -1)), (11, 7, (1, 1)), (11, 0, (1, -1))):
+        told = model._told(at(view, col, row), torch.tensor([view]), None)
+        for found in (told[1:3], told[3:5]):  # the beam in the laboratory, the spot in pixels
+            assert [float(value) for value in found] == pytest.approx(expected, abs=1e-4)
+    assert model.maps == 0

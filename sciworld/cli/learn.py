@@ -45,8 +45,12 @@ def train(
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
-    """Train a world model on a store."""
+    """Train a world model on a store.
+
+    Several processes train one model: torchrun --nproc-per-node 2 -m -- sciworld train ...; --batch is that of each.
+    """
     from sciworld.store import Store
+    from sciworld.training.distributed import is_first
     from sciworld.training.train import train
     from sciworld.training.trainer import FitSettings
 
@@ -54,6 +58,8 @@ def train(
         seconds = 300.0
     settings = FitSettings(steps=steps, seconds=seconds, batch=batch, device=device, seed=seed)
     made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
+    if not is_first():
+        return
     log = made.log()
     typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
     if "control_gain" in log[-1]:

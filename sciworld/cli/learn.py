@@ -42,6 +42,8 @@ def train(
     ] = None,
     batch: Annotated[int, typer.Option(help="Windows a step.", callback=count_in_range("batch"))] = 32,
     device: Device = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 where that is safe.")] = "float32",
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the loss; takes half a minute.")] = False,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
@@ -56,7 +58,9 @@ def train(
 
     if seconds is None and steps is None:
         seconds = 300.0
-    settings = FitSettings(steps=steps, seconds=seconds, batch=batch, device=device, seed=seed)
+    settings = FitSettings(
+        steps=steps, seconds=seconds, batch=batch, device=device, seed=seed, precision=precision, compile=compile
+    )
     made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
     if not is_first():
         return

@@ -105,7 +105,7 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise TrainingError(
-            "another of the processes that train together has ended; see what it said, and resume with as many as before"
+            "another process of this training has ended; see what it said, and resume with as many as before"
         ) from error
 
 

@@ -140,6 +140,7 @@ def _train(trainer: Trainer, run: Run, bar: Bar, log_extra: LogExtra | None) -> 
                 run.save(trainer.step, trainer.save)
                 saved = time.perf_counter()
             if stop:
+                trainer.processes.wait()  # for the checkpoint to be there
                 raise KeyboardInterrupt
 
 

@@ -28,7 +28,7 @@ from sciworld.config import require
 from sciworld.errors import SettingsError, TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
-from sciworld.models.base import WorldModel
+from sciworld.models.base import Losses, WorldModel
 from sciworld.training import symmetries as symmetry
 from sciworld.training.diagnostics import control_gain, controls_are_ignored
 from sciworld.training.distributed import Processes
@@ -36,6 +36,7 @@ from sciworld.windows import Batch, Windows
 
 LOG = logging.getLogger(__name__)
 Focus = Callable[[np.ndarray, np.ndarray], np.ndarray]
+PRECISIONS = ("float32", "bfloat16")
 
 EMA_RAMP = 50  # steps: early on the average forgets faster
 DIAGNOSTIC_BATCHES = 8
@@ -57,6 +58,9 @@ class FitSettings:
     clip : largest norm of the gradient.
     seed : of the order of the windows, the symmetries and the model's noise.
     device : "cpu", "cuda", ... threads : of torch on the CPU, 0 for its own choice.
+    precision : of what the loss computes; "bfloat16" where torch's autocast finds it safe, with weights, their average
+        and the diagnostics in float32.
+    compile : the loss by torch.compile, which takes half a minute or more before the first step.
     log_every, diagnostic_every : steps.
     checkpoint_every : seconds, at least; a checkpoint is made with a line of the log.
     """
@@ -74,6 +78,8 @@ class FitSettings:
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
+    precision: str = "float32"
+    compile: bool = False
     log_every: int = 50
     diagnostic_every: int = 500
     checkpoint_every: float = 60.0
@@ -89,6 +95,8 @@ class FitSettings:
             require(0 <= value < math.inf, f"{where}: {name} is {value}; use at least 0")
         require(self.seed < 2**63, f"{where}: seed is {self.seed}; use one below 2**63")
         require(0 <= self.decay <= 1, f"{where}: decay is {self.decay}; it is a share of the budget, from 0 to 1")
+        known = " or ".join(PRECISIONS)
+        require(self.precision in PRECISIONS, f"{where}: precision is {self.precision!r}; use {known}")
         for name, value in (("ema", self.ema), *(("betas", beta) for beta in self.betas)):
             require(0 <= value < 1, f"{where}: {name} is {value}; use 0 to below 1")
 
@@ -122,6 +130,7 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),
         )
         self.generator = torch.Generator(self.device)
+        self._loss = torch.compile(self.model.loss) if settings.compile else self.model.loss
         self.step = 0
         self._pending: list[tuple[torch.Tensor, torch.Tensor, dict[str, Any]]] = []
         self._warned = False
@@ -160,7 +169,7 @@ class Trainer:
         self.generator.manual_seed(_noise_seed(rng, self.processes.rank))
         batch = symmetry.draw(next(self.loader), self.symmetries, self.model.signature.controls, rng)
         placed, weights = self._placed(batch)
-        losses = self.model.loss(placed, self.generator, weights)
+        losses = self._losses(placed, weights)
         self.adamw.zero_grad(set_to_none=True)
         losses.total.backward()
         self.processes.average_gradients(self.parameters)
@@ -263,6 +272,18 @@ class Trainer:
         rng = np.random.default_rng(self.settings.seed)
         for ids in rng.integers(len(windows), size=(DIAGNOSTIC_BATCHES, max(2, self.settings.batch))):
             yield self._placed(windows.batch(ids))
+
+    def _losses(self, batch: Batch, weights: torch.Tensor | None) -> Losses:
+        """The loss in the precision of the settings. Raises TrainingError if it cannot be compiled."""
+        low = self.settings.precision == "bfloat16"
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+                return self._loss(batch, self.generator, weights)
+        except RuntimeError as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                why = str(error).strip().splitlines()[0]
+                raise TrainingError(f"the loss cannot be compiled ({why:.200}); train without compile") from error
+            raise
 
     def _placed(self, batch: Batch) -> tuple[Batch, torch.Tensor | None]:
         """The NumPy batch on the device, with the weights : (b, y, x) of its loss."""

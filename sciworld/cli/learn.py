@@ -32,6 +32,12 @@ def train(
     run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
     model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
     preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
+    set: Annotated[
+        list[str] | None, typer.Option(help="Change a setting of the preset: NAME=VALUE; may be given several times.")
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="A run whose model training goes on from, in place of a preset.")
+    ] = None,
     domain: Annotated[
         str,
         typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries. driving: neither."),
@@ -52,6 +58,7 @@ def train(
     Several processes train one model: torchrun --nproc-per-node 2 -m -- sciworld train ...; --batch is that of each.
     """
     from sciworld.store import Store
+    from sciworld.training.beginnings import changes_of
     from sciworld.training.distributed import is_first
     from sciworld.training.train import train
     from sciworld.training.trainer import FitSettings
@@ -61,7 +68,10 @@ def train(
     settings = FitSettings(
         steps=steps, seconds=seconds, batch=batch, device=device, seed=seed, precision=precision, compile=compile
     )
-    made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
+    made = train(
+        Store.open(store), run, settings, family=model, preset=preset, changes=changes_of(model, set or ()),
+        domain=domain, start_from=start_from, resume=resume,
+    )  # fmt: skip
     if not is_first():
         return
     log = made.log()

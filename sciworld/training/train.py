@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sciworld import models
 from sciworld.domains import base as domains
-from sciworld.errors import ModelError, SciworldError
+from sciworld.errors import SciworldError, SettingsError
 from sciworld.models import checkpoint
-from sciworld.models.base import Signature
+from sciworld.models.base import Signature, WorldModel
 from sciworld.selection import Selection
 from sciworld.store import Store
+from sciworld.training import beginnings
 from sciworld.training import symmetries as symmetry
 from sciworld.training.fit import fit
 from sciworld.training.run import Run
@@ -35,6 +36,7 @@ def train(
     *,
     family: str = "diffusion",
     preset: str = "tiny",
+    changes: Mapping[str, Any] | None = None,
     domain: str = "",
     recordings: Any = None,
     start_from: str | Path | None = None,
@@ -45,31 +47,30 @@ def train(
 
     Which are held out is the same for all runs on a store.
 
+    changes : settings in place of those of the preset, by name.
     domain : brings focus and symmetries, those that the frames have; without it every pixel counts alike.
     recordings : indices of those to use.
-    start_from : a checkpoint whose weights, shape and normalisation training goes on from, in place of a preset.
-    Raises CheckpointError, ModelError for an unknown family or preset, RecordingError where no window is left,
-    TrainingError.
+    start_from : a checkpoint, or the folder of a run, that training goes on from, in place of a preset: its weights
+        and normalisation, or of the weights what fits, where frames or columns are others; see `beginnings`.
+    Raises CheckpointError, ModelError for an unknown family or preset, SettingsError for changes that do not fit it,
+    RecordingError where no window is left, TrainingError.
     """
-    if start_from is None:
-        kind = models.family(family)
-        if preset not in kind.presets:
-            raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
-        context, horizon = kind.lengths(kind.presets[preset])
-    else:
-        model = checkpoint.load(start_from)
-        context, horizon = model.lengths(model.settings)
+    trained = None if start_from is None else checkpoint.load(start_from)
+    if trained is not None and changes:
+        raise SettingsError(f"changes are of a preset, and {start_from} brings its own settings; leave out one of them")
+    kind: type[WorldModel] = models.family(family) if trained is None else type(trained)
+    chosen = beginnings.settings_of(family, preset, changes) if trained is None else trained.settings
+    context, horizon = kind.lengths(chosen)
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
     windows = Windows(store, context, horizon, recordings=recordings)
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
     validation = None if held_out is None else Windows(held_out, context, horizon)
-    if start_from is None:
-        signature = Signature.of(windows)
-        with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
-            torch.manual_seed(settings.seed)
-            model = kind(signature, kind.presets[preset])
+    if trained is None:
+        model = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed)
+    else:
+        model = beginnings.for_windows(trained, windows, settings.seed, str(start_from))
     field = domains.domain(domain) if domain else None
     return fit(
         model,
@@ -79,7 +80,7 @@ def train(
         focus=field.focus if field else None,
         symmetries=_symmetries(field.symmetries, windows) if field else (),
         validation=validation,
-        sources=sources if start_from is None else [*sources, f"the weights of {start_from}"],
+        sources=sources if trained is None else [*sources, f"the weights of {start_from}"],
         progress=progress,
         resume=resume,
     )

@@ -9,7 +9,7 @@ import toy
 from typer.testing import CliRunner
 
 from sciworld import cli, models
-from sciworld.models.diffusion import DiffusionSettings
+from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.store import Store
 from sciworld.training.run import Run
 
@@ -40,6 +40,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_models_lists_presets_or_why_not(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "MODELS", {"diffusion": models.MODELS["diffusion"]})
+    monkeypatch.setattr(
+        Diffusion, "presets", {name: DiffusionSettings(width=8, coarse=8) for name in ("tiny", "other")}
+    )
     out = good("models", "--shape", "16x24x3", "--controls", 4, "--evaluations", 2, "--batch", 4)
     assert all(name in out for name in models.family("diffusion").presets)
     assert "16 x 24 pixels and 3 channels, 4 controls" in out and "takes 2 evaluations" in out

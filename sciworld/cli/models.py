@@ -49,8 +49,8 @@ def models(
         rows.append((one.family, one.preset, *figures))
     y, x, c = signature.shape
     caption = (
-        f"Frames of {y} x {x} pixels and {c} channels, {len(signature.controls)} controls. GFLOP are of one further frame "
-        f"of one candidate; a sample takes {evaluations} evaluations. Training has a batch of {batch}."
+        f"Frames of {y} x {x} pixels and {c} channels, {len(signature.controls)} controls. GFLOP are of one further "
+        f"frame of one candidate; a sample takes {evaluations} evaluations. Training has a batch of {batch}."
     )
     show(Table(headings, tuple(rows), caption))
     warn(f"{one.family} {one.preset}: {one.why_not}" for one in found if one.why_not)

@@ -34,6 +34,7 @@ ROWS = (
     ("tasks",),
     ("loop", "accessor", "widgets", "demos", "doctor"),
     ("cli", "testing"),
+    ("__main__",),
 )
 ROW = {name: index for index, row in enumerate(ROWS) for name in row}
 SHARED = (

@@ -8,6 +8,7 @@ import typer
 
 from sciworld import __version__
 from sciworld.cli import data, export, learn, record
+from sciworld.cli.models import models
 from sciworld.cli.sweep import sweep
 from sciworld.cli.terminal import OneLineErrors
 
@@ -44,6 +45,7 @@ for command in (
     data.compact,
     record.record,
     export.export,
+    models,
     learn.train,
     learn.rollout,
     learn.evaluate,

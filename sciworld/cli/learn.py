@@ -32,6 +32,12 @@ def train(
     run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
     model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
     preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
+    set: Annotated[
+        list[str] | None, typer.Option(help="Change a setting of the preset: NAME=VALUE; may be given several times.")
+    ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="A run whose model training goes on from, in place of a preset.")
+    ] = None,
     domain: Annotated[
         str,
         typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries. driving: neither."),
@@ -42,22 +48,56 @@ def train(
     ] = None,
     batch: Annotated[int, typer.Option(help="Windows a step.", callback=count_in_range("batch"))] = 32,
     device: Device = "cpu",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 where that is safe.")] = "float32",
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the loss; takes half a minute.")] = False,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    members: Annotated[int, typer.Option(help="Of an ensemble, each a run in the folder; 1 is none.")] = 1,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Draw the sessions that each trains on.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes for several members; one a core.", callback=workers_in_range)
+    ] = None,
 ) -> None:
-    """Train a world model on a store."""
+    """Train a world model on a store, or an ensemble of them.
+
+    Several processes train one model: torchrun --nproc-per-node 2 -m -- sciworld train ...; --batch is that of each.
+    """
     from sciworld.store import Store
+    from sciworld.training.beginnings import changes_of
+    from sciworld.training.distributed import is_first
+    from sciworld.training.ensemble import train_ensemble
     from sciworld.training.train import train
     from sciworld.training.trainer import FitSettings
 
     if seconds is None and steps is None:
         seconds = 300.0
-    settings = FitSettings(steps=steps, seconds=seconds, batch=batch, device=device, seed=seed)
-    made = train(Store.open(store), run, settings, family=model, preset=preset, domain=domain, resume=resume)
-    log = made.log()
-    typer.echo(f"{made.path}: {log[-1]['step']} steps in {log[-1]['seconds']:.0f} s, loss {log[-1]['loss']:.4g}")
-    if "control_gain" in log[-1]:
-        gain = log[-1]["control_gain"]
+    settings = FitSettings(
+        steps=steps, seconds=seconds, batch=batch, device=device, seed=seed, precision=precision, compile=compile
+    )
+    given: dict[str, Any] = {
+        "family": model, "preset": preset, "changes": changes_of(model, set or ()), "domain": domain,
+        "start_from": start_from, "bootstrap": bootstrap, "resume": resume,
+    }  # fmt: skip
+    if members == 1:
+        if workers is not None:
+            raise SettingsError("--workers is for several --members")
+        runs = [train(Store.open(store), run, settings, **given)]
+    else:
+        with bar("training members") as progress:
+            runs = train_ensemble(
+                Store.open(store), run, settings, members, workers=workers, progress=progress, **given
+            )
+    if is_first():
+        for made in runs:
+            say(made)
+
+
+def say(run: Any) -> None:
+    """How a training ended."""
+    last = run.log()[-1]
+    typer.echo(f"{run.path}: {last['step']} steps in {last['seconds']:.0f} s, loss {last['loss']:.4g}")
+    if "control_gain" in last:
+        gain = last["control_gain"]
         typer.echo(f"under other windows' controls the loss is {abs(gain):.1%} {'higher' if gain > 0 else 'lower'}")
 
 
@@ -151,9 +191,9 @@ def evaluate(
         if beside:
             found = runs.evaluate_runs([run, *beside], stored, domain, settings, scheduler, workers, device, progress)
         else:
-            loaded = [load(path, device) for path in (run, *(member or ()))]
+            loaded = [pair for path in (run, *(member or ())) for pair in opened(path, device)]
             held = runs.held_out([made for made, _ in loaded], stored)
-            surrogate = Ensemble([one for _, one in loaded]) if member else loaded[0][1]
+            surrogate = Ensemble([one for _, one in loaded]) if len(loaded) > 1 else loaded[0][1]
             found = held.evaluate(surrogate, held.references(domain), settings, progress)
     found = found.assign_attrs(run=str(run))
     if out is not None:  # before anything is shown: what took long is kept first
@@ -270,14 +310,32 @@ def demo_driving(
     driving.run(out, driving.DemoSettings(steps=steps, episodes=episodes, seed=seed), data)
 
 
-def load(run: Path, device: str) -> tuple[Any, Any]:
-    """The run and its surrogate."""
+def opened(path: Path, device: str) -> list[tuple[Any, Any]]:
+    """The run in a folder and its surrogate, or those of all members of an ensemble."""
+    from sciworld.surrogate.ensemble import member_folders
     from sciworld.surrogate.surrogate import Surrogate
     from sciworld.training.run import Run
     from sciworld.training.trainer import as_device
 
-    made = Run(run)
-    return made, Surrogate(made.model(as_device(device)))
+    made = [Run(folder) for folder in member_folders(path) or [path]]
+    return [(one, Surrogate(one.model(as_device(device)))) for one in made]
+
+
+def load(path: Path, device: str) -> tuple[Any, Any]:
+    """The run in a folder and its surrogate; of an ensemble the first run, which stands for all, and all as one.
+
+    Raises SettingsError for members of which one has seen what another has not.
+    """
+    from sciworld.surrogate.ensemble import Ensemble
+
+    (first, surrogate), *others = opened(path, device)
+    for other, _ in others:
+        if any(first.config.get(name) != other.config.get(name) for name in ("sources", "validation")):
+            raise SettingsError(
+                f"{path}: {first.path.name} and {other.path.name} were not trained on the same recordings; measure "
+                "them with evaluate, which knows how"
+            )
+    return first, Ensemble([surrogate, *(one for _, one in others)]) if others else surrogate
 
 
 def point(text: str) -> tuple[float, float]:

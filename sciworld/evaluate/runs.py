@@ -21,6 +21,7 @@ from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.trial import GUESSES, MEAN, ONE, SHUFFLED
 from sciworld.selection import Selection
 from sciworld.store import Store
+from sciworld.surrogate.ensemble import Ensemble, member_folders
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.run import Run
 from sciworld.training.train import unseen
@@ -98,8 +99,9 @@ def evaluate_runs(
 
     All are held against the same references, from the same frames on.
 
-    runs : folders that training made, named by their last parts. client : of Dask, or the address of a scheduler, whose
-    workers see the folders; else processes of this machine, as many as `workers` or one a core. device : of the models.
+    runs : folders that training made, of a model or of an ensemble, named by their last parts. client : of Dask, or the
+    address of a scheduler, whose workers see the folders; else processes of this machine, as many as `workers` or one a
+    core. device : of the models.
     progress : called with the runs that are done, and all. Raises SettingsError for two runs of one name, ClusterError
     where a worker died, and what `held_out` and `evaluate` raise.
     """
@@ -107,7 +109,7 @@ def evaluate_runs(
     names = [path.name for path in paths]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"runs are called {', '.join(names) or 'nothing'}; give one or more, of different names")
-    opened = [Run(path) for path in paths]
+    opened = [Run(folder) for path in paths for folder in member_folders(path) or [path]]
     held = held_out(opened, store)
     longest = max(int(run.config["windows"]["context"]) for run in opened)
     settings = dataclasses.replace(settings, context=settings.context or longest)
@@ -144,7 +146,8 @@ def _evaluated(
 ) -> xr.Dataset:  # fmt: skip
     """What a worker does for one run."""
     chosen = Selection(Store.open(store), new)
-    surrogate = Surrogate(Run(path).model(as_device(device)))
+    made = [Surrogate(Run(folder).model(as_device(device))) for folder in member_folders(path) or [path]]
+    surrogate = Ensemble(made) if len(made) > 1 else made[0]
     return HeldOut(chosen, chosen, known).evaluate(surrogate, references, settings)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sciworld.config import require
-from sciworld.errors import ModelError
+from sciworld.errors import CheckpointError, ModelError
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Imagined, Surrogate
 
@@ -36,6 +40,10 @@ class Ensemble(Surrogate):
     an ensemble are futures that some member believes in, not mixtures that none does. Each member goes on from what it
     imagined itself, so that `futures` of a stepped state are those of several presents: `observe` makes them one.
 
+    Members are called one after the other, each with all candidates in one batch. On a CPU thread torch.vmap over their
+    stacked weights took 1.5 to 1.8 times as long for batches of 32 and 128 (3 and 5 members of the preset tiny, frames
+    of 32 x 32 pixels), and 0.7 to 0.9 times for a single candidate: its grouped convolutions run without channels_last.
+
     Parameters
     ----------
     members : two or more, of the same frames, channels and controls. Raises ModelError for others.
@@ -54,6 +62,14 @@ class Ensemble(Surrogate):
                     f"ensemble: a member was made for {mine.shape} {', '.join(mine.channels.names)}, the first for "
                     f"{own.shape} {', '.join(own.channels.names)}; give members of one kind"
                 )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "cpu", **settings: Any) -> Ensemble:
+        """The ensemble whose members' runs are in the folder `path`. Raises CheckpointError."""
+        folders = member_folders(path)
+        if not folders:
+            raise CheckpointError(f"{path}: no folder of an ensemble; give one in which each member has its run")
+        return cls([Surrogate.load(folder, device, **settings) for folder in folders])
 
     def start(self, history: Observation | Sequence[Observation]) -> Imagined:
         """What every member makes of what was seen; see `Surrogate.start`."""
@@ -107,3 +123,17 @@ class Ensemble(Surrogate):
                 for member, own in zip(self.members, state.state, strict=True)
             ]
         )
+
+
+def member_folders(path: str | os.PathLike[str]) -> list[Path]:
+    """The runs in the folder of an ensemble, in the order of their numbers; none where `path` is a run itself."""
+    path = Path(path)
+    if not path.is_dir() or (path / "config.json").exists():
+        return []
+    folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    return sorted(folders, key=lambda folder: [int(part) if part.isdigit() else part for part in _parts(folder.name)])
+
+
+def _parts(name: str) -> list[str]:
+    """Texts and numbers in turn."""
+    return re.split(r"(\d+)", name)

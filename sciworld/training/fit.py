@@ -18,7 +18,9 @@ from sciworld.errors import TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
+from sciworld.training import distributed
 from sciworld.training import symmetries as symmetry
+from sciworld.training.distributed import Processes
 from sciworld.training.progress import Bar
 from sciworld.training.run import Run
 from sciworld.training.trainer import FitSettings, Focus, Trainer
@@ -53,61 +55,92 @@ def fit(
     resume : go on with the run in `run_folder` from its newest checkpoint.
     log_extra : figures for the log, of the averaged model at a step, measured with the diagnostics.
 
-    An interrupt (SIGINT) ends the step, makes a checkpoint, and raises KeyboardInterrupt; a second one does not wait.
-    Raises TrainingError if the loss or gradient is not finite, the folder exists or belongs to another run, another
-    process trains there, or the disk is full; CheckpointError if a checkpoint is damaged; ModelError if the windows do
-    not fit the model. A run that stopped before its first line of log is begun anew.
+    Begun by `torchrun`, several processes train one model, each on `settings.batch` windows a step, see `distributed`;
+    the first one alone writes. All must be given the same.
+
+    An interrupt (SIGINT), of any process, ends the step, makes a checkpoint, and raises KeyboardInterrupt; a second one
+    does not wait. Raises TrainingError if the loss or gradient is not finite, the folder exists or belongs to another
+    run, another process trains there or has ended here, or the disk is full; CheckpointError if a checkpoint is
+    damaged; ModelError if the windows do not fit the model. A run that stopped before its first line of log is begun
+    anew.
     """
     _require_fit(model, windows)
     if validation is not None:
         _require_fit(model, validation)
     symmetry.require_fit(symmetries, windows.shape)
+    here = distributed.join()
     description = _describe(model, windows, settings, focus, symmetries, validation)
-    description |= {"sources": sorted(set(sources))}
+    description |= {"sources": sorted(set(sources)), "processes": here.ranks}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_threads(settings.threads))
-        loader = stack.enter_context(Loader(windows, settings.batch, settings.seed))
+        loader = stack.enter_context(Loader(windows, settings.batch, settings.seed, rank=here.rank, ranks=here.ranks))
         # First all that can fail by its settings: a run that cannot begin leaves no folder behind.
-        trainer = Trainer(model, loader, settings, focus, tuple(symmetries), validation)
-        run = stack.enter_context(Run.held(run_folder, description, resume))
-        newest = run.newest()
-        if newest is not None:
-            folder, state = newest
-            trainer.restore(folder, state)
-            run.cut_log(state["log_bytes"])
-        else:
-            trainer.prepare()
-            run.save(0, trainer.save)
-        run.note_versions(trainer.step)
-        with Bar(progress) as bar:
+        trainer = Trainer(model, loader, settings, focus, tuple(symmetries), validation, here)
+        run = stack.enter_context(_held(run_folder, description, resume, here))
+        _begin(trainer, run)
+        with Bar(progress and here.first) as bar:
             _train(trainer, run, bar, log_extra)
-        facts = {"step": trainer.step, "seconds": trainer.seconds}
-        checkpoint.save(trainer.ema, run.path / checkpoint.FILE, facts)
+        if here.first:
+            facts = {"step": trainer.step, "seconds": trainer.seconds}
+            checkpoint.save(trainer.ema, run.path / checkpoint.FILE, facts)
+        here.wait()  # for the model to be there, whichever process asks for it
     return run
+
+
+@contextlib.contextmanager
+def _held(folder: str | Path, description: dict[str, Any], resume: bool, here: Processes) -> Iterator[Run]:
+    """The run, which the first of the processes holds for all."""
+    if here.first:
+        with Run.held(folder, description, resume) as run:
+            here.wait()
+            yield run
+    else:
+        here.wait()
+        yield Run(folder)
+
+
+def _begin(trainer: Trainer, run: Run) -> None:
+    """Go on from the newest checkpoint, or make the first."""
+    first = trainer.processes.first
+    newest = run.newest()
+    trainer.processes.wait()  # all have looked before any writes
+    if newest is not None:
+        folder, state = newest
+        trainer.restore(folder, state)
+        if first:
+            run.cut_log(state["log_bytes"])
+    else:
+        trainer.prepare()
+        if first:
+            run.save(0, trainer.save)
+    if first:
+        run.note_versions(trainer.step)
 
 
 def _train(trainer: Trainer, run: Run, bar: Bar, log_extra: LogExtra | None) -> None:
     """Advance until the budget is used, with logs, diagnostics and checkpoints on the way."""
-    settings = trainer.settings
+    settings, first = trainer.settings, trainer.processes.first
     saved = time.perf_counter()
     done = trainer.fraction >= 1
     with _interrupts() as interrupted:
         while not done:
-            trainer.advance()
-            done, stop = trainer.fraction >= 1, interrupted.is_set()
+            stop = trainer.advance(interrupted.is_set)
+            done = trainer.fraction >= 1
             diagnose = done or trainer.step % settings.diagnostic_every == 0
             if not (stop or diagnose or trainer.step % settings.log_every == 0):
                 continue
             record = trainer.record()
-            if diagnose:
+            if diagnose and first:
                 record |= trainer.diagnose()
                 record |= {"extra": log_extra(trainer.ema, trainer.step)} if log_extra else {}
-            run.append(record)
-            bar.show(trainer.fraction, record)
-            if done or stop or time.perf_counter() - saved >= settings.checkpoint_every:
+            if first:
+                run.append(record)
+                bar.show(trainer.fraction, record)
+            if first and (done or stop or time.perf_counter() - saved >= settings.checkpoint_every):
                 run.save(trainer.step, trainer.save)
                 saved = time.perf_counter()
             if stop:
+                trainer.processes.wait()  # for the checkpoint to be there
                 raise KeyboardInterrupt
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sciworld import models
 from sciworld.domains import base as domains
-from sciworld.errors import ModelError, SciworldError
+from sciworld.errors import SciworldError, SettingsError
 from sciworld.models import checkpoint
-from sciworld.models.base import Signature
+from sciworld.models.base import Signature, WorldModel
 from sciworld.selection import Selection
 from sciworld.store import Store
+from sciworld.training import beginnings
 from sciworld.training import symmetries as symmetry
 from sciworld.training.fit import fit
 from sciworld.training.run import Run
@@ -25,6 +26,7 @@ from sciworld.windows import Windows
 LOG = logging.getLogger(__name__)
 
 HELD_OUT = 0.1  # of the sessions, for the diagnostics
+BOOTSTRAP = 1  # beside the seed of a training: sessions are not drawn by the numbers that order windows
 SPLIT = 0  # the seed by which they are chosen, whatever that of the training: runs by other seeds can be compared
 
 
@@ -35,9 +37,11 @@ def train(
     *,
     family: str = "diffusion",
     preset: str = "tiny",
+    changes: Mapping[str, Any] | None = None,
     domain: str = "",
     recordings: Any = None,
     start_from: str | Path | None = None,
+    bootstrap: bool = False,
     resume: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -45,31 +49,35 @@ def train(
 
     Which are held out is the same for all runs on a store.
 
+    changes : settings in place of those of the preset, by name.
     domain : brings focus and symmetries, those that the frames have; without it every pixel counts alike.
     recordings : indices of those to use.
-    start_from : a checkpoint whose weights, shape and normalisation training goes on from, in place of a preset.
-    Raises CheckpointError, ModelError for an unknown family or preset, RecordingError where no window is left,
-    TrainingError.
+    start_from : a checkpoint, or the folder of a run, that training goes on from, in place of a preset: its weights
+        and normalisation, or of the weights what fits, where frames or columns are others; see `beginnings`.
+    bootstrap : train on as many sessions as there are, drawn with replacement by the seed; the held-out ones stay out.
+    Raises CheckpointError, ModelError for an unknown family or preset, SettingsError for changes that do not fit it,
+    RecordingError where no window is left, TrainingError.
     """
-    if start_from is None:
-        kind = models.family(family)
-        if preset not in kind.presets:
-            raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
-        context, horizon = kind.lengths(kind.presets[preset])
-    else:
-        model = checkpoint.load(start_from)
-        context, horizon = model.lengths(model.settings)
+    trained = None if start_from is None else checkpoint.load(start_from)
+    if trained is not None and changes:
+        raise SettingsError(f"changes are of a preset, and {start_from} brings its own settings; leave out one of them")
+    kind: type[WorldModel] = models.family(family) if trained is None else type(trained)
+    chosen = beginnings.settings_of(family, preset, changes) if trained is None else trained.settings
+    context, horizon = kind.lengths(chosen)
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
-    windows = Windows(store, context, horizon, recordings=recordings)
     sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
+    if bootstrap:
+        if recordings is not None:
+            raise SettingsError("bootstrap draws sessions of the whole store; leave out recordings")
+        store = drawn_again(store, settings.seed)
+    windows = Windows(store, context, horizon, recordings=recordings)
     validation = None if held_out is None else Windows(held_out, context, horizon)
-    if start_from is None:
-        signature = Signature.of(windows)
-        with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
-            torch.manual_seed(settings.seed)
-            model = kind(signature, kind.presets[preset])
+    if trained is None:
+        model = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed)
+    else:
+        model = beginnings.for_windows(trained, windows, settings.seed, str(start_from))
     field = domains.domain(domain) if domain else None
     return fit(
         model,
@@ -79,10 +87,22 @@ def train(
         focus=field.focus if field else None,
         symmetries=_symmetries(field.symmetries, windows) if field else (),
         validation=validation,
-        sources=sources if start_from is None else [*sources, f"the weights of {start_from}"],
+        sources=sources if trained is None else [*sources, f"the weights of {start_from}"],
         progress=progress,
         resume=resume,
     )
+
+
+def drawn_again(store: Store | Selection, seed: int) -> Selection:
+    """Recordings of as many sessions as there are, drawn with replacement (the bootstrap: Efron 1979, Annals of
+    Statistics 7, 1). Raises SettingsError for fewer than two sessions."""
+    sessions = store.sessions()
+    names = list(dict.fromkeys(sessions))
+    if len(names) < 2:
+        raise SettingsError(f"{store!r:.80}: {len(names)} session to train on; bootstrap draws among two or more")
+    drawn = np.random.default_rng([seed, BOOTSTRAP]).integers(len(names), size=len(names))
+    places = np.concatenate([np.flatnonzero(np.array(sessions) == names[number]) for number in drawn])
+    return Selection(store, places) if isinstance(store, Store) else Selection(store.store, store.indices[places])
 
 
 def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
@@ -98,9 +118,9 @@ def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
 def unseen(run: Run, store: Store) -> np.ndarray | None:
     """Recordings of `store` that the training of `run` did not see : (recording,) int64, none if it saw them all.
 
-    None where that is not known: the run was trained on other recordings, or on a choice of its own.
+    None where that is not known: the run was trained on other recordings, or on a choice of its own. Of a bootstrap
+    only what was held out counts, not the sessions that were not drawn.
     """
-    count = run.config["windows"]
     # Earlier versions left sessions out by the seed of the training.
     for split in dict.fromkeys((SPLIT, run.config["fit"]["seed"])):
         out = np.empty(0, dtype=np.int64)
@@ -109,9 +129,20 @@ def unseen(run: Run, store: Store) -> np.ndarray | None:
             if run.config.get("validation"):
                 held_out, seen = store.split((HELD_OUT, 1 - HELD_OUT), split)
                 out = held_out.indices
-            windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
+            if _trained_on(run, seen):
+                return out
         except SciworldError:  # it has no such sessions, or no such windows: it was another
             return None
-        if windows.fingerprint() == count["fingerprint"]:
-            return out
     return None
+
+
+def _trained_on(run: Run, store: Store | Selection) -> bool:
+    """Whether it was these recordings, or a bootstrap of them."""
+    count = run.config["windows"]
+
+    def same(seen: Store | Selection) -> bool:
+        windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
+        return bool(windows.fingerprint() == count["fingerprint"])
+
+    several = len(set(store.sessions())) > 1
+    return same(store) or (several and same(drawn_again(store, run.config["fit"]["seed"])))

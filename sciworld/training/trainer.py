@@ -2,8 +2,12 @@
 
 A run is a function of its settings, data and initial weights: every random number of step n comes from (seed, n), so
 that a run killed at any moment and resumed ends with the very bits of one that was not, on the CPU, with the same
-number of threads, if its budget is in `steps`. With a budget in `seconds` the learning rate follows the clock, and no
-two runs are the same. A model draws random numbers from the generator that it is given, and from nothing else.
+number of threads and processes, if its budget is in `steps`. With a budget in `seconds` the learning rate follows the
+clock, and no two runs are the same. A model draws random numbers from the generator that it is given, and from nothing
+else.
+
+Of several processes each draws for its own windows, by (seed, n, rank): the same symmetries, but not the noise that one
+process would draw for all of them.
 """
 
 from __future__ import annotations
@@ -24,13 +28,15 @@ from sciworld.config import require
 from sciworld.errors import SettingsError, TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
-from sciworld.models.base import WorldModel
+from sciworld.models.base import Losses, WorldModel
 from sciworld.training import symmetries as symmetry
 from sciworld.training.diagnostics import control_gain, controls_are_ignored
+from sciworld.training.distributed import Processes
 from sciworld.windows import Batch, Windows
 
 LOG = logging.getLogger(__name__)
 Focus = Callable[[np.ndarray, np.ndarray], np.ndarray]
+PRECISIONS = ("float32", "bfloat16")
 
 EMA_RAMP = 50  # steps: early on the average forgets faster
 DIAGNOSTIC_BATCHES = 8
@@ -45,13 +51,16 @@ class FitSettings:
     Parameters
     ----------
     steps, seconds : the budget, one of both; seconds of training, added up over resumes.
-    batch : windows a step.
+    batch : windows a step, of each process.
     learning_rate : of AdamW, reached after `warmup` steps, falling to 0 over the last `decay` of the budget.
     weight_decay, betas : of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
     ema : how much the average of the weights keeps each step; step / (step + 50) while that is less.
     clip : largest norm of the gradient.
     seed : of the order of the windows, the symmetries and the model's noise.
     device : "cpu", "cuda", ... threads : of torch on the CPU, 0 for its own choice.
+    precision : of what the loss computes; "bfloat16" where torch's autocast finds it safe, with weights, their average
+        and the diagnostics in float32.
+    compile : the loss by torch.compile, which takes half a minute or more before the first step.
     log_every, diagnostic_every : steps.
     checkpoint_every : seconds, at least; a checkpoint is made with a line of the log.
     """
@@ -69,6 +78,8 @@ class FitSettings:
     seed: int = 0
     device: str = "cpu"
     threads: int = 0
+    precision: str = "float32"
+    compile: bool = False
     log_every: int = 50
     diagnostic_every: int = 500
     checkpoint_every: float = 60.0
@@ -84,6 +95,8 @@ class FitSettings:
             require(0 <= value < math.inf, f"{where}: {name} is {value}; use at least 0")
         require(self.seed < 2**63, f"{where}: seed is {self.seed}; use one below 2**63")
         require(0 <= self.decay <= 1, f"{where}: decay is {self.decay}; it is a share of the budget, from 0 to 1")
+        known = " or ".join(PRECISIONS)
+        require(self.precision in PRECISIONS, f"{where}: precision is {self.precision!r}; use {known}")
         for name, value in (("ema", self.ema), *(("betas", beta) for beta in self.betas)):
             require(0 <= value < 1, f"{where}: {name} is {value}; use 0 to below 1")
 
@@ -99,10 +112,12 @@ class Trainer:
         focus: Focus | None,
         symmetries: tuple[str, ...],
         validation: Windows | Mixture | None,
+        processes: Processes | None = None,
     ) -> None:
+        self.processes = processes or Processes()
         self.settings, self.loader, self.focus, self.symmetries = settings, loader, focus, symmetries
         self.validation = validation
-        self.device = as_device(settings.device)
+        self.device = as_device(self.processes.device(settings.device))
         self.model = model.to(self.device).train()
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.parameters: list[torch.Tensor] = list(self.model.parameters())
@@ -115,16 +130,13 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),
         )
         self.generator = torch.Generator(self.device)
+        self._loss = torch.compile(self.model.loss) if settings.compile else self.model.loss
         self.step = 0
         self._pending: list[tuple[torch.Tensor, torch.Tensor, dict[str, Any]]] = []
         self._warned = False
-        self._used, self._started = 0.0, time.perf_counter()
+        self.seconds = 0.0  # of training so far, over all starts, when the clock was last read
+        self._read = time.perf_counter()
         self._logged = (0, 0.0)  # step and seconds at the last record
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, over all starts."""
-        return self._used + time.perf_counter() - self._started
 
     @property
     def fraction(self) -> float:
@@ -142,20 +154,25 @@ class Trainer:
         return settings.learning_rate * rise * fall
 
     def prepare(self) -> None:
-        """Let the model fit what no gradient trains, and give it to its average."""
-        windows = self.loader.windows
-        self.model.prepare(windows)
+        """Let the model fit what no gradient trains, and give it to the other processes and to the average."""
+        if self.processes.first:
+            self.model.prepare(self.loader.windows)
+        self.processes.share(self.model.state_dict().values())
         self.ema.load_state_dict(self.model.state_dict())
 
-    def advance(self) -> None:
-        """One step. Nothing here waits for the device: losses are read when they are logged."""
+    def advance(self, asked: Callable[[], bool] = lambda: False) -> bool:
+        """One step; whether any of the processes was `asked` to stop by its end.
+
+        Nothing here waits for the device: losses are read when they are logged.
+        """
         rng = np.random.default_rng([self.settings.seed, self.step])
-        self.generator.manual_seed(int(rng.integers(1 << 63)))
+        self.generator.manual_seed(_noise_seed(rng, self.processes.rank))
         batch = symmetry.draw(next(self.loader), self.symmetries, self.model.signature.controls, rng)
         placed, weights = self._placed(batch)
-        losses = self.model.loss(placed, self.generator, weights)
+        losses = self._losses(placed, weights)
         self.adamw.zero_grad(set_to_none=True)
         losses.total.backward()
+        self.processes.average_gradients(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
         for group in self.adamw.param_groups:
             group["lr"] = self.learning_rate
@@ -167,14 +184,20 @@ class Trainer:
                 mine.copy_(theirs)
         self._pending.append((losses.total.detach(), norm.detach(), losses.parts))
         self.step += 1
+        # The processes must agree when to end: by the latest of their clocks.
+        now = time.perf_counter()
+        self.seconds, stop = self.processes.largest([self.seconds + now - self._read, float(asked())])
+        self._read = now
+        return bool(stop)
 
     def record(self) -> dict[str, Any]:
-        """A line for the log: means over the steps since the last one.
+        """A line for the log: means over the steps since the last one, and over the processes.
 
         Raises TrainingError, naming the step, if a loss or the norm of a gradient was not finite.
         """
         pending, self._pending = self._pending, []
-        losses, norms = (torch.stack(column).double().cpu().numpy() for column in list(zip(*pending, strict=True))[:2])
+        mine, norms = (torch.stack(column).double().cpu().numpy() for column in list(zip(*pending, strict=True))[:2])
+        losses = self.processes.mean(mine.tolist())
         for offset, (loss, norm) in enumerate(zip(losses, norms, strict=True)):
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise TrainingError(
@@ -184,16 +207,18 @@ class Trainer:
                 )
         step, seconds = self._logged
         self._logged = (self.step, self.seconds)
-        parts = [parts for _, _, parts in pending]
+        names = list(pending[0][2])
+        parts = self.processes.mean([float(np.mean([float(part[name]) for *_, part in pending])) for name in names])
+        windows = (self.step - step) * self.settings.batch * self.processes.ranks
         return {
             "step": self.step,
             "seconds": self.seconds,
             "epoch": self.loader.epoch,
-            "loss": float(losses.mean()),
-            "parts": {name: float(np.mean([float(part[name]) for part in parts])) for name in parts[0]},
+            "loss": float(np.mean(losses)),
+            "parts": dict(zip(names, parts, strict=True)),
             "learning_rate": self.adamw.param_groups[0]["lr"],
             "gradient_norm": float(norms.mean()),
-            "windows_per_second": (self.step - step) * self.settings.batch / (self.seconds - seconds),
+            "windows_per_second": windows / (self.seconds - seconds),
         }
 
     def diagnose(self) -> dict[str, Any]:
@@ -239,7 +264,7 @@ class Trainer:
                     states.setdefault(index, {})[key] = torch.empty_like(like, requires_grad=False).copy_(value)
         self.adamw.load_state_dict({"state": states, "param_groups": self.adamw.state_dict()["param_groups"]})
         self.loader.restore(state["loader"])
-        self.step, self._used, self._started = state["step"], state["seconds"], time.perf_counter()
+        self.step, self.seconds, self._read = state["step"], state["seconds"], time.perf_counter()
         self._logged = (self.step, self.seconds)
 
     def _diagnostic_batches(self) -> Iterator[tuple[Batch, torch.Tensor | None]]:
@@ -247,6 +272,18 @@ class Trainer:
         rng = np.random.default_rng(self.settings.seed)
         for ids in rng.integers(len(windows), size=(DIAGNOSTIC_BATCHES, max(2, self.settings.batch))):
             yield self._placed(windows.batch(ids))
+
+    def _losses(self, batch: Batch, weights: torch.Tensor | None) -> Losses:
+        """The loss in the precision of the settings. Raises TrainingError if it cannot be compiled."""
+        low = self.settings.precision == "bfloat16"
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+                return self._loss(batch, self.generator, weights)
+        except RuntimeError as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                why = str(error).strip().splitlines()[0]
+                raise TrainingError(f"the loss cannot be compiled ({why:.200}); train without compile") from error
+            raise
 
     def _placed(self, batch: Batch) -> tuple[Batch, torch.Tensor | None]:
         """The NumPy batch on the device, with the weights : (b, y, x) of its loss."""
@@ -260,6 +297,12 @@ class Trainer:
                 f"focus: weights are {weights.shape}, of frames {(b, y, x)} (n, y, x); give one a pixel"
             )
         return batch.to(self.device), torch.from_numpy(weights).to(self.device)
+
+
+def _noise_seed(rng: np.random.Generator, rank: int) -> int:
+    """The seed of a process's noise in the step of `rng`, which is left the same for all of them."""
+    drawn = int(rng.integers(1 << 63))
+    return drawn if rank == 0 else int(np.random.default_rng([drawn, rank]).integers(1 << 63))
 
 
 def as_device(name: str) -> torch.device:

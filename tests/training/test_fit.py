@@ -160,6 +160,47 @@ def test_the_gradient_is_clipped(windows: Windows) -> None:
     assert trainer.record()["gradient_norm"] > 1e-2  # before clipping
 
 
+def test_bfloat16_computes_the_loss_alone(windows: Windows, tmp_path: Path) -> None:
+    seen = []
+
+    def event(self: Sudden, losses: Losses) -> Losses:
+        seen.append(self.frame(torch.zeros(1, 2, 5, 7)).dtype)
+        return losses
+
+    model = sudden(3, event)
+    low = fit(model, windows, tmp_path / "low", settings(precision="bfloat16"))
+    high = fit(linear_world.linear(), windows, tmp_path / "high", settings())
+    assert seen == [torch.bfloat16]
+    assert {value.dtype for value in low.model().parameters()} == {torch.float32}
+    mine, theirs = low.log()[-1]["loss"], high.log()[-1]["loss"]
+    assert mine != theirs and low.config["fit"]["precision"] == "bfloat16"
+
+
+def test_compiling_is_asked_for_and_its_failure_is_ours(
+    windows: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    fails = type("BackendCompilerFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})
+
+    def compiled(function: Any) -> Any:
+        asked.append(function)
+
+        def call(*given: Any) -> Losses:
+            if len(asked) > 1:
+                raise fails("no C++ compiler\nat all")
+            return function(*given)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    plain = fit(linear_world.linear(), windows, tmp_path / "plain", settings())
+    assert not asked
+    fast = fit(linear_world.linear(), windows, tmp_path / "fast", settings(compile=True))
+    assert len(asked) == 1 and same(weights(fast.model()), weights(plain.model()))
+    with pytest.raises(TrainingError, match=r"cannot be compiled \(no C\+\+ compiler\); train without compile"):
+        fit(linear_world.linear(), windows, tmp_path / "never", settings(compile=True))
+
+
 def test_killed_and_resumed_ends_with_the_same_bits(store: Store, tmp_path: Path) -> None:
     folders = [str(Path(module).parent) for module in (__file__, linear_world.__file__)]
     code = f"import sys; sys.path[:0] = {folders}; import test_fit; test_fit.begin(*sys.argv[1:], die=17)"
@@ -485,6 +526,7 @@ def test_windows_of_another_kind(store: Store, windows: Windows, tmp_path: Path)
     ("changes", "message"),
     [
         ({"seconds": 3.0}, "one of steps and seconds"),
+        ({"precision": "float16"}, "precision is 'float16'; use float32 or bfloat16"),
         ({"steps": None}, "one of steps and seconds"),
         ({"steps": 0}, "steps is 0; it must be above 0"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),

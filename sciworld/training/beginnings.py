@@ -1,0 +1,130 @@
+"""What training begins from: a preset, perhaps with changes, or the weights of a model, perhaps of other data."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from sciworld import config, models
+from sciworld.errors import ModelError, SettingsError, TrainingError
+from sciworld.models.base import Signature, WorldModel
+from sciworld.windows import Windows
+
+LOG = logging.getLogger(__name__)
+TABLES = ("channels", "controls", "covariates")
+SHOWN = 12  # names of weights, in a line
+TRUTH = {"true": True, "false": False}
+
+
+def settings_of(family: str, preset: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """The settings of a family's preset, with changes by name.
+
+    Raises ModelError for an unknown family or preset, SettingsError for changes that it does not have or take.
+    """
+    kind = models.family(family)
+    if preset not in kind.presets:
+        raise ModelError(f"{family}: no preset '{preset}'; there are {', '.join(kind.presets)}")
+    chosen = kind.presets[preset]
+    if not changes:
+        return chosen
+    fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
+    return config.from_dict(kind.Settings, {**fields, **changes}, f"{family} {preset}")
+
+
+def changes_of(family: str, texts: Iterable[str]) -> dict[str, Any]:
+    """Changes of a family's settings from texts such as "context=2", read as the type of each setting.
+
+    A sequence is written with commas, no value as none. Raises ModelError, and SettingsError, naming the settings that
+    there are.
+    """
+    hints = typing.get_type_hints(models.family(family).Settings)
+    known = ", ".join(f"{name} ({_named(hint)})" for name, hint in hints.items())
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or name not in hints:
+            raise SettingsError(f"set '{text}': write NAME=VALUE, where {family} knows {known}")
+        try:
+            found[name] = _read(value.strip(), hints[name])
+        except ValueError as error:
+            raise SettingsError(f"set '{text}': {name} is of type {_named(hints[name])}") from error
+    return found
+
+
+def new_model(kind: type[WorldModel], chosen: Any, signature: Signature, seed: int) -> WorldModel:
+    """A model with initial weights from `seed`."""
+    with torch.random.fork_rng():  # torch's layers draw them from its global generator alone
+        torch.manual_seed(seed)
+        return kind(signature, chosen)
+
+
+def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) -> WorldModel:
+    """A trained model for these windows: itself, where frames and columns are those that it was made for.
+
+    Its normalisation then stays. Otherwise it is a new one of the same settings, made for the windows, which begins
+    with the weights whose names and shapes agree; the others are drawn from `seed`, and named in the log. Columns are
+    never brought into the order of the old ones: a weight that belongs to a column by its place is then copied to
+    another, and has to learn. Raises TrainingError where no weight agrees.
+    """
+    other = _differences(trained.signature, windows)
+    if not other:
+        return trained
+    model = new_model(type(trained), trained.settings, Signature.of(windows), seed)
+    theirs = dict(trained.named_parameters())
+    copied, anew = [], []
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name in theirs and theirs[name].shape == weight.shape:
+                weight.copy_(theirs[name])
+                copied.append(name)
+            else:
+                anew.append(name)
+    if not copied:
+        raise TrainingError(
+            f"{where}: it was made for other {', '.join(other)}, and none of its weights has the shape that these "
+            "recordings need; train a new model"
+        )
+    text = "%s: made for other %s; of %d weights %d are copied, %d begin anew: %s"
+    LOG.warning(text, where, ", ".join(other), len(copied) + len(anew), len(copied), len(anew), _listed(anew))
+    LOG.info("copied: %s", ", ".join(copied))
+    return model
+
+
+def _differences(signature: Signature, windows: Windows) -> list[str]:
+    """What of the windows is not what a model was made for, but for bounds: "frames", or names of column tables."""
+    frames = [] if tuple(windows.shape) == tuple(signature.shape) else ["frames"]
+    return frames + [
+        name for name in TABLES if getattr(signature, name).unbounded() != getattr(windows, name).unbounded()
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) or "none") + more
+
+
+def _read(text: str, hint: Any) -> Any:
+    """A value of the type `hint`. Raises ValueError."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        kinds = typing.get_args(hint)
+        if type(None) in kinds and text.lower() == "none":
+            return None
+        return _read(text, next(kind for kind in kinds if kind is not type(None)))
+    if typing.get_origin(hint) is tuple:
+        return tuple(_read(part.strip(), typing.get_args(hint)[0]) for part in text.split(",") if part.strip())
+    if hint is bool:
+        if text.lower() not in TRUTH:
+            raise ValueError(text)
+        return TRUTH[text.lower()]
+    return hint(text) if hint in (int, float) else text
+
+
+def _named(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")

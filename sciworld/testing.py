@@ -35,16 +35,20 @@ CONTROLS = ColumnTable(
         Column("mode", "1", kind="categorical", levels=("rest", "go")),
     )
 )
+COVARIATES = ColumnTable((Column("sun", "K"), Column("season", "1", kind="categorical", levels=("dry", "wet", "cold"))))
 VIEW = (0.5, 0.0, 0.0, 0.0, 0.5, 0.0)  # mm a pixel
 
 
 def signature(rows: int = ROWS, columns: int = COLUMNS, channels: int = 2) -> Signature:
-    """Of frames in which a spot goes where it is told, while all grows warmer or colder; further channels are still."""
+    """Of frames in which a spot goes where it is told, while all grows warmer or colder; further channels are still.
+
+    How much warmer is a control, and a covariate.
+    """
     names = (*CHANNELS, *(Column(f"still_{k}", "1") for k in range(2, channels)))[:channels]
     return Signature(
-        (rows, columns, channels), ColumnTable(tuple(names)), CONTROLS, ColumnTable(()),
+        (rows, columns, channels), ColumnTable(tuple(names)), CONTROLS, COVARIATES,
         (0.1, 300.0, *[0.0] * channels)[:channels], (0.3, 1.0, *[1.0] * channels)[:channels],
-        (6.0, 4.0, 0.0, 0.0), (3.0, 2.0, 0.6, 1.0), VIEW[0],
+        (6.0, 4.0, 0.0, 0.0), (3.0, 2.0, 0.6, 1.0), VIEW[0], (0.0, 0.0), (0.5, 1.0),
     )  # fmt: skip
 
 
@@ -54,6 +58,7 @@ def windows(made: Signature, frames: int, n: int = 8, seed: int = 0) -> Batch:
     rows, columns, channels = made.shape
     reach = np.array([columns, rows]) * VIEW[0]
     place, heat = rng.uniform(0.2, 0.8, (n, 2)) * reach, rng.normal(300, 1, n)
+    covariates = np.stack([rng.normal(0, 0.5, n), rng.integers(0, 3, n)], axis=1)
     controls = np.concatenate(
         [rng.uniform(0, 1, (n, frames - 1, 2)) * reach, rng.uniform(-1, 1, (n, frames - 1, 1)),
          rng.integers(0, 2, (n, frames - 1, 1))], axis=2,
@@ -67,10 +72,10 @@ def windows(made: Signature, frames: int, n: int = 8, seed: int = 0) -> Batch:
             shown[:, t, :, :, 1] = heat[:, None, None]
         if t < frames - 1:
             place = np.where(controls[:, t, 3:] > 0, 0.3 * place + 0.7 * controls[:, t, :2], place)
-            heat = heat + controls[:, t, 2]
+            heat = heat + controls[:, t, 2] + covariates[:, 0]
     return Batch(
         shown, controls.astype(np.float32), np.tile(np.arange(frames, dtype=float), (n, 1)),
-        np.tile(VIEW, (n, frames, 1)), np.zeros((n, 0), dtype=np.float32), np.arange(n),
+        np.tile(VIEW, (n, frames, 1)), covariates.astype(np.float32), np.arange(n),
     ).to("cpu")  # fmt: skip
 
 
@@ -114,15 +119,15 @@ class _Checks:
     def run(self) -> None:
         with torch.no_grad():
             for check in (
-                self.shapes, self.chance, self.same, self.expands, self.rolls_out, self.looks_back_alone, self.saves,
-                self.refuses,
+                self.shapes, self.chance, self.same, self.expands, self.rolls_out, self.looks_back_alone, self.anchors,
+                self.ignorant, self.saves, self.refuses,
             ):  # fmt: skip
                 check()
         self.learns_everywhere()
 
     def start(self, rows: slice = slice(None), frames: torch.Tensor | None = None) -> State:
         seen = (self.batch.frames if frames is None else frames)[rows, : self.model.context]
-        return self.model.start(seen, self.batch.view[rows, self.model.context - 1])
+        return self.model.start(seen, self.batch.view[rows, self.model.context - 1], self.batch.covariates[rows])
 
     def controls(self, step: int = 0) -> torch.Tensor:
         first = self.model.context - 1 + step * self.k
@@ -176,6 +181,7 @@ class _Checks:
         repeated = self.model.start(
             self.batch.frames[:, : self.model.context].repeat_interleave(3, dim=0),
             self.batch.view[:, self.model.context - 1].repeat_interleave(3, dim=0),
+            self.batch.covariates.repeat_interleave(3, dim=0),
         )
         given = self.controls().repeat_interleave(3, dim=0).roll(1, dims=0)
         one, after = self.model.step(self.model.expand(state, 3), given, None)
@@ -200,8 +206,7 @@ class _Checks:
         frames, controls = self.batch.frames.clone(), self.batch.controls.clone()
         last = self.model.context - 1 + self.k
         frames[:, last:], controls[:, last:] = 7.0, 0.5
-        state = self.model.start(frames[:, : self.model.context], self.batch.view[:, self.model.context - 1])
-        found, _ = self.model.rollout(state, controls[:, self.model.context - 1 : last], None)
+        found, _ = self.model.rollout(self.start(frames=frames), controls[:, self.model.context - 1 : last], None)
         self.require(torch.equal(base, found), "a frame depends on what comes after its chunk")
         for column, name in enumerate(self.model.signature.controls.names):
             controls = self.controls().clone()
@@ -209,13 +214,28 @@ class _Checks:
             moved = (self.model.rollout(self.start(), controls, None)[0] - base).abs().amax(dim=(1, 2, 3, 4))
             self.require((moved > 0).all(), f"the control '{name}' changes nothing in some row")
 
+    def anchors(self) -> None:
+        _, imagined = self.model.step(self.start(), self.controls(), None)
+        known = self.batch.frames[:, 0]
+        base, _ = self.model.step(imagined, self.controls(1), None)
+        found, _ = self.model.step(self.model.anchor(imagined, known), self.controls(1), None)
+        self.require(found.shape == base.shape and not torch.equal(found, base), "anchor changes nothing")
+
+    def ignorant(self) -> None:
+        seen, view = self.batch.frames[:, : self.model.context], self.batch.view[:, self.model.context - 1]
+        for covariates in (None, torch.full_like(self.batch.covariates, torch.nan)):
+            frames, _ = self.model.step(self.model.start(seen, view, covariates), self.controls(), None)
+            self.require(torch.isfinite(frames).all(), "unknown covariates give frames that are not finite")
+
     def saves(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             checkpoint.save(self.model, Path(folder) / checkpoint.FILE)
             loaded = checkpoint.load(folder)
         one, other = (
             made.step(
-                made.start(self.batch.frames[:, : made.context], self.batch.view[:, made.context - 1]),
+                made.start(
+                    self.batch.frames[:, : made.context], self.batch.view[:, made.context - 1], self.batch.covariates
+                ),
                 self.controls(), _noise(), self.evaluations,
             )[0]
             for made in (self.model, loaded)
@@ -286,7 +306,7 @@ def _trained(model: WorldModel) -> None:
     held = windows(model.signature, sum(model.lengths(model.settings)), 32, 3)
     with torch.no_grad():
         gain = control_gain(model, [(held, None), (batches[0], None), (batches[1], None)], generator)
-        state = model.start(held.frames[:, : model.context], held.view[:, model.context - 1])
+        state = model.start(held.frames[:, : model.context], held.view[:, model.context - 1], held.covariates)
         ahead = slice(model.context - 1, model.context - 1 + model.chunk)
         frames, _ = model.step(state, held.controls[:, ahead], None)
     if controls_are_ignored(gain):

@@ -84,8 +84,11 @@ class Linear(WorldModel):
         total = square.mean()
         return Losses(total, {"light": square[..., 0].mean().item()})
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor) -> Any:
+    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> Any:
         return self.normal(frames)[:, -1]
+
+    def anchor(self, state: Any, frames: torch.Tensor) -> Any:
+        return self.normal(frames)
 
     def expand(self, state: Any, n: int) -> Any:
         return state.repeat_interleave(n, dim=0)

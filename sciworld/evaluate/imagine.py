@@ -116,7 +116,8 @@ def imagine(
         raise SettingsError(f"steps is {steps}; use 1 to {ahead[start]} from frame {start}: {_WHY}")
     history = observed(ds, start, surrogate.model.context)
     controls = controls_of(ds)[start : start + steps]
-    futures = surrogate.futures(surrogate.start(history), controls[None, None], samples, rng)[0, 0]
+    state = surrogate.start(history, covariates_of(surrogate, ds))
+    futures = surrogate.futures(state, controls[None, None], samples, rng)[0, 0]
     return Imagination(
         start=start,
         context=np.concatenate([seen.frames for seen in history]).astype(np.float64),
@@ -134,6 +135,24 @@ def observed(ds: xr.Dataset, frame: int, context: int) -> list[Observation]:
     seen = slice(max(0, frame + 1 - context), frame + 1)
     frames, time, view = (ds[name][seen].values for name in ("frames", "time", "view"))
     return [Observation(frames[i : i + 1], time[i : i + 1], view[i : i + 1]) for i in range(len(frames))]
+
+
+def covariates_of(surrogate: Surrogate, ds: xr.Dataset) -> np.ndarray:
+    """What the recording says of the covariates that the model was made for : (covariate,) float32, NaN where nothing.
+
+    Raises RecordingError where one is in other units.
+    """
+    columns = recording.covariate_table(ds)
+    values = dict(zip(columns.names, ds["covariates"].values, strict=True)) if len(columns) else {}
+    wanted = surrogate.model.signature.covariates
+    for column in columns:
+        mine = wanted[column.name] if column.name in wanted.names else column
+        if (column.units, column.levels) != (mine.units, mine.levels):
+            theirs, own = (" ".join((each.units, *each.levels)) for each in (column, mine))
+            raise RecordingError(
+                f"{ds.attrs['session']}: the covariate '{column.name}' is in {theirs}, the model's in {own}; convert it"
+            )
+    return np.array([values.get(name, np.nan) for name in wanted.names], dtype=np.float32)
 
 
 _WHY = "its controls must be known, and its field of view stand still, up to the last step"

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.evaluate.baselines import BLIND, CLIMATOLOGY, LINEAR, PERSISTENCE, Baseline
-from sciworld.evaluate.imagine import controls_of, observed, steps_ahead
+from sciworld.evaluate.imagine import controls_of, covariates_of, observed, steps_ahead
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
 
@@ -121,7 +121,7 @@ def forecast(
     frames = ds["frames"]
     truth = _known(np.stack([frames[start + 1 : start + 1 + span.steps].values for start in starts]))
     present = _known(history[-1].frames)
-    state = surrogate.start(history)
+    state = surrogate.start(history, covariates_of(surrogate, ds))
 
     def futures(controls: np.ndarray) -> np.ndarray:
         found = surrogate.futures(state, controls[:, None], samples, rng)[:, 0]

@@ -137,6 +137,18 @@ class WorldModel(nn.Module, ABC):
         A state is a dataclass of tensors (b, ...), or None for what is not known yet: surrogates pick its rows.
         """
 
+    @property
+    def shortest(self) -> int:
+        """The fewest frames that `start` takes: the context, but of models to which a short history is no other one."""
+        return self.context
+
+    @abstractmethod
+    def anchor(self, state: State, frames: torch.Tensor) -> State:
+        """The state with its present replaced by measured frames : (b, y, x, channel), seen through the same view.
+
+        What came before it is still remembered.
+        """
+
     @abstractmethod
     def expand(self, state: State, n: int) -> State:
         """The state with every row repeated n times in place: row i becomes rows i*n .. i*n+n-1."""

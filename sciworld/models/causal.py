@@ -182,6 +182,17 @@ class Causal(Denoiser):
         kept, before = times.expand(b, t), latents[:, max(t - 2, 0)]
         return CausalState(latents[:, -1], before, kept[:, -1], view, covariates, None, offered, kept)
 
+    @property
+    def shortest(self) -> int:
+        """A window may begin at any time."""
+        return 1
+
+    def anchor(self, state: CausalState, frames: torch.Tensor) -> CausalState:
+        """The state with a measured present, frames (b, y, x, channel); one not stepped since is begun anew."""
+        if state.led is None:
+            return self.start(frames[:, None], state.view, state.covariates)
+        return replace(state, last=self.encoded(frames[:, None])[:, 0])
+
     def expand(self, state: CausalState, n: int) -> CausalState:
         """Every row n times in place."""
         rows = [getattr(state, field.name) for field in fields(state)]

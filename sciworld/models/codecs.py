@@ -87,6 +87,7 @@ class Modes(Codec):
     average: torch.Tensor
     modes: torch.Tensor
     deviation: torch.Tensor
+    fitted: torch.Tensor
 
     def __init__(self, shape: tuple[int, int, int], modes: int, weights: Sequence[float]) -> None:
         rows, cols, channels = shape
@@ -100,6 +101,7 @@ class Modes(Codec):
         # Until they are fitted, pixels stand in: a model that was not prepared runs, too.
         self.register_buffer("modes", torch.eye(modes, size))
         self.register_buffer("deviation", torch.ones(modes))
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         found = ((images * self.weights).flatten(1) - self.average) @ self.modes.T
@@ -111,7 +113,9 @@ class Modes(Codec):
 
     @torch.no_grad()
     def prepare(self, windows: Windows | Mixture, normalise: Normalise) -> None:
-        """Find the modes. Raises ModelError where there are fewer frames than modes."""
+        """Find the modes, but if they came with the weights. Raises ModelError for fewer frames than modes."""
+        if self.fitted:
+            return
         k, device = len(self.modes), self.modes.device
 
         def batches() -> Iterator[torch.Tensor]:
@@ -149,6 +153,7 @@ class Modes(Codec):
         self.modes.copy_(modes * largest.sign())
         self.deviation.copy_(energy.sqrt())
         self.importance.copy_((energy / energy.mean())[:, None, None])
+        self.fitted.fill_(True)
 
 
 class Autoencoder(Codec):

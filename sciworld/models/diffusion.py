@@ -125,6 +125,12 @@ class Diffusion(Denoiser):
         latents = self.encoded(frames).flatten(1, 2)
         return DiffusionState(latents, view, covariates, self.encoder(latents))
 
+    def anchor(self, state: DiffusionState, frames: torch.Tensor) -> DiffusionState:
+        """The state with the last of its latents that of measured frames (b, y, x, channel)."""
+        measured = self.encoded(frames[:, None])[:, 0]
+        latents = torch.cat([state.latents[:, : -measured.shape[1]], measured], dim=1)
+        return DiffusionState(latents, state.view, state.covariates)
+
     def expand(self, state: DiffusionState, n: int) -> DiffusionState:
         """Every row n times in place."""
         rows = (state.latents, state.view, state.covariates, state.features)

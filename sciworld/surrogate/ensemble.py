@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +71,22 @@ class Ensemble(Surrogate):
             raise CheckpointError(f"{path}: no folder of an ensemble; give one in which each member has its run")
         return cls([Surrogate.load(folder, device, **settings) for folder in folders])
 
-    def start(self, history: Observation | Sequence[Observation]) -> Imagined:
+    def start(self, history: Observation | Sequence[Observation], covariates: np.ndarray | None = None) -> Imagined:
         """What every member makes of what was seen; see `Surrogate.start`."""
-        started = [member.start(history) for member in self.members]
-        return Imagined(tuple(one.state for one in started), started[0].observation)
+        return self._joined([member.start(history, covariates) for member in self.members])
+
+    def observe(self, state: Imagined, observation: Observation) -> Imagined:
+        """Replace what every member imagines by one measured present; see `Surrogate.observe`."""
+        return self._joined([member.observe(own, observation) for member, own in self._each(state)])
 
     def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
         """Sample one step further; candidate i is shown what member i mod m imagines. See `Surrogate.step`."""
-        stepped = [
-            member.step(Imagined(own, state.observation), controls, rng)
-            for member, own in zip(self.members, state.state, strict=True)
-        ]
+        stepped = [member.step(own, controls, rng) for member, own in self._each(state)]
         shown = stepped[0][0]
         which = np.arange(len(shown)) % len(self.members)
         frames = np.stack([observation.frames for observation, _ in stepped])[which, np.arange(len(shown))]
         observation = Observation(frames, shown.time, shown.view)
-        return observation, Imagined(tuple(after.state for _, after in stepped), observation)
+        return observation, replace(self._joined([after for _, after in stepped]), observation=observation)
 
     def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Samples of the members in turn; 0 gives the mean of their posterior means. See `Surrogate.futures`."""
@@ -117,12 +117,15 @@ class Ensemble(Surrogate):
 
     def _of_members(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Futures of each : (member, problem, candidate, sample, step, y, x, channel)."""
-        return np.stack(
-            [
-                member.futures(Imagined(own, state.observation), controls, samples, rng)
-                for member, own in zip(self.members, state.state, strict=True)
-            ]
-        )
+        return np.stack([member.futures(own, controls, samples, rng) for member, own in self._each(state)])
+
+    def _each(self, state: Imagined) -> list[tuple[Surrogate, Imagined]]:
+        """Every member with its own state."""
+        return [(member, replace(state, state=own)) for member, own in zip(self.members, state.state, strict=True)]
+
+    def _joined(self, states: Sequence[Imagined]) -> Imagined:
+        """The members' states as one."""
+        return replace(states[0], state=tuple(one.state for one in states))
 
 
 def member_folders(path: str | os.PathLike[str]) -> list[Path]:

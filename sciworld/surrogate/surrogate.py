@@ -21,10 +21,17 @@ from sciworld.simulator import Observation
 
 @dataclass(frozen=True, eq=False)
 class Imagined:
-    """The present of n candidates, measured or imagined: the model's state, and the observation that it stands for."""
+    """The present of n candidates, measured or imagined.
+
+    Parameters
+    ----------
+    state : the model's. observation : that it stands for. covariates : (candidate, covariate) or None, what the model
+        was told of the whole run.
+    """
 
     state: Any
     observation: Observation
+    covariates: np.ndarray | None = None
 
 
 class Surrogate:
@@ -61,12 +68,14 @@ class Surrogate:
         """The controls that the model was trained on, in its order and units."""
         return self._space
 
-    def start(self, history: Observation | Sequence[Observation]) -> Imagined:
+    def start(self, history: Observation | Sequence[Observation], covariates: np.ndarray | None = None) -> Imagined:
         """Encode what was seen, oldest first; the last observation is the present.
 
-        The model's context is filled up with the oldest frame; a frame that was seen through another view than the
-        present one shows another place, and the next newer frame stands in for it. Raises ModelError where frames
-        do not fit the model.
+        The model's context is filled up with the oldest frame, unless the model takes fewer; a frame that was seen
+        through another view than the present one shows another place, and the next newer frame stands in for it.
+        covariates : (candidate, covariate), or (covariate,) of all candidates, in the order and units of
+        `model.signature.covariates`; NaN is unknown, as are all without them. Raises ModelError where frames or
+        covariates do not fit the model.
         """
         seen = [history] if isinstance(history, Observation) else list(history)
         if not seen:
@@ -74,19 +83,31 @@ class Surrogate:
         present = seen[-1]
         self.model.signature.require(present.frames.shape[1:], len(self._space), "start")
         frames = [present.frames]
-        older_first = [*[seen[0]] * self.model.context, *seen[:-1]]
+        missing = max(0, self.model.shortest - len(seen))
+        older_first = [*[seen[0]] * missing, *seen[:-1]]
         for older in older_first[::-1][: self.model.context - 1]:
             moved = np.any(older.view != present.view, axis=1)[:, None, None, None]
             frames.append(np.where(moved, frames[-1], older.frames))
         stacked = np.stack(frames[::-1], axis=1).astype(np.float32)
         with torch.inference_mode():
-            device = self._device()
-            state = self.model.start(torch.from_numpy(stacked).to(device), torch.from_numpy(present.view).to(device))
-        return Imagined(state, present)
+            device, told = self._device(), self._told(covariates, len(present))
+            view = torch.from_numpy(present.view).to(device)
+            facts = None if told is None else torch.from_numpy(told).to(device)
+            state = self.model.start(torch.from_numpy(stacked).to(device), view, facts)
+        return Imagined(state, present, told)
 
     def observe(self, state: Imagined, observation: Observation) -> Imagined:
-        """Replace the imagined present by a measured one; the model looks at it alone."""
-        return self.start(observation)
+        """Replace the imagined present by a measured one; what came before it is still remembered.
+
+        Through another view the model looks at it alone.
+        """
+        before = state.observation
+        if len(before) != len(observation) or np.any(before.view != observation.view):
+            return self.start(observation, state.covariates)
+        self.model.signature.require(observation.frames.shape[1:], len(self._space), "observe")
+        with torch.inference_mode():
+            frames = torch.from_numpy(observation.frames.astype(np.float32)).to(self._device())
+            return Imagined(self.model.anchor(state.state, frames), observation, state.covariates)
 
     def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
         """Sample one step further under controls : (candidate, control). Raises ControlError outside the bounds."""
@@ -97,7 +118,7 @@ class Surrogate:
         if self.seconds is not None:
             lasts = controls[:, self._space.table.index(self.seconds[0])].astype(np.float64) + self.seconds[1]
         observation = Observation(frames, seen.time + lasts, seen.view)
-        return observation, Imagined(following, observation)
+        return observation, Imagined(following, observation, state.covariates)
 
     def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Imagine what controls : (problem, candidate, step, control) lead to.
@@ -141,6 +162,19 @@ class Surrogate:
                 for field in dataclasses.fields(state)
             }
         return type(state)(**picked)
+
+    def _told(self, covariates: np.ndarray | None, n: int) -> np.ndarray | None:
+        """Covariates (candidate, covariate) float32 of n candidates. Raises ModelError for another number of them."""
+        if covariates is None:
+            return None
+        table = self.model.signature.covariates
+        given = np.asarray(covariates, dtype=np.float32)
+        if given.ndim not in (1, 2) or given.shape[-1] != len(table) or (given.ndim == 2 and len(given) != n):
+            raise ModelError(
+                f"covariates are {given.shape}; the model knows ({len(table)},) or ({n}, {len(table)}): "
+                f"{', '.join(table.names) or 'none'}"
+            )
+        return np.array(np.broadcast_to(given, (n, len(table))))
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device

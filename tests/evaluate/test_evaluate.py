@@ -30,10 +30,13 @@ class Knowing:
     def __init__(self, recordings: list[xr.Dataset], off: float = 1.0) -> None:
         self.recordings, self.off, self.space = recordings, off, toy.SPACE
         self.model = SimpleNamespace(
-            context=2, signature=SimpleNamespace(channels=toy.CHANNELS, shape=(toy.Y, toy.X, 2), scale=(1.0, 1.0))
+            context=2,
+            signature=SimpleNamespace(
+                channels=toy.CHANNELS, covariates=ColumnTable(()), shape=(toy.Y, toy.X, 2), scale=(1.0, 1.0)
+            ),
         )
 
-    def start(self, history: list[Any]) -> Any:
+    def start(self, history: list[Any], covariates: Any = None) -> Any:
         return history[-1]
 
     def futures(self, state: Any, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:

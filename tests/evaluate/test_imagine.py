@@ -27,9 +27,11 @@ class Knowing:
     def __init__(self, ds: xr.Dataset, space: ControlSpace = toy.SPACE, off: float = 1.0) -> None:
         self.frames, self.rows = ds["frames"].values, ds["controls"].values if "controls" in ds else None
         self.off, self.space, self.time = off, space, ds["time"].values.tolist()
-        self.model = SimpleNamespace(context=2, signature=SimpleNamespace(channels=toy.CHANNELS))
+        self.model = SimpleNamespace(
+            context=2, signature=SimpleNamespace(channels=toy.CHANNELS, covariates=ColumnTable(()))
+        )
 
-    def start(self, history: list[Any]) -> int:
+    def start(self, history: list[Any], covariates: Any = None) -> int:
         self.history = history
         return self.time.index(float(history[-1].time[0]))
 

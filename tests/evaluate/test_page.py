@@ -9,6 +9,7 @@ import numpy as np
 import toy
 import xarray as xr
 
+from sciworld.controls import ColumnTable
 from sciworld.evaluate import page
 from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
 from sciworld.store import Store
@@ -28,11 +29,11 @@ def found_of(values: np.ndarray) -> xr.Dataset:
             context = 1
 
             class signature:  # noqa: N801
-                channels = toy.CHANNELS
+                channels, covariates = toy.CHANNELS, ColumnTable(())
                 shape = (toy.Y, toy.X, 2)
                 scale = (1.0, 1.0)
 
-        def start(self, history: Any) -> Any:
+        def start(self, history: Any, covariates: Any = None) -> Any:
             return history[-1].frames
 
         def futures(self, state: Any, controls: np.ndarray, samples: int, rng: Any) -> np.ndarray:

@@ -119,7 +119,7 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
 
 def test_another_family(path: Path) -> None:
     rewrite(path, family="oracle")
-    with pytest.raises(CheckpointError, match="family 'oracle'; known are diffusion"):
+    with pytest.raises(CheckpointError, match="family 'oracle'; known are causal, diffusion"):
         checkpoint.load(path)
 
 
@@ -193,5 +193,5 @@ def test_metadata_say_what_the_file_is(path: Path) -> None:
 
 def test_families_are_found_by_name() -> None:
     assert models.family("linear") is linear_world.Linear
-    with pytest.raises(ModelError, match="no model family 'oracle'; there are diffusion"):
+    with pytest.raises(ModelError, match="no model family 'oracle'; there are causal, diffusion"):
         models.family("oracle")

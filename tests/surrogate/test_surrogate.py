@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 import toy
-from toy_model import batch, tiny
+from toy_model import SIGNATURE, TINY, batch, tiny
 
+from sciworld.controls import Column, ColumnTable
 from sciworld.errors import CheckpointError, ControlError, ModelError, SettingsError
 from sciworld.models import checkpoint
+from sciworld.models.causal import Causal, CausalSettings
+from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
 
@@ -155,8 +158,12 @@ def test_a_measured_frame_replaces_the_imagined_one():
         _, state = surrogate.step(state, controls(3), rng())
     measured = seen(seed=9, time=40.0)
     anchored = surrogate.observe(state, measured)
-    assert torch.equal(anchored.state.latents, surrogate.start(measured).state.latents)
+    own = surrogate.start(measured).state.latents[:, 2:]
+    assert torch.equal(anchored.state.latents[:, 2:], own)
+    assert torch.equal(anchored.state.latents[:, :2], state.state.latents[:, :2])  # what came before is remembered
     assert anchored.observation is measured
+    moved = dataclasses.replace(measured, view=measured.view + 1.0)
+    assert torch.equal(surrogate.observe(state, moved).state.latents, surrogate.start(moved).state.latents)
     assert surrogate.step(anchored, controls(3), rng())[0].time == pytest.approx(41.0)
 
 
@@ -168,7 +175,7 @@ def test_imagining_leaves_the_present_as_it_is():
     before = {name: value.clone() for name, value in vars(state.state).items() if value is not None}
     surrogate.futures(state, controls(3, 4, 2), 2, rng())
     surrogate.step(state, controls(3), rng())
-    assert all(torch.equal(value, before[name]) for name, value in vars(state.state).items())
+    assert all(torch.equal(value, vars(state.state)[name]) for name, value in before.items())
 
 
 def test_a_checkpoint_becomes_a_surrogate(tmp_path):
@@ -204,3 +211,35 @@ def test_what_does_not_fit():
         Surrogate(tiny(), evaluations=0)
     with pytest.raises(SettingsError, match="batch is 0"):
         Surrogate(tiny(), batch=0)
+
+
+def test_covariates_reach_the_model_and_stay():
+    torch.manual_seed(0)
+    table = ColumnTable((Column("sun", "K"), Column("sky", "1", kind="categorical", levels=("dry", "wet"))))
+    told = dataclasses.replace(SIGNATURE, covariates=table, covariate_mean=(0.0, 0.0), covariate_scale=(1.0, 1.0))
+    model = Diffusion(told, DiffusionSettings(**TINY))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    surrogate = Surrogate(model)
+    found = {}
+    for name, covariates in (
+        ("nothing", None), ("unknown", [np.nan, np.nan]), ("dry", [1.0, 0.0]), ("wet", [1.0, 1.0]),
+        ("each", np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]])),
+    ):  # fmt: skip
+        state = surrogate.start(seen(), covariates)
+        _, state = surrogate.step(state, controls(3), rng())
+        found[name] = surrogate.step(surrogate.observe(state, seen(seed=4)), controls(3), rng())[0].frames
+    assert same(found["nothing"], found["unknown"]) and not same(found["dry"], found["wet"])
+    assert same(found["each"][:1], found["dry"][:1]) and same(found["each"][1:], found["wet"][1:])
+    with pytest.raises(ModelError, match=r"covariates are \(3,\); the model knows \(2,\) or \(3, 2\): sun, sky"):
+        surrogate.start(seen(), [1.0, 2.0, 3.0])
+
+
+def test_a_model_that_takes_a_short_history_is_not_given_a_longer_one():
+    torch.manual_seed(0)
+    model = Causal(SIGNATURE, CausalSettings(context=3, width=16, coarse=16, embedding=16))
+    surrogate = Surrogate(model)
+    for n, kept in ((1, 1), (2, 2), (4, 3)):
+        state = surrogate.start([seen(seed=seed) for seed in range(n)]).state
+        assert state.times.shape == (3, kept)

@@ -20,6 +20,7 @@ from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
 from sciworld.models.causal_net import Asked, CausalNet, Past
 from sciworld.models.denoising import Denoiser, DenoiserSettings, preconditioned, shown
+from sciworld.models.schedules import SCHEDULES, levels_of, lowered
 
 if TYPE_CHECKING:
     from sciworld.windows import Batch
@@ -40,6 +41,8 @@ class CausalSettings(DenoiserSettings):
     imagined : noise level that the network is told of frames that it imagined itself.
     forcing : share of training batches in which every frame has a noise level of its own.
     memory : key frames kept beyond the window. stride : frames from one key frame to the next.
+    schedule : of rollouts: "sequential", one frame after the other; "full" and "pyramid" denoise as many frames as the
+        context has together, see `schedules`, and need forcing.
     checkpointing : compute the insides of blocks again for the gradient, which takes less memory and a third longer.
     """
 
@@ -53,6 +56,7 @@ class CausalSettings(DenoiserSettings):
     forcing: float = 0.0
     memory: int = 0
     stride: int = 4
+    schedule: str = "sequential"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -63,6 +67,9 @@ class CausalSettings(DenoiserSettings):
         require(0 <= self.history < self.low, f"history is {self.history}; it must be below low, {self.low}")
         require(0 <= self.imagined <= self.history, f"imagined is {self.imagined}; use 0 to history, {self.history}")
         require(0 <= self.forcing <= 1, f"forcing is {self.forcing}; it is a share")
+        require(self.schedule in SCHEDULES, f"schedule is {self.schedule!r}; use one of {', '.join(SCHEDULES)}")
+        alone = self.schedule == "sequential"
+        require(alone or self.forcing > 0, f"schedule '{self.schedule}' needs a model that was trained with forcing")
         require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
 
 
@@ -210,9 +217,52 @@ class Causal(Denoiser):
         found = self.mean_of(state, now)
         if evaluations > 1:
             found = self.sampled(partial(self._answer, state, now), found, generator, evaluations)
-        return self.decoded(found)[:, None], CausalState(
-            found, state.last, state.now + 1, state.view, state.covariates, now, state.offered, state.times
-        )
+        return self.decoded(found)[:, None], self._after(state, found, now)
+
+    def _after(self, state: CausalState, latent: torch.Tensor, led: torch.Tensor) -> CausalState:
+        """The state when `latent` (b, *latent) has come, which controls `led` (b, control) led to."""
+        return replace(state, last=latent, before=state.last, now=state.now + 1, led=led)
+
+    def rollout(
+        self, state: CausalState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, CausalState]:
+        """Frames under controls (b, n, control), by the schedule of the settings; see `WorldModel.rollout`."""
+        if self.settings.schedule == "sequential" or not controls.shape[1]:
+            return super().rollout(state, controls, generator, evaluations)
+        self.require_step(controls[:, :1], generator, evaluations)
+        found = []
+        for part in controls.split(self.context, dim=1):
+            latents = self._together(self._remembered(state), part, generator, evaluations)
+            for step in range(part.shape[1]):
+                state = self._after(self._remembered(state), latents[:, step], part[:, step])
+            found.append(self.decoded(latents.flatten(0, 1)).unflatten(0, part.shape[:2]))
+        return torch.cat(found, dim=1), state
+
+    def _together(
+        self, state: CausalState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int
+    ) -> torch.Tensor:
+        """The next latents (b, n, *latent) under controls (b, n, control), denoised side by side."""
+        b, n = controls.shape[:2]
+        past, when = self._past(state), state.now[:1] + 1 + torch.arange(n, device=controls.device)
+        mask = self._visible(when, torch.cat([past.times, when]))
+        found = state.last.new_zeros((b, n, *state.last.shape[1:]))
+        down = levels_of(self.settings.schedule, n, [torch.inf, *self.levels_below(evaluations)])
+        for levels, lower in zip(down, down[1:], strict=False):
+            level = found.new_tensor(levels).expand(b, n)
+
+            def denoise(
+                told: torch.Tensor,
+                covariates: torch.Tensor | None,
+                noised: torch.Tensor = found,
+                level: torch.Tensor = level,
+            ) -> torch.Tensor:
+                asked = self._asked(noised, level, _Around(state.view, covariates, told), state.last, when)
+                change, _ = self.net(asked, past, mask, n)
+                before = torch.cat([state.last[:, None], _expected(noised, level)[:, :-1]], dim=1)
+                return preconditioned(change, noised, before, level)
+
+            found = lowered(found, self.guided(denoise, controls, state.covariates), levels, lower, generator)
+        return found
 
     def mean_of(self, state: CausalState, controls: torch.Tensor) -> torch.Tensor:
         """The posterior mean of the next latent (b, *latent) under controls (b, control); the present is remembered."""

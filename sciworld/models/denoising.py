@@ -209,6 +209,11 @@ class Denoiser(WorldModel):
         finite = torch.isfinite(level)
         return torch.where(finite, latents + torch.where(finite, level, 0.0) * noise, 0.0)
 
+    def levels_below(self, evaluations: int) -> list[float]:
+        """The noise levels below infinity at which a sample in so many evaluations is refined, highest first."""
+        s, n = self._settings, evaluations - 1
+        return [s.first * (s.last / s.first) ** (i / max(n - 1, 1)) for i in range(n)]
+
     def guided(self, answer: Answer, controls: torch.Tensor, covariates: torch.Tensor | None) -> torch.Tensor:
         """g = (1 + b) c - b u for every kind with guidance b: c knows it, u does not (Ho and Salimans 2022)."""
         found = known = answer(controls, covariates)
@@ -228,9 +233,7 @@ class Denoiser(WorldModel):
 
         denoise : of noised latents and their level : (b,).
         """
-        s = self._settings
-        n = evaluations - 1
-        levels = [s.first * (s.last / s.first) ** (i / max(n - 1, 1)) for i in range(n)]
+        levels = self.levels_below(evaluations)
         found = mean + levels[0] * torch.randn(mean.shape, generator=generator, device=mean.device)
         for level, lower in zip(levels, [*levels[1:], 0.0], strict=True):
             clean = denoise(found, mean.new_full((len(mean),), level))

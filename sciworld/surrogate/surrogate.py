@@ -136,9 +136,10 @@ class Surrogate:
         out = np.empty((p * c * s, t, *self.model.signature.shape), dtype=np.float32)
         for begin in range(0, len(rows), self.batch):
             piece = slice(begin, begin + self.batch)
-            current = self._rows(state.state, problem[piece])
-            for step in range(t):
-                out[piece, step], current = self._advance(current, rows[piece, step], generator, evaluations)
+            with torch.inference_mode():
+                given = torch.from_numpy(rows[piece]).to(self._device())
+                frames, _ = self.model.rollout(self._rows(state.state, problem[piece]), given, generator, evaluations)
+            out[piece] = frames.cpu().numpy()
         return out.reshape(p, c, s, t, *self.model.signature.shape)
 
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:

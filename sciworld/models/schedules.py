@@ -1,0 +1,54 @@
+"""Several frames at a time: how the noise levels of frames that are denoised together go down.
+
+Diffusion forcing (Chen et al. 2024, arXiv:2407.01392, section 3.3) may give each frame any level at any pass. "full"
+takes all frames down together; in a "pyramid" each frame is one level behind the one before it, so that what is near
+is decided first, and what is far is decided knowing it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from sciworld.config import require
+
+SCHEDULES = ("sequential", "full", "pyramid")
+
+
+def levels_of(schedule: str, frames: int, levels: list[float]) -> list[list[float]]:
+    """Noise levels of every frame before each pass, and after the last : (pass + 1, frames).
+
+    levels : from infinity down; after the last of them comes 0.
+    """
+    require(schedule in SCHEDULES[1:], f"schedule is {schedule!r}; frames go down together in a full one or a pyramid")
+    down = [*levels, 0.0]
+    behind = 1 if schedule == "pyramid" else 0
+    passes = len(levels) + behind * (frames - 1)
+    return [
+        [down[min(max(number - behind * frame, 0), len(levels))] for frame in range(frames)]
+        for number in range(passes + 1)
+    ]
+
+
+def lowered(
+    noised: torch.Tensor, clean: torch.Tensor, level: list[float], lower: list[float], generator: torch.Generator | None
+) -> torch.Tensor:
+    """Latents (b, t, c, y, x) noised at `level`, taken down to `lower`, one number a frame, given their clean estimate.
+
+    From infinity noise is added to the estimate; else by an ancestral step, see `denoising`. Without a generator the
+    estimate itself stands for what is noised.
+    """
+    found = []
+    for frame, (high, low) in enumerate(zip(level, lower, strict=True)):
+        before, estimate = noised[:, frame], clean[:, frame]
+        if low == high:
+            found.append(before)
+            continue
+        kept = 0.0 if math.isinf(high) else (low / high) ** 2
+        moved = estimate if kept == 0.0 else kept * before + (1 - kept) * estimate
+        if low > 0 and generator is not None:
+            noise = torch.randn(estimate.shape, generator=generator, device=estimate.device)
+            moved = moved + low * math.sqrt(1 - kept) * noise
+        found.append(moved)
+    return torch.stack(found, dim=1)

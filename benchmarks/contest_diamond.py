@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -42,6 +43,9 @@ class DiamondSettings:
         require(len(self.widths) > 0 and all(w % 8 == 0 for w in self.widths), "widths must be multiples of 8")
 
 
+PRESETS = {"tiny": DiamondSettings()}
+
+
 class Diamond(Peer):
     """EDM in pixels on (noised next frame, past frames), actions and noise level through adaptive group norm.
 
@@ -50,7 +54,7 @@ class Diamond(Peer):
 
     family = "diamond"
     Settings = DiamondSettings
-    presets = {"tiny": DiamondSettings()}
+    presets = PRESETS
     frequencies: torch.Tensor
 
     def __init__(self, signature: Signature, settings: DiamondSettings | None = None) -> None:
@@ -112,7 +116,7 @@ class UNet(nn.Module):
         widths = s.widths
         self.enter = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(width, s) for width in widths)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.narrow = nn.ModuleList(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairs)
         self.widen = nn.ModuleList(nn.Conv2d(coarse + fine, fine, 3, padding=1) for fine, coarse in pairs)
         self.up = nn.ModuleList(_blocks(fine, s) for fine, _ in pairs)

@@ -164,6 +164,9 @@ class FnoSettings:
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; use at least 1")
 
 
+PRESETS = {"tiny": FnoSettings()}
+
+
 class Fno(Peer):
     """The change to the next frame by a Fourier neural operator (Li et al. 2021, arXiv:2010.08895).
 
@@ -173,7 +176,7 @@ class Fno(Peer):
 
     family = "fno"
     Settings = FnoSettings
-    presets = {"tiny": FnoSettings()}
+    presets = PRESETS
 
     def __init__(self, signature: Signature, settings: FnoSettings | None = None) -> None:
         s = settings or FnoSettings()

@@ -6,6 +6,7 @@ Modes: Sirovich 1987, Q. Appl. Math. 45, 561 (method of snapshots), of normalise
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +121,9 @@ class PodMlpSettings:
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; use at least 1")
 
 
+POD_MLP_PRESETS = {"tiny": PodMlpSettings()}
+
+
 class PodMlp(Pod):
     """A network from (past amplitudes, controls) to the change of the amplitudes; it gives no samples.
 
@@ -128,13 +132,13 @@ class PodMlp(Pod):
 
     family = "pod_mlp"
     Settings = PodMlpSettings
-    presets = {"tiny": PodMlpSettings()}
+    presets = POD_MLP_PRESETS
 
     def __init__(self, signature: Signature, settings: PodMlpSettings | None = None) -> None:
         s = settings or PodMlpSettings()
         super().__init__(signature, s)
         widths = [s.context * s.modes + self.count(), *[s.width] * s.layers]
-        layers = [part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Linear(a, b), nn.SiLU())]
+        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.SiLU())]
         self.network = nn.Sequential(*layers, nn.Linear(s.width, s.modes))
 
     @classmethod
@@ -183,6 +187,9 @@ class DmdcSettings:
         require(self.ridge > 0, f"ridge is {self.ridge}; use above 0")
 
 
+DMDC_PRESETS = {"tiny": DmdcSettings()}
+
+
 class Dmdc(Pod):
     """Dynamic mode decomposition with control: the next amplitudes are linear in past ones and controls.
 
@@ -192,7 +199,7 @@ class Dmdc(Pod):
 
     family = "dmdc"
     Settings = DmdcSettings
-    presets = {"tiny": DmdcSettings()}
+    presets = DMDC_PRESETS
 
     def __init__(self, signature: Signature, settings: DmdcSettings | None = None) -> None:
         s = settings or DmdcSettings()

@@ -28,9 +28,7 @@ class Entrant:
     settings : fields of the family's settings that differ from those of `preset`, and by_store : those of one store.
     evaluations : a frame; one is the posterior mean, and draws no samples.
     seeds : of training; several make an ensemble, each member trained as long as anyone else.
-    fit : fields of FitSettings that differ. plain : trained without the domain's symmetries, which a basis of modes
-        that is found on the frames as they were recorded does not have.
-    stores : it takes part in.
+    fit : fields of FitSettings that differ. stores : it takes part in.
     """
 
     family: str
@@ -40,7 +38,6 @@ class Entrant:
     evaluations: int = 4
     seeds: tuple[int, ...] = (0,)
     fit: dict[str, Any] = field(default_factory=dict)
-    plain: bool = False
     stores: tuple[str, ...] = ("stem", "flow", "road")
 
     def missing(self) -> str:
@@ -85,7 +82,7 @@ def trained(
     """
     job = {
         "store": store, "quick": run.quick, "family": entrant.family, "settings": entrant.resolved(store),
-        "fit": fitting(entrant, seed, options, run.quick), "plain": entrant.plain or one, "one": one,
+        "fit": fitting(entrant, seed, options, run.quick), "one": one,
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
     folder = run.cache / "runs" / f"{store}-{entrant.family}-{digest}"

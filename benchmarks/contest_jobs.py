@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def halves(store: str, quick: bool) -> tuple[Any, Any]:
     return seen, held
 
 
+@cache
+def references(store: str, quick: bool) -> Any:
+    """What every entrant is held against, fitted on what they are trained on."""
+    from sciworld.evaluate.references import References
+
+    return References.fit(halves(store, quick)[0])
+
+
 def kind_of(family: str) -> Any:
     """The class of a family of ours or of a peer's."""
     from contest_peers import FAMILIES
@@ -71,8 +80,8 @@ def kind_of(family: str) -> Any:
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """Fit a model on all recordings but those held out, or on one, and keep it in a folder with its facts.
 
-    job : store, quick, family, settings, fit (of FitSettings), plain (without the domain's symmetries), one (recording
-    alone), folder.
+    job : store, quick, family, settings, fit (of FitSettings), one (recording alone, without the domain's symmetries),
+    folder.
     """
     import torch
 
@@ -97,7 +106,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     folder, began, steps = Path(job["folder"]), time.perf_counter(), 0
     if any(parameter.requires_grad for parameter in model.parameters()):
         field = domain(_domain(job["store"]))
-        symmetries = () if job["plain"] else field.symmetries
+        symmetries = () if job["one"] else field.symmetries
         run = fit(model, windows, folder, settings, focus=field.focus, symmetries=symmetries, progress=False)
         steps = run.log()[-1]["step"]
     else:  # it is solved
@@ -148,10 +157,9 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from sciworld.evaluate.evaluate import EvaluateSettings, evaluate
-    from sciworld.evaluate.references import References
 
     torch.set_num_threads(job["threads"])
-    seen, held = halves(job["store"], job["quick"])
+    _, held = halves(job["store"], job["quick"])
     surrogate, arena = surrogate_of(job), ARENAS[job["store"]]
     pace = speed(surrogate, held[0], job["rollouts"])
     memory = peak()
@@ -163,7 +171,7 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
         least=arena.least,
         context=CONTEXT,
     )
-    found = evaluate(surrogate, held, References.fit(seen), settings)
+    found = evaluate(surrogate, held, references(job["store"], job["quick"]), settings)
     return {
         "guesses": {str(guess): _by_horizon(found.sel(guess=guess)) for guess in found.guess.values},
         "model": _of_model(found, np.array(surrogate.model.signature.scale)),
@@ -225,7 +233,10 @@ def reproduce(job: dict[str, Any]) -> dict[str, Any]:
     seen, _ = halves(job["store"], job["quick"])
     surrogate = surrogate_of({**job, "evaluations": 1})
     settings = EvaluateSettings(
-        steps=1, starts=len(seen[0]["time"]), samples=1, data_range=ARENAS[job["store"]].data_range
+        steps=1,
+        starts=4 if job["quick"] else len(seen[0]["time"]),
+        samples=1,
+        data_range=ARENAS[job["store"]].data_range,
     )
     found = evaluate(surrogate, [seen[0]], None, settings)
     return {"psnr": float(found.psnr.sel(guess=MEAN, step=1).mean())}

@@ -31,6 +31,7 @@ def modules() -> Iterator[Any]:
     sys.path[:] = before
     models.MODELS.clear()
     models.MODELS.update(known)
+    importlib.import_module("contest_jobs").references.cache_clear()
 
 
 def result(psnr: float, crps: float, gain: tuple[float, ...] = (0.3, 0.4), inside: float = 0.9) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def test_a_job_trains_and_scores(modules: Any, monkeypatch: pytest.MonkeyPatch, 
     store = Store.open(tmp_path / "store")
     halves = Selection(store, np.array([0, 1])), Selection(store, np.array([2, 3]))
     monkeypatch.setattr(modules.contest_jobs, "halves", lambda name, quick: halves)
-    entrants, entrant = modules.contest_entrants, modules.contest_entrants.Entrant("dmdc", evaluations=1, plain=True)
+    entrants, entrant = modules.contest_entrants, modules.contest_entrants.Entrant("dmdc", evaluations=1)
     run, options = modules.harness.Run(True, tmp_path / "cache"), entrants.Options(1.0, 1)
     found = entrants.scored(run, options, "stem", "dmdc", entrant)
     assert json.loads(json.dumps(found)) == found

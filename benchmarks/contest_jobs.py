@@ -80,8 +80,8 @@ def kind_of(family: str) -> Any:
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """Fit a model on all recordings but those held out, or on one, and keep it in a folder with its facts.
 
-    job : store, quick, family, settings, fit (of FitSettings), one (recording alone, without the domain's symmetries),
-    folder.
+    job : store, quick, family, settings, fit (of FitSettings), one (recording alone, without the domain's focus and
+    symmetries), folder.
     """
     import torch
 
@@ -106,8 +106,8 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     folder, began, steps = Path(job["folder"]), time.perf_counter(), 0
     if any(parameter.requires_grad for parameter in model.parameters()):
         field = domain(_domain(job["store"]))
-        symmetries = () if job["one"] else field.symmetries
-        run = fit(model, windows, folder, settings, focus=field.focus, symmetries=symmetries, progress=False)
+        focus, symmetries = (None, ()) if job["one"] else (field.focus, field.symmetries)
+        run = fit(model, windows, folder, settings, focus=focus, symmetries=symmetries, progress=False)
         steps = run.log()[-1]["step"]
     else:  # it is solved
         folder.mkdir(parents=True)

@@ -118,8 +118,9 @@ def test_the_tables_say_who_is_best_and_who_is_missing(contest: Any) -> None:
 def test_settings_are_those_of_the_preset_the_entrant_and_the_store(modules: Any) -> None:
     entrant = modules.contest.OURS["diffusion"]
     assert entrant.resolved("stem")["context"] == 1 and entrant.resolved("road")["context"] == 2
-    given = modules.contest_entrants.fitting(entrant, 3, modules.contest_entrants.Options(60.0, 1), False)
-    assert given == {"seconds": 60.0, "seed": 3, "threads": 1}
+    quickly = modules.contest_entrants.Entrant("diffusion", fit={"batch": 9})
+    given = modules.contest_entrants.fitting(quickly, 3, modules.contest_entrants.Options(60.0, 1), False)
+    assert given == {"batch": 9, "seconds": 60.0, "seed": 3, "threads": 1}
 
 
 def test_a_job_trains_and_scores(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ PEERS = {
     "blind": Entrant("blind", {"context": 2}, SHORT, fit={"batch": 8}),
 }
 ABSENT = {
-    "simulusion": "not installed: it requires torchvision, whose build does not load beside torch for CPUs; and its "
+    "simulusion": "not installed: it requires torchvision, whose build breaks beside torch for CPUs; and its "
     "world models take RGB frames from 0 to 1, resized to squares, so that counts and velocities could not enter",
 }
 # Guesses of `evaluate` that are entrants as they are; they are the same beside every model.

@@ -82,6 +82,11 @@ class Peer(WorldModel):
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
         return Seen(self.normalised(frames).flatten(1, 2), view)
 
+    def anchor(self, state: Any, frames: torch.Tensor) -> Any:
+        """See `WorldModel.anchor`."""
+        present = self.normalised(frames[:, None])[:, 0]
+        return dataclasses.replace(state, frames=torch.cat([state.frames[:, present.shape[1] :], present], dim=1))
+
     def expand(self, state: Any, n: int) -> Any:
         """See `WorldModel.expand`."""
         rows = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}

@@ -142,6 +142,11 @@ class WorldModel(nn.Module, ABC):
         """The fewest frames that `start` takes: the context, but of models to which a short history is no other one."""
         return self.context
 
+    @property
+    def certain(self) -> bool:
+        """Whether every sample is the posterior mean, whatever the evaluations: it learned nothing of chance."""
+        return False
+
     @abstractmethod
     def anchor(self, state: State, frames: torch.Tensor) -> State:
         """The state with its present replaced by measured frames : (b, y, x, channel), seen through the same view.

@@ -11,81 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
-from sciworld.config import require
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
 from sciworld.models.causal_net import Asked, CausalNet, Past
-from sciworld.models.denoising import Denoiser, DenoiserSettings, preconditioned, shown
-from sciworld.models.schedules import SCHEDULES, levels_of, lowered
+from sciworld.models.causal_settings import PRESETS, CausalSettings
+from sciworld.models.denoising import Denoiser, preconditioned, shown
+from sciworld.models.schedules import levels_of, lowered
 
 if TYPE_CHECKING:
     from sciworld.windows import Batch
-
-BACKBONES = ("conv", "attention")
-
-
-@dataclass(frozen=True)
-class CausalSettings(DenoiserSettings):
-    """The shape of the network and of what it sees; see DenoiserSettings for what is not here.
-
-    Parameters
-    ----------
-    context : frames looked back at, each from itself: the window. horizon : frames after them in training.
-    blocks : residual blocks on the fine level, before and after the coarse one. layers : of the coarse level, that look
-        back. backbone : of these, "conv" or "attention".
-    history : highest noise level of history in training, so that what a rollout gets slightly wrong does not add up.
-    imagined : noise level that the network is told of frames that it imagined itself.
-    forcing : share of training batches in which every frame has a noise level of its own.
-    memory : key frames kept beyond the window. stride : frames from one key frame to the next.
-    schedule : of rollouts: "sequential", one frame after the other; "full" and "pyramid" denoise as many frames as the
-        context has together, see `schedules`, and need forcing.
-    checkpointing : compute the insides of blocks again for the gradient, which takes less memory and a third longer.
-    """
-
-    context: int = 4
-    horizon: int = 4
-    blocks: int = 1
-    layers: int = 2
-    backbone: str = "conv"
-    history: float = 0.3
-    imagined: float = 0.0
-    forcing: float = 0.0
-    memory: int = 0
-    stride: int = 4
-    schedule: str = "sequential"
-    checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.horizon >= 1, f"horizon is {self.horizon} frames; use at least 1")
-        require(self.blocks >= 0 and self.layers >= 1, "blocks must be at least 0, layers at least 1")
-        require(self.backbone in BACKBONES, f"backbone is {self.backbone!r}; use one of {', '.join(BACKBONES)}")
-        require(0 <= self.history < self.low, f"history is {self.history}; it must be below low, {self.low}")
-        require(0 <= self.imagined <= self.history, f"imagined is {self.imagined}; use 0 to history, {self.history}")
-        require(0 <= self.forcing <= 1, f"forcing is {self.forcing}; it is a share")
-        require(self.schedule in SCHEDULES, f"schedule is {self.schedule!r}; use one of {', '.join(SCHEDULES)}")
-        alone = self.schedule == "sequential"
-        require(alone or self.forcing > 0, f"schedule '{self.schedule}' needs a model that was trained with forcing")
-        require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
-
-
-PRESETS = {
-    "tiny": CausalSettings(),
-    "small": CausalSettings(
-        context=8, horizon=8, width=96, coarse=192, embedding=128, layers=4, backbone="attention", forcing=0.2
-    ),
-    "base": CausalSettings(
-        context=16, horizon=16, width=192, coarse=512, embedding=512, blocks=2, layers=12, backbone="attention",
-        forcing=0.2, checkpointing=True,
-    ),
-    "modes": CausalSettings(
-        context=8, horizon=8, width=128, coarse=128, codec="pod", blocks=1, layers=2
-    ),
-}  # fmt: skip
 
 
 @dataclass
@@ -215,7 +154,7 @@ class Causal(Denoiser):
         self.require_step(controls, generator, evaluations)
         state, now = self._remembered(state), controls[:, 0]
         found = self.mean_of(state, now)
-        if evaluations > 1:
+        if evaluations > 1 and not self.certain:
             found = self.sampled(partial(self._answer, state, now), found, generator, evaluations)
         return self.decoded(found)[:, None], self._after(state, found, now)
 
@@ -230,6 +169,7 @@ class Causal(Denoiser):
         if self.settings.schedule == "sequential" or not controls.shape[1]:
             return super().rollout(state, controls, generator, evaluations)
         self.require_step(controls[:, :1], generator, evaluations)
+        evaluations = 1 if self.certain else evaluations
         found = []
         for part in controls.split(self.context, dim=1):
             latents = self._together(self._remembered(state), part, generator, evaluations)
@@ -247,7 +187,7 @@ class Causal(Denoiser):
         mask = self._visible(when, torch.cat([past.times, when]))
         found = state.last.new_zeros((b, n, *state.last.shape[1:]))
         down = levels_of(self.settings.schedule, n, [torch.inf, *self.levels_below(evaluations)])
-        for levels, lower in zip(down, down[1:], strict=False):
+        for levels, lower in pairwise(down):
             level = found.new_tensor(levels).expand(b, n)
 
             def denoise(

@@ -49,7 +49,8 @@ class DenoiserSettings:
     dropout : share of training windows in which positions, scalars, categories and covariates are unknown, in this
         order. guidance : how far beyond the prediction that knows them samples go from the one that does not, the same
         four; needs dropout, and one evaluation more a kind.
-    pure : share of the other training draws at infinite noise: what the posterior mean is learned from.
+    pure : share of the other training draws at infinite noise: what the posterior mean is learned from. With 1, and
+        nothing undecided, that is all that is learned: for worlds without chance, which it then knows much better.
     low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
     first, last : the highest and lowest noise level at which a sample is refined.
     undecided : share of training draws at noise levels between `low` and `decided` at which the model learns to decide:
@@ -126,6 +127,11 @@ class Denoiser(WorldModel):
     def settings(self) -> Any:
         """What the model is rebuilt from."""
         return self._settings
+
+    @property
+    def certain(self) -> bool:
+        """Trained at infinite noise alone, it knows nothing else."""
+        return bool(self._settings.pure == 1 and not self._settings.undecided)
 
     def prepare(self, windows: Windows | Mixture) -> None:
         """Fit the codec."""

@@ -41,7 +41,10 @@ PRESETS = {
     "tiny": DiffusionSettings(),
     "small": DiffusionSettings(context=2, width=128, coarse=192, encoder_blocks=2, decoder_blocks=3, embedding=128),
     "base": DiffusionSettings(context=4, width=256, coarse=384, encoder_blocks=3, decoder_blocks=6, embedding=256),
-    "modes": DiffusionSettings(context=2, width=256, codec="pod", rollout=8, decoder_blocks=3),
+    "certain": DiffusionSettings(context=2, pure=1.0, undecided=0.0),
+    "modes": DiffusionSettings(
+        context=2, width=256, codec="pod", modes=64, pure=1.0, undecided=0.0, rollout=8, decoder_blocks=3
+    ),
 }
 
 
@@ -148,7 +151,7 @@ class Diffusion(Denoiser):
         if state.features is None:
             state = DiffusionState(state.latents, state.view, state.covariates, self.encoder(state.latents))
         found = self.mean_of(state, now)
-        if evaluations > 1:
+        if evaluations > 1 and not self.certain:
             found = self.sampled(
                 lambda seen, level: self._answer(state, now, seen, level), found, generator, evaluations
             )

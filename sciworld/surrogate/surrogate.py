@@ -124,11 +124,12 @@ class Surrogate:
         """Imagine what controls : (problem, candidate, step, control) lead to.
 
         Returns (problem, candidate, sample, step, y, x, channel) float32 in the recording's units; samples = 0 gives
-        the posterior mean of each step as one sample (of several steps, each given the mean of the one before).
+        the posterior mean of each step as one sample (of several steps, each given the mean of the one before), as
+        does every sample of a model that learned nothing of chance.
         """
         controls = np.asarray(self._space.check(controls), dtype=np.float32)
         p, c, t, k = controls.shape
-        s = max(samples, 1)
+        s = 1 if self.model.certain else max(samples, 1)
         evaluations = 1 if samples == 0 else self.sample_evaluations
         generator = self._generator(rng)
         rows = controls.repeat(s, axis=1).reshape(p * c * s, t, k)
@@ -140,11 +141,13 @@ class Surrogate:
                 given = torch.from_numpy(rows[piece]).to(self._device())
                 frames, _ = self.model.rollout(self._rows(state.state, problem[piece]), given, generator, evaluations)
             out[piece] = frames.cpu().numpy()
-        return out.reshape(p, c, s, t, *self.model.signature.shape)
+        found = out.reshape(p, c, s, t, *self.model.signature.shape)
+        return np.repeat(found, max(samples, 1), axis=2) if self.model.certain else found
 
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
         """Model evaluations that `futures` needs for that many candidates of one problem."""
-        return candidates * steps * (1 if samples == 0 else samples * self.sample_evaluations)
+        one = samples == 0 or self.model.certain
+        return candidates * steps * (1 if one else samples * self.sample_evaluations)
 
     def _advance(
         self, state: Any, controls: np.ndarray, generator: torch.Generator, evaluations: int

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sciworld.errors import ModelError, SettingsError
-from sciworld.models.causal import PRESETS, Causal, CausalSettings, _Around
+from sciworld.models.causal import Causal, _Around
+from sciworld.models.causal_settings import PRESETS, CausalSettings
 from sciworld.testing import signature, windows
 from sciworld.windows import Batch
 

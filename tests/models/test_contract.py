@@ -18,12 +18,12 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {},
         {"backbone": "attention", "injection": "attention", "context": 2, "memory": 1, "stride": 1, "forcing": 0.5},
         {"codec": "pod", "modes": 12, "layers": 1, "dropout": (0.2, 0.2, 0.2, 0.0)},
-        {"codec": "autoencoder", "context": 1, "layers": 1},
+        {"codec": "autoencoder", "context": 1, "layers": 1, "pure": 1.0, "undecided": 0.0},
     ],
     "diffusion": [
         {"decoder_blocks": 1},
         {"decoder_blocks": 1, "injection": "attention", "codec": "autoencoder", "context": 2},
-        {"codec": "pod", "modes": 40, "rollout": 2},
+        {"codec": "pod", "modes": 40, "rollout": 2, "pure": 1.0, "undecided": 0.0},
         {
             "injection": "add", "positions": "numbers", "decoder_blocks": 1, "dropout": (0.2, 0.2, 0.2, 0.0),
             "guidance": (0.5, 0.5, 0.5, 0.0),

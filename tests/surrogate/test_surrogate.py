@@ -11,7 +11,8 @@ from toy_model import SIGNATURE, TINY, batch, tiny
 from sciworld.controls import Column, ColumnTable
 from sciworld.errors import CheckpointError, ControlError, ModelError, SettingsError
 from sciworld.models import checkpoint
-from sciworld.models.causal import Causal, CausalSettings
+from sciworld.models.causal import Causal
+from sciworld.models.causal_settings import CausalSettings
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate

@@ -42,13 +42,13 @@ VIEW = (0.5, 0.0, 0.0, 0.0, 0.5, 0.0)  # mm a pixel
 def signature(rows: int = ROWS, columns: int = COLUMNS, channels: int = 2) -> Signature:
     """Of frames in which a spot goes where it is told, while all grows warmer or colder; further channels are still.
 
-    How much warmer is a control, and a covariate.
+    Covariates change nothing.
     """
     names = (*CHANNELS, *(Column(f"still_{k}", "1") for k in range(2, channels)))[:channels]
     return Signature(
         (rows, columns, channels), ColumnTable(tuple(names)), CONTROLS, COVARIATES,
         (0.1, 300.0, *[0.0] * channels)[:channels], (0.3, 1.0, *[1.0] * channels)[:channels],
-        (6.0, 4.0, 0.0, 0.0), (3.0, 2.0, 0.6, 1.0), VIEW[0], (0.0, 0.0), (0.03, 1.0),
+        (6.0, 4.0, 0.0, 0.0), (3.0, 2.0, 0.6, 1.0), VIEW[0], (0.0, 0.0), (1.0, 1.0),
     )  # fmt: skip
 
 
@@ -58,11 +58,11 @@ def windows(made: Signature, frames: int, n: int = 8, seed: int = 0) -> Batch:
     rows, columns, channels = made.shape
     reach = np.array([columns, rows]) * VIEW[0]
     place, heat = rng.uniform(0.2, 0.8, (n, 2)) * reach, rng.normal(300, 1, n)
-    covariates = np.stack([rng.normal(0, 0.03, n), rng.integers(0, 3, n)], axis=1)
     controls = np.concatenate(
         [rng.uniform(0, 1, (n, frames - 1, 2)) * reach, rng.uniform(-1, 1, (n, frames - 1, 1)),
          rng.integers(0, 2, (n, frames - 1, 1))], axis=2,
     )  # fmt: skip
+    covariates = np.stack([rng.normal(0, 1, n), rng.integers(0, 3, n)], axis=1)
     y, x = np.mgrid[:rows, :columns] * VIEW[0]
     shown = np.zeros((n, frames, *made.shape), dtype=np.float32)
     for t in range(frames):
@@ -72,7 +72,7 @@ def windows(made: Signature, frames: int, n: int = 8, seed: int = 0) -> Batch:
             shown[:, t, :, :, 1] = heat[:, None, None]
         if t < frames - 1:
             place = np.where(controls[:, t, 3:] > 0, 0.3 * place + 0.7 * controls[:, t, :2], place)
-            heat = heat + controls[:, t, 2] + covariates[:, 0]
+            heat = heat + controls[:, t, 2]
     return Batch(
         shown, controls.astype(np.float32), np.tile(np.arange(frames, dtype=float), (n, 1)),
         np.tile(VIEW, (n, frames, 1)), covariates.astype(np.float32), np.arange(n),

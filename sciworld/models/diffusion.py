@@ -11,7 +11,7 @@ from sciworld.config import require
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
 from sciworld.models.denoising import Denoiser, DenoiserSettings, preconditioned, shown
-from sciworld.models.layers import Decoder, Encoder
+from sciworld.models.layers import Decoder, Encoder, moved
 
 if TYPE_CHECKING:
     from sciworld.windows import Batch
@@ -24,16 +24,20 @@ class DiffusionSettings(DenoiserSettings):
     Parameters
     ----------
     encoder_blocks, decoder_blocks : residual blocks (the encoder has as many again on the coarse level).
+    motion : the last frame is first moved along displacements that the network finds for every pixel (Finn, Goodfellow
+        and Levine 2016, arXiv:1605.07157), and changed after that: for scenes that pass by, of which much is new.
     rollout : steps that training imagines on from its own posterior means; more than one for worlds without chance, in
         which an error that stays small over one step may grow.
     """
 
     encoder_blocks: int = 1
     decoder_blocks: int = 2
+    motion: bool = False
     rollout: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(not self.motion or self.codec == "pixels", "motion is of pixels: use it with the codec 'pixels'")
         require(self.rollout >= 1, f"rollout is {self.rollout} steps; use at least 1")
 
 
@@ -75,10 +79,11 @@ class Diffusion(Denoiser):
         super().__init__(signature, settings or DiffusionSettings())
         s = self.settings
         channels, kernel = self.codec.latent[0], 1 if self.codec.flat else 3
+        asked = self.maps + (0 if self.certain else channels)
         self.encoder = Encoder(s.context * channels, s.width, s.coarse, s.encoder_blocks, self.patch, kernel)
         self.decoder = Decoder(
-            channels + self.maps, channels, s.width, s.decoder_blocks, s.embedding, self.patch, kernel=kernel,
-            injection=s.injection,
+            asked, channels + 2 * s.motion, s.width, s.decoder_blocks, s.embedding, self.patch,
+            kernel=kernel, injection=s.injection,
         )  # fmt: skip
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -200,7 +205,13 @@ class Diffusion(Denoiser):
     ) -> torch.Tensor:
         """The mean of the clean next latent (b, *latent), given it noised at `level` (b,); one evaluation."""
         features = self.encoder(state.latents) if state.features is None else state.features
-        asked = torch.cat([shown(noised, level), self.drawn(controls, state.view)], dim=1)
+        asked = self.drawn(controls, state.view)
+        if not self.certain:
+            asked = torch.cat([shown(noised, level), asked], dim=1)
         told, tokens = self.conditioning.embed(controls, self.level_feature(level), state.view, covariates)
         change = self.decoder(features, asked, told, tokens)
-        return preconditioned(change, noised, state.latents[:, -noised.shape[1] :], level)
+        last = state.latents[:, -noised.shape[1] :]
+        if self.settings.motion:
+            change, displacement = change.split([last.shape[1], 2], dim=1)
+            last = moved(last, displacement)
+        return preconditioned(change, noised, last, level)

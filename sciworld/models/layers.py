@@ -79,7 +79,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features of the context, and images that ask (maps, a noised frame), to images (b, out, y, x)."""
+    """Features of the context, and images that ask (maps, a noised frame), if any, to images (b, out, y, x)."""
 
     def __init__(
         self, channels: int, out: int, width: int, blocks: int, embedding: int, patch: int, *, kernel: int = 3,
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.patch = patch
-        self.enter = nn.Conv2d(channels * patch**2, width, kernel, padding=kernel // 2)
+        self.enter = nn.Conv2d(channels * patch**2, width, kernel, padding=kernel // 2) if channels else None
         self.blocks = nn.ModuleList(Block(width, embedding, kernel=kernel, injection=injection) for _ in range(blocks))
         self.norm = nn.GroupNorm(GROUPS, width)
         self.leave = nn.Conv2d(width, out * patch**2, kernel, padding=kernel // 2)
@@ -97,10 +97,24 @@ class Decoder(nn.Module):
     def forward(
         self, features: torch.Tensor, images: torch.Tensor, embedding: torch.Tensor, tokens: torch.Tensor | None = None
     ) -> torch.Tensor:
-        x = features + self.enter(patches(images, self.patch))
+        x = features if self.enter is None else features + self.enter(patches(images, self.patch))
         for block in self.blocks:
             x = block(x, embedding, tokens)
         return functional.pixel_shuffle(self.leave(functional.silu(self.norm(x))), self.patch)
+
+
+def moved(images: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+    """Images (b, c, y, x), each pixel taken from where it was: displacement (b, 2, y, x), columns and rows, in pixels.
+
+    Between pixels bilinearly; beyond the edge there is more of the edge.
+    """
+    rows, cols = images.shape[2:]
+    row = torch.arange(rows, device=images.device, dtype=images.dtype)[:, None]
+    col = torch.arange(cols, device=images.device, dtype=images.dtype)
+    x = (col - displacement[:, 0]) * (2 / (cols - 1)) - 1
+    y = (row - displacement[:, 1]) * (2 / (rows - 1)) - 1
+    grid = torch.stack([x, y], dim=-1)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=True)
 
 
 def patches(images: torch.Tensor, patch: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 from sciworld.errors import ModelError, SettingsError
 from sciworld.models.causal import Causal, _Around
 from sciworld.models.causal_settings import PRESETS, CausalSettings
+from sciworld.models.schedules import levels_of
 from sciworld.testing import signature, windows
 from sciworld.windows import Batch
 
@@ -131,3 +132,43 @@ def test_presets_are_there_and_settings_are_checked() -> None:
     ):  # fmt: skip
         with pytest.raises(SettingsError, match=said):
             CausalSettings(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schedule", ["full", "pyramid"])
+@pytest.mark.parametrize("evaluations", [1, 3])
+def test_frames_that_are_denoised_together(schedule: str, evaluations: int) -> None:
+    model, shown = made(context=3, schedule=schedule, forcing=0.5), batch()
+
+    def rollout(controls: torch.Tensor, seed: int = 0) -> torch.Tensor:
+        state = model.start(shown.frames[:, :2], shown.view[:, 1])
+        with torch.no_grad():
+            return model.rollout(state, controls, torch.Generator().manual_seed(seed), evaluations)[0]
+
+    controls = shown.controls[:, 1:6]
+    base = rollout(controls)
+    assert base.shape == (3, 5, 8, 12, 2) and torch.isfinite(base).all()
+    assert torch.equal(base, rollout(controls)) and torch.equal(base, rollout(controls, 1)) == (evaluations == 1)
+    changed = controls.clone()
+    changed[:, 2] += 0.4
+    moved = (rollout(changed) - base).abs().amax(dim=(0, 2, 3, 4))
+    assert (moved[:2] == 0).all() and (moved[2:] > 0).all()  # nothing looks ahead, not within a pass either
+
+
+def test_a_pyramid_of_one_frame_is_a_step() -> None:
+    model, shown = made(context=1, schedule="pyramid", forcing=0.5), batch()
+    state = model.start(shown.frames[:, :1], shown.view[:, 0])
+    together, one = (
+        model.rollout(state, shown.controls[:, :1], None)[0],
+        model.step(state, shown.controls[:, :1], None),
+    )
+    torch.testing.assert_close(together[0], one[0])
+
+
+def test_levels_of_schedules() -> None:
+    inf = float("inf")
+    assert levels_of("full", 2, [inf, 3.0]) == [[inf, inf], [3.0, 3.0], [0.0, 0.0]]
+    assert levels_of("pyramid", 2, [inf, 3.0]) == [[inf, inf], [3.0, inf], [0.0, 3.0], [0.0, 0.0]]
+    with pytest.raises(SettingsError, match="a full one or a pyramid"):
+        levels_of("sequential", 2, [inf])
+    with pytest.raises(SettingsError, match="needs a model that was trained with forcing"):
+        CausalSettings(schedule="full")

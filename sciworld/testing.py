@@ -304,9 +304,10 @@ def _trained(model: WorldModel) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adamw.step()
     model.eval()
-    held = windows(model.signature, sum(model.lengths(model.settings)), 32, 3)
+    unseen = [windows(model.signature, sum(model.lengths(model.settings)), 32, seed) for seed in (3, 4, 5)]
+    held = unseen[0]
     with torch.no_grad():
-        gain = control_gain(model, [(held, None), (batches[0], None), (batches[1], None)], generator)
+        gain = control_gain(model, [(each, None) for each in unseen], generator)
         state = model.start(held.frames[:, : model.context], held.view[:, model.context - 1], held.covariates)
         ahead = slice(model.context - 1, model.context - 1 + model.chunk)
         frames, _ = model.step(state, held.controls[:, ahead], None)

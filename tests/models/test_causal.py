@@ -157,11 +157,8 @@ def test_frames_that_are_denoised_together(schedule: str, evaluations: int) -> N
 def test_a_pyramid_of_one_frame_is_a_step() -> None:
     model, shown = made(context=1, schedule="pyramid", forcing=0.5), batch()
     state = model.start(shown.frames[:, :1], shown.view[:, 0])
-    together, one = (
-        model.rollout(state, shown.controls[:, :1], None)[0],
-        model.step(state, shown.controls[:, :1], None),
-    )
-    torch.testing.assert_close(together[0], one[0])
+    together, one = (call(state, shown.controls[:, :1], None)[0] for call in (model.rollout, model.step))
+    torch.testing.assert_close(together, one)
 
 
 def test_levels_of_schedules() -> None:

@@ -105,6 +105,8 @@ class Causal(Denoiser):
             clean = self._side_by_side(past, told, asked_for, level, (recalled, around))
         weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
         parts = {"denoised": (self.weighed((clean - latents[:, 1:]).square(), weights) * weight).mean()}
+        if self.noise is not None:
+            parts["camera"] = self.camera_loss(clean.flatten(0, 1), latents[:, 1:].flatten(0, 1))
         reconstructed = self.codec.loss(self.normalised(frames.flatten(0, 1)))
         if reconstructed is not None:
             parts["reconstructed"] = reconstructed

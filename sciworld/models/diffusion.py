@@ -106,9 +106,11 @@ class Diffusion(Denoiser):
         targets = self.encoded(frames[:, s.context :])
         level = self.draw_levels(len(targets), generator, targets.device)
         seen = self.noised(self._blurred(state, given[:, 0], targets[:, 0], generator), level, generator)
-        error = self._denoise(state, given[:, 0], state.covariates, seen, level) - targets[:, 0]
+        clean = self._denoise(state, given[:, 0], state.covariates, seen, level)
         weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
-        parts = {"denoised": (self.weighed(error.square(), weights) * weight).mean()}
+        parts = {"denoised": (self.weighed((clean - targets[:, 0]).square(), weights) * weight).mean()}
+        if self.noise is not None:
+            parts["camera"] = self.camera_loss(clean, targets[:, 0])
         if s.rollout > 1:
             errors = []
             for step in range(s.rollout):

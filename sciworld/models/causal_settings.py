@@ -56,6 +56,7 @@ class CausalSettings(DenoiserSettings):
         require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
 
 
+# By size; and of the size of "tiny", see those of diffusion.
 PRESETS = {
     "tiny": CausalSettings(),
     "small": CausalSettings(
@@ -65,7 +66,9 @@ PRESETS = {
         context=16, horizon=16, width=192, coarse=512, embedding=512, blocks=2, layers=12, backbone="attention",
         forcing=0.2, checkpointing=True,
     ),
+    "counts": CausalSettings(camera=True),
+    "certain": CausalSettings(patch=4, pure=1.0, undecided=0.0),
     "modes": CausalSettings(
-        context=8, horizon=8, width=128, coarse=128, codec="pod", blocks=1, layers=2
+        context=8, horizon=8, width=128, coarse=128, codec="pod", modes=64, pure=1.0, undecided=0.0
     ),
 }  # fmt: skip

@@ -41,13 +41,19 @@ class DiffusionSettings(DenoiserSettings):
         require(self.rollout >= 1, f"rollout is {self.rollout} steps; use at least 1")
 
 
+# By size; and of the size of "tiny", for cameras that count, for worlds without chance, for scenes that pass by, and
+# for flows, of which modes are all that matters.
 PRESETS = {
     "tiny": DiffusionSettings(),
     "small": DiffusionSettings(context=2, width=128, coarse=192, encoder_blocks=2, decoder_blocks=3, embedding=128),
     "base": DiffusionSettings(context=4, width=256, coarse=384, encoder_blocks=3, decoder_blocks=6, embedding=256),
+    "counts": DiffusionSettings(camera=True),
     "certain": DiffusionSettings(context=2, pure=1.0, undecided=0.0),
+    "scene": DiffusionSettings(
+        context=2, patch=4, motion=True, rollout=4, pure=1.0, undecided=0.0, dropout=(0.0, 0.0, 0.0, 0.5)
+    ),
     "modes": DiffusionSettings(
-        context=2, width=256, codec="pod", modes=64, pure=1.0, undecided=0.0, rollout=8, decoder_blocks=3
+        context=2, width=256, codec="pod", modes=64, rollout=8, decoder_blocks=3, pure=1.0, undecided=0.0
     ),
 }
 

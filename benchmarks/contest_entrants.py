@@ -27,7 +27,7 @@ class Entrant:
     family : of ours, or of a peer in contest_peers.FAMILIES.
     settings : fields of the family's settings that differ from those of `preset`, and by_store : those of one store.
     evaluations : a frame; one is the posterior mean, and draws no samples.
-    seeds : of training; several make an ensemble, each member trained as long as anyone else.
+    seeds : of training; several make an ensemble, whose members share the seconds that anyone else is trained.
     fit : fields of FitSettings that differ. stores : it takes part in.
     """
 
@@ -69,7 +69,7 @@ class Options:
 
 def fitting(entrant: Entrant, seed: int, options: Options, quick: bool) -> dict[str, Any]:
     """FitSettings of a training, JSON-safe."""
-    budget: dict[str, Any] = {"steps": 2, "batch": 4} if quick else {"seconds": options.seconds}
+    budget: dict[str, Any] = {"steps": 2, "batch": 4} if quick else {"seconds": options.seconds / len(entrant.seeds)}
     return {**entrant.fit, **budget, "seed": seed, "threads": options.threads}
 
 
@@ -111,7 +111,7 @@ def scored(run: Run, options: Options, store: str, name: str, entrant: Entrant) 
         "steps": sum(one["steps"] for one in facts),
         "parameters": sum(one["parameters"] for one in facts),
         "training_mb": max(one["training_mb"] for one in facts),
-        "evaluations": entrant.evaluations * len(members),
+        "evaluations": found["evaluations"],
         "members": len(members),
     }
 

@@ -175,6 +175,7 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "guesses": {str(guess): _by_horizon(found.sel(guess=guess)) for guess in found.guess.values},
         "model": _of_model(found, np.array(surrogate.model.signature.scale)),
+        "evaluations": surrogate.evaluations(1, 1, 1),
         "frames_per_second": pace,
         "imagining_mb": memory,
         "starts": int(np.isfinite(found.start_frame).sum()),

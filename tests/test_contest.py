@@ -56,16 +56,19 @@ def result(psnr: float, crps: float, gain: tuple[float, ...] = (0.3, 0.4), insid
 def contest(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A contest of two of ours and one peer, whose results a test may change."""
     entrant = modules.contest_entrants.Entrant
-    monkeypatch.setattr(modules.contest, "OURS", {"one": entrant("diffusion"), "three": entrant("x", seeds=(0, 1, 2))})
+    ours = {"one": entrant("diffusion"), "three": entrant("x", seeds=(0, 1, 2))}
+    monkeypatch.setattr(modules.contest, "OURS", ours)
     monkeypatch.setattr(modules.contest, "PEERS", {"peer": entrant("y", stores=("stem", "flow"))})
-    three = result(99.0, 0.01, inside=0.7) | {"members": 3}
+    monkeypatch.setattr(modules.contest, "QUICK", ("one", "three", "peer"))
+    monkeypatch.setattr(modules.contest, "COVERED", "three")
+    three = result(22.5, 1.5, inside=0.7) | {"members": 3}
     found = {"one": result(24.0, 1.0), "three": three, "peer": result(23.0, 0.9)}
     monkeypatch.setattr(modules.contest, "scored", lambda run, options, store, name, one: found[name])
     made = modules.contest.Contest(modules.contest_entrants.Options(), tmp_path / "table.md")
     return made, modules.harness.Run(True, tmp_path), found
 
 
-def test_a_win_is_against_all_others_and_an_ensemble_has_none(contest: Any) -> None:
+def test_a_win_is_of_one_of_ours_against_all_others(contest: Any) -> None:
     made, run, _ = contest
     wins = made.wins(run)
     assert wins["wins_psnr_h4"].value == 3
@@ -81,7 +84,7 @@ def test_who_is_lost_somewhere_beats_nobody(contest: Any) -> None:
     for measure in MEASURES:
         lost[measure]["16"][1] = math.nan
     wins = made.wins(run)
-    assert (wins["wins_psnr_h4"].value, wins["wins_psnr_h16"].value) == (3, 0)
+    assert (wins["wins_psnr_h4"].value, wins["wins_psnr_h16"].value) == (3, 1)  # the other one, where no peer is
 
 
 def test_the_worst_gains_are_told_and_the_fastest_with_both(contest: Any) -> None:
@@ -89,7 +92,7 @@ def test_the_worst_gains_are_told_and_the_fastest_with_both(contest: Any) -> Non
     found["three"]["model"]["control_gain"]["4"] = [-0.1, 0.5]
     found["three"]["frames_per_second"] = [1e6]
     gains = made.gains(run)
-    assert gains["worst_gain_over_persistence_h4"].value == pytest.approx(4.0)
+    assert gains["worst_gain_over_persistence_h4"].value == pytest.approx(2.5)
     assert gains["worst_control_gain_low"].value == pytest.approx(-0.1)
     assert gains["fastest_useful_fps"].value == pytest.approx(100.0)
     found["one"]["guesses"]["persistence"]["psnr_moving"]["4"] = [25.0, 25.0]
@@ -97,12 +100,12 @@ def test_the_worst_gains_are_told_and_the_fastest_with_both(contest: Any) -> Non
     assert made.gains(run)["fastest_useful_fps"].value == 0
 
 
-def test_coverage_is_that_of_the_ensembles_where_there_are_any(contest: Any, modules: Any) -> None:
-    made, run, _ = contest
+def test_coverage_is_that_of_the_ensemble(contest: Any) -> None:
+    made, run, found = contest
     assert made.coverage(run).value == pytest.approx(0.7)
-    del modules.contest.OURS["three"]
+    found["three"]["model"]["coverage"]["4"] = [1.0, 1.0]
     made._rows.clear()
-    assert made.coverage(run).value == pytest.approx(0.9)
+    assert made.coverage(run).value == pytest.approx(1.0)
 
 
 def test_the_tables_say_who_is_best_and_who_is_missing(contest: Any) -> None:
@@ -110,9 +113,9 @@ def test_the_tables_say_who_is_best_and_who_is_missing(contest: Any) -> None:
     made.report(run)
     text = made.table.read_text()
     assert text.count("### ") == 3 and "simulusion: not installed" in text
-    row = next(line for line in text.splitlines() if line.startswith("| *one* | 24.00"))
+    row = next(line for line in text.splitlines() if line.startswith("| *one* | **24.00**"))
     assert "1 / 1 / 1" in row and "0.350 (0.300 .. 0.400)" in row
-    assert "**99.00** / **99.00** / **99.00**" in text
+    assert "**24.00** / **24.00** / **24.00**" in text
 
 
 def test_settings_are_those_of_the_preset_the_entrant_and_the_store(modules: Any) -> None:

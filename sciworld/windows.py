@@ -137,7 +137,8 @@ class Windows:
         self._rows = _Rows.of(self._parts)
         described = [str(each.get("description", "")) for part in self._parts for each in part.attributes]
         width = COUNT if any(described) else 0
-        self._words = np.stack([words_of(text)[:width] for text in described])
+        known = {text: words_of(text)[:width] for text in set(described)}
+        self._words = np.stack([known[text] for text in described])
         self._start, self._recording = self._find(
             np.concatenate([mask for _, mask in pairs]), self.stride, unknown, moving_view
         )

@@ -5,12 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import toy
 from toy_model import SIGNATURE, TINY, batch
 
 from sciworld.models import checkpoint
+from sciworld.models.base import Signature
 from sciworld.models.causal import Causal, CausalSettings
 from sciworld.models.conditioning import KINDS, Conditioning
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
+from sciworld.store import Store
+from sciworld.training.fit import FitSettings, fit
+from sciworld.windows import Windows
 from sciworld.words import COUNT, words_of
 
 TEXTS = ("the smoke clears", "the smoke thickens", "")
@@ -72,6 +77,7 @@ def test_without_a_text_the_future_is_unknown(trained):
     nothing = change(trained, held, None)
     assert nothing.abs().mean() < 0.5
     assert torch.equal(nothing, change(trained, held, ["", *[" .,"] * 23]))
+    torch.testing.assert_close(nothing, change(trained, held, ["purple words"] * 24))  # that training never showed
     alone = dataclasses.replace(held, words=torch.zeros((24, 0), dtype=torch.int64))
     assert torch.isfinite(trained.loss(alone, torch.Generator().manual_seed(0)).total)
 
@@ -112,6 +118,7 @@ def test_a_model_that_does_not_read_is_the_same_without_words():
 def test_text_is_dropped_alone_and_in_its_share_of_rows(apart):
     torch.manual_seed(0)
     model = Conditioning(SIGNATURE, 16, apart=apart, reads=True)
+    torch.nn.init.normal_(model.words.weight)
     words = torch.from_numpy(words_of("dry road")).repeat(4000, 1)
     view = torch.zeros(4000, 6, dtype=torch.float64)
     known, controls = model.known(view, None, words), torch.ones(4000, 3)
@@ -126,6 +133,17 @@ def test_text_is_dropped_alone_and_in_its_share_of_rows(apart):
     )
     assert torch.equal(found[lost[:, 0]], none[lost[:, 0]]) and torch.equal(found[~lost[:, 0]], full[~lost[:, 0]])
     assert not torch.equal(full[0], none[0])
+
+
+def test_a_store_with_descriptions_trains(tmp_path):
+    store = Store.create(tmp_path / "told.zarr")
+    store.append([toy.make(seed=k).assign_attrs(description=TEXTS[k % 2]) for k in range(4)])
+    windows = Windows(store, 1, 1)
+    torch.manual_seed(0)
+    model = Diffusion(Signature.of(windows), DiffusionSettings(**FEW, **DROPPED, decoder_blocks=1))
+    fit(model, windows, tmp_path / "run", FitSettings(steps=5, batch=8, warmup=1, log_every=5, diagnostic_every=5))
+    learned = model.conditioning.words.weight.any(dim=1).nonzero().flatten()
+    assert set(learned.tolist()) == {int(n) for text in TEXTS for n in words_of(text) if n}
 
 
 def test_words_stand_after_the_covariates():

@@ -75,7 +75,13 @@ class Peer(WorldModel):
     ) -> tuple[torch.Tensor, Any]:
         """The next frame (b, channel, y, x), normalised, under controls (b, control), and the state after it."""
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> Any:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> Any:
         """See `WorldModel.start`. Raises ModelError for frames of another shape."""
         if frames.shape[1] != self.context:
             raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")

@@ -59,7 +59,13 @@ class Pod(Peer):
         self.register_buffer("modes", random.contiguous())
         self.register_buffer("size", torch.ones(settings.modes))
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> Amplitudes:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> Amplitudes:
         """See `WorldModel.start`."""
         seen = super().start(frames, view)
         flat = seen.frames.reshape(len(view), self.context, -1)

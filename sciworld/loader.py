@@ -89,7 +89,9 @@ class Mixture:
         ]
         names = ("frames", "controls", "time", "view", "covariates")
         joined = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
-        return Batch(**joined, index=index)
+        widths = [piece.words.shape[1] for piece in pieces]
+        texts = [np.pad(piece.words, ((0, 0), (0, max(widths) - n))) for piece, n in zip(pieces, widths, strict=True)]
+        return Batch(**joined, index=index, words=np.concatenate(texts))
 
     def fingerprint(self) -> int:
         """A number that is another one for a mixture of another `identity`."""

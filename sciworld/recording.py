@@ -37,6 +37,7 @@ Recording: TypeAlias = xr.Dataset
 SCHEMA = 1
 FRAME_DTYPES = ("uint8", "uint16", "int32", "float32", "float64")
 TEXTS = ("session", "source", "licence", "citation", "history")
+LONGEST = 4096  # characters of a description
 _COLUMNED = {
     "controls": ("time", "control"),
     "rewards": ("time", "reward"),
@@ -57,6 +58,7 @@ def make(
     licence: str,
     citation: str,
     history: str,
+    description: str = "",
     controls: np.ndarray | None = None,
     control_table: ColumnTable | None = None,
     counted: bool = False,
@@ -91,6 +93,7 @@ def make(
         row_direction : where rows go when a frame is shown, "down" or "up".
     rewards, states : (time, reward), (time, state). covariates : by the names in `covariate_table`.
     dose : (time, 2) in the exposure and in the gap after it, in `dose_units`.
+    description : what a reader of plain text would be told of the run; models may read its words.
     logs : `log_time` (log,) s, `log_column` (log,) rows of `log_table`, `log_value` (log,).
 
     Raises RecordingError.
@@ -126,6 +129,7 @@ def make(
     variables |= _columned("covariates", _in_order(covariates, covariate_table), covariate_table)
     variables |= _log_variables(logs, log_table)
     texts = {"session": session, "source": source, "licence": licence, "citation": citation, "history": history}
+    texts |= {"description": description} if description else {}
     try:
         ds = xr.Dataset(variables, attrs={"schema_version": SCHEMA, **texts})
     except ValueError as error:
@@ -235,6 +239,9 @@ def _check_attributes(ds: Recording, where: str) -> None:
     for name in TEXTS:
         if not isinstance(ds.attrs.get(name), str):
             raise RecordingError(f"{where}: attribute '{name}' is {ds.attrs.get(name)!r}; set it to a string")
+    told = ds.attrs.get("description", "")
+    if not isinstance(told, str) or len(told) > LONGEST:
+        raise RecordingError(f"{where}: 'description' is {told!r:.80}; use a string of at most {LONGEST} characters")
     if not ds.attrs["session"]:
         raise RecordingError(f"{where}: attribute 'session' is empty; name the session, since splits are by session")
     for owner, attributes in (("", ds.attrs), *((f" of '{name}'", ds.variables[name].attrs) for name in ds.variables)):

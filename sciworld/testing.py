@@ -21,6 +21,7 @@ from sciworld.models import checkpoint
 from sciworld.models.base import Signature, State, WorldModel
 from sciworld.training.diagnostics import control_gain, controls_are_ignored
 from sciworld.windows import Batch
+from sciworld.words import words_of
 
 ROWS, COLUMNS = 16, 24  # of the frames: not square
 STEPS = 3  # of a rollout
@@ -42,7 +43,7 @@ VIEW = (0.5, 0.0, 0.0, 0.0, 0.5, 0.0)  # mm a pixel
 def signature(rows: int = ROWS, columns: int = COLUMNS, channels: int = 2) -> Signature:
     """Of frames in which a spot goes where it is told, while all grows warmer or colder; further channels are still.
 
-    Covariates change nothing.
+    Covariates and words change nothing.
     """
     names = (*CHANNELS, *(Column(f"still_{k}", "1") for k in range(2, channels)))[:channels]
     return Signature(
@@ -76,6 +77,7 @@ def windows(made: Signature, frames: int, n: int = 8, seed: int = 0) -> Batch:
     return Batch(
         shown, controls.astype(np.float32), np.tile(np.arange(frames, dtype=float), (n, 1)),
         np.tile(VIEW, (n, frames, 1)), covariates.astype(np.float32), np.arange(n),
+        np.stack([words_of(f"run {i % 2}") for i in range(n)]),
     ).to("cpu")  # fmt: skip
 
 
@@ -127,7 +129,8 @@ class _Checks:
 
     def start(self, rows: slice = slice(None), frames: torch.Tensor | None = None) -> State:
         seen = (self.batch.frames if frames is None else frames)[rows, : self.model.context]
-        return self.model.start(seen, self.batch.view[rows, self.model.context - 1], self.batch.covariates[rows])
+        view = self.batch.view[rows, self.model.context - 1]
+        return self.model.start(seen, view, self.batch.covariates[rows], self.batch.words[rows])
 
     def controls(self, step: int = 0) -> torch.Tensor:
         first = self.model.context - 1 + step * self.k
@@ -183,6 +186,7 @@ class _Checks:
             self.batch.frames[:, : self.model.context].repeat_interleave(3, dim=0),
             self.batch.view[:, self.model.context - 1].repeat_interleave(3, dim=0),
             self.batch.covariates.repeat_interleave(3, dim=0),
+            self.batch.words.repeat_interleave(3, dim=0),
         )
         given = self.controls().repeat_interleave(3, dim=0).roll(1, dims=0)
         one, after = self.model.step(self.model.expand(state, 3), given, None)
@@ -224,9 +228,10 @@ class _Checks:
 
     def ignorant(self) -> None:
         seen, view = self.batch.frames[:, : self.model.context], self.batch.view[:, self.model.context - 1]
-        for covariates in (None, torch.full_like(self.batch.covariates, torch.nan)):
-            frames, _ = self.model.step(self.model.start(seen, view, covariates), self.controls(), None)
-            self.require(torch.isfinite(frames).all(), "unknown covariates give frames that are not finite")
+        unknown, none = torch.full_like(self.batch.covariates, torch.nan), torch.zeros_like(self.batch.words)
+        for covariates, words in ((None, None), (unknown, none)):
+            frames, _ = self.model.step(self.model.start(seen, view, covariates, words), self.controls(), None)
+            self.require(torch.isfinite(frames).all(), "unknown covariates or words give frames that are not finite")
 
     def saves(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -235,7 +240,8 @@ class _Checks:
         one, other = (
             made.step(
                 made.start(
-                    self.batch.frames[:, : made.context], self.batch.view[:, made.context - 1], self.batch.covariates
+                    self.batch.frames[:, : made.context], self.batch.view[:, made.context - 1], self.batch.covariates,
+                    self.batch.words,
                 ),
                 self.controls(), _noise(), self.evaluations,
             )[0]
@@ -308,7 +314,8 @@ def _trained(model: WorldModel) -> None:
     held = unseen[0]
     with torch.no_grad():
         gain = control_gain(model, [(each, None) for each in unseen], generator)
-        state = model.start(held.frames[:, : model.context], held.view[:, model.context - 1], held.covariates)
+        seen, view = held.frames[:, : model.context], held.view[:, model.context - 1]
+        state = model.start(seen, view, held.covariates, held.words)
         ahead = slice(model.context - 1, model.context - 1 + model.chunk)
         frames, _ = model.step(state, held.controls[:, ahead], None)
     if controls_are_ignored(gain):

@@ -22,6 +22,7 @@ from sciworld.selection import Selection, within
 from sciworld.statistics import Statistics
 from sciworld.store import Store
 from sciworld.stored import StoredArray, held_bytes
+from sciworld.words import COUNT, words_of
 
 MEMORY_BYTES = 1 << 30
 SAMPLE_BYTES = 64 << 20
@@ -38,6 +39,7 @@ class Batch:
     controls : (b, t - 1, control) float32; row i acts between frames i and i + 1.
     time : (b, t) float64 seconds. view : (b, t, 6) float64, pixel indices to the laboratory frame.
     covariates : (b, covariate) float32. index : (b,) int64, which windows these are.
+    words : (b, 16) int64, those of the recordings' descriptions, see `words`; (b, 0) where none has a description.
     """
 
     frames: Any
@@ -46,6 +48,11 @@ class Batch:
     view: Any
     covariates: Any
     index: Any
+    words: Any = None
+
+    def __post_init__(self) -> None:
+        if self.words is None:
+            object.__setattr__(self, "words", np.zeros((len(self.index), 0), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -128,6 +135,10 @@ class Windows:
         self.dtype = first.array("frames").dtype
         self.view_units: str = first.array("view").attributes["units"]
         self._rows = _Rows.of(self._parts)
+        described = [str(each.get("description", "")) for part in self._parts for each in part.attributes]
+        width = COUNT if any(described) else 0
+        known = {text: words_of(text)[:width] for text in set(described)}
+        self._words = np.stack([known[text] for text in described])
         self._start, self._recording = self._find(
             np.concatenate([mask for _, mask in pairs]), self.stride, unknown, moving_view
         )
@@ -172,7 +183,9 @@ class Windows:
             self._crop.move_positions(controls, self.controls, corners)
             self._crop.move_positions(covariates, self.covariates, corners)
         frames = self._read_frames(start, corners)
-        return Batch(frames, controls, self._rows.time[rows], view, covariates, index)
+        return Batch(
+            frames, controls, self._rows.time[rows], view, covariates, index, self._words[self._recording[index]]
+        )
 
     def fingerprint(self) -> int:
         """A number that is another one for windows of another `identity`."""

@@ -84,7 +84,13 @@ class Linear(WorldModel):
         total = square.mean()
         return Losses(total, {"light": square[..., 0].mean().item()})
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> Any:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> Any:
         return self.normal(frames)[:, -1]
 
     def anchor(self, state: Any, frames: torch.Tensor) -> Any:

@@ -69,6 +69,7 @@ def test_a_full_recording_has_the_documented_variables() -> None:
     assert ds["time"].attrs["units"] == "s"
     assert ds["view"].attrs == {"units": "A", "row_direction": "down"}
     assert {name: ds.attrs[name] for name in TEXTS} == TEXTS
+    assert "description" not in ds.attrs and full(description="a foil").attrs["description"] == "a foil"
     assert recording.channel_table(ds) == COUNTS
     assert recording.control_table(ds).names == ("dwell", "n")
 

@@ -118,6 +118,7 @@ def test_a_batch_has_the_documented_arrays(store: Store) -> None:
         "view": ((2, 5, 6), "float64"),
         "covariates": ((2, 1), "float32"),
         "index": ((2,), "int64"),
+        "words": ((2, 0), "int64"),
     }
     np.testing.assert_array_equal(batch.index, [20, 0])
     assert (windows.shape, windows.dtype, windows.view_units) == ((toy.Y, toy.X, 2), np.float32, "mm")
@@ -222,7 +223,7 @@ def test_to_cuda_goes_through_pinned_memory_without_waiting(store: Store, monkey
     monkeypatch.setattr(torch.Tensor, "to", to)
     batch = Windows(store, 1, 1).batch([3, 1])
     moved = batch.to("cuda:1")
-    assert len(pinned) == 6
+    assert len(pinned) == 7
     for name, value in vars(batch).items():
         np.testing.assert_array_equal(getattr(moved, name).numpy(), value)
         assert getattr(moved, name).numpy().dtype == value.dtype

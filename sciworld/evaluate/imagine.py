@@ -116,7 +116,7 @@ def imagine(
         raise SettingsError(f"steps is {steps}; use 1 to {ahead[start]} from frame {start}: {_WHY}")
     history = observed(ds, start, surrogate.model.context)
     controls = controls_of(ds)[start : start + steps]
-    state = surrogate.start(history, covariates_of(surrogate, ds))
+    state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
     futures = surrogate.futures(state, controls[None, None], samples, rng)[0, 0]
     return Imagination(
         start=start,

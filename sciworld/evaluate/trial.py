@@ -121,7 +121,7 @@ def forecast(
     frames = ds["frames"]
     truth = _known(np.stack([frames[start + 1 : start + 1 + span.steps].values for start in starts]))
     present = _known(history[-1].frames)
-    state = surrogate.start(history, covariates_of(surrogate, ds))
+    state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
 
     def futures(controls: np.ndarray) -> np.ndarray:
         found = surrogate.futures(state, controls[:, None], samples, rng)[:, 0]

@@ -129,10 +129,17 @@ class WorldModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> State:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> State:
         """Encode frames : (b, context, y, x, channel) float32 and view : (b, 6) of the last into a state.
 
         covariates : (b, covariate) float32 in their units, NaN where one is unknown; None for all unknown.
+        words : (b, 16) int64 of a text of the run, see `words`; 0, or None, for no text. A model need not heed them.
 
         A state is a dataclass of tensors (b, ...), or None for what is not known yet: surrogates pick its rows.
         """

@@ -37,7 +37,7 @@ class CausalState:
         present, NaN if unknown; None once it is among the past.
     offered : (b, layer, s, 2 width, y, x), what frames of the past offer, and times : (b, s) when they were; None
         without a past. now : (b,), the time of the present, in frames; the same for all.
-    view : (b, 6). covariates : (b, covariate) or None.
+    view : (b, 6). covariates : (b, covariate) or None, see `Conditioning.known`.
     """
 
     last: torch.Tensor
@@ -81,12 +81,14 @@ class Causal(Denoiser):
         frames, s = batch.frames.to(torch.float32), self.settings
         self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
         b, n = frames.shape[0], frames.shape[1] - 1
+        view = batch.view[:, s.context - 1]
         controls, covariates = self.conditioning.dropped(
-            batch.controls.to(torch.float32), batch.covariates, s.dropout, generator
-        )
+            batch.controls.to(torch.float32), self.conditioning.known(view, batch.covariates, batch.words), s.dropout,
+            generator,
+        )  # fmt: skip
         latents = self.encoded(frames)
         unknown = torch.full_like(controls[:, :1], torch.nan)
-        around = _Around(batch.view[:, s.context - 1], covariates, torch.cat([unknown, controls], dim=1))
+        around = _Around(view, covariates, torch.cat([unknown, controls], dim=1))
         # A start does not know what led to its frames: history is as ignorant of some of its first ones.
         known = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=latents.device)
         hidden = torch.arange(n + 1, device=latents.device)[:, None] < known
@@ -113,22 +115,32 @@ class Causal(Denoiser):
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> CausalState:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> CausalState:
         """Encode frames (b, 1 to context, y, x, channel) in their units, and the view (b, 6) of the last.
 
         Raises ModelError for frames of another shape.
         """
+        return self._begun(frames, view, self.conditioning.known(view, covariates, words))
+
+    def _begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> CausalState:
+        """See `start`; known : of the run, see `Conditioning.known`."""
         b, t = frames.shape[:2]
         if not 1 <= t <= self.context:
             raise ModelError(f"start: {t} frames; the model looks back at 1 to {self.context}")
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
         latents = self.encoded(frames)
         unknown = latents.new_full((b, t, len(self.signature.controls)), torch.nan)
-        asked = self._asked(latents, latents.new_zeros((b, t)), _Around(view, covariates, unknown), latents[:, 0])
+        asked = self._asked(latents, latents.new_zeros((b, t)), _Around(view, known, unknown), latents[:, 0])
         times = asked.times
         _, offered = self.net(asked, None, self._visible(times, times), 0)
         kept, before = times.expand(b, t), latents[:, max(t - 2, 0)]
-        return CausalState(latents[:, -1], before, kept[:, -1], view, covariates, None, offered, kept)
+        return CausalState(latents[:, -1], before, kept[:, -1], view, known, None, offered, kept)
 
     @property
     def shortest(self) -> int:
@@ -138,7 +150,7 @@ class Causal(Denoiser):
     def anchor(self, state: CausalState, frames: torch.Tensor) -> CausalState:
         """The state with a measured present, frames (b, y, x, channel); one not stepped since is begun anew."""
         if state.led is None:
-            return self.start(frames[:, None], state.view, state.covariates)
+            return self._begun(frames[:, None], state.view, state.covariates)
         return replace(state, last=self.encoded(frames[:, None])[:, 0])
 
     def expand(self, state: CausalState, n: int) -> CausalState:

@@ -47,9 +47,10 @@ class DenoiserSettings:
     positions : "maps", drawn on the pixel grid, or "numbers"; without a grid they are numbers always.
     injection : how what is not drawn acts: "film" scales and shifts features, "add" shifts them, by "attention" every
         place looks at one token a column.
-    dropout : share of training windows in which positions, scalars, categories and covariates are unknown, in this
-        order. guidance : how far beyond the prediction that knows them samples go from the one that does not, the same
-        four; needs dropout, and one evaluation more a kind.
+    text : "words", the descriptions of recordings are heeded, as bags of words; "", they are not.
+    dropout : share of training windows in which positions, scalars, categories, covariates and text are unknown, in
+        this order. guidance : how far beyond the prediction that knows them samples go from the one that does not, the
+        same five; needs dropout, and one evaluation more a kind.
     pure : share of the other training draws at infinite noise: what the posterior mean is learned from. With 1, and
         nothing undecided, that is all that is learned: for worlds without chance, which it then knows much better.
     low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
@@ -71,8 +72,9 @@ class DenoiserSettings:
     latent: int = 8
     positions: str = "maps"
     injection: str = "film"
-    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
-    guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    text: str = ""
+    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     pure: float = 0.6
     low: float = 1.0
     high: float = 25.0
@@ -89,6 +91,7 @@ class DenoiserSettings:
         for name, known in (("codec", CODECS), ("positions", ("maps", "numbers")), ("injection", INJECTIONS)):
             value = getattr(self, name)
             require(value in known, f"{name} is {value!r}; use one of {', '.join(known)}")
+        require(self.text in ("", "words"), f"text is {self.text!r}; use 'words', or '' to heed none")
         for name, most in (("dropout", 1.0), ("guidance", 100.0)):
             values = getattr(self, name)
             fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
@@ -123,7 +126,9 @@ class Denoiser(WorldModel):
             y, x, _ = signature.shape
             raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {least}; crop or pad")
         drawn = s.positions == "maps" and not self.codec.flat
-        self.conditioning = Conditioning(signature, s.embedding, drawn=drawn, apart=s.injection == "attention")
+        self.conditioning = Conditioning(
+            signature, s.embedding, drawn=drawn, apart=s.injection == "attention", reads=s.text == "words"
+        )
         self.maps = self.conditioning.maps * self.codec.shrink**2
         shape = (1, len(signature.mean), 1, 1)
         self.register_buffer("mean", torch.tensor(signature.mean).reshape(shape), persistent=False)

@@ -60,9 +60,10 @@ PRESETS = {
 
 @dataclass
 class DiffusionState:
-    """The present of b candidates: latents (b, context * channel, y, x), view (b, 6) and covariates (b, covariate).
+    """The present of b candidates: latents (b, context * channel, y, x), view (b, 6), and covariates.
 
-    features : (b, width, ...) of the latents, or None until they are needed.
+    covariates : (b, covariate) or None, see `Conditioning.known`. features : (b, width, ...) of the latents, or None
+    until they are needed.
     """
 
     latents: torch.Tensor
@@ -105,10 +106,12 @@ class Diffusion(Denoiser):
         """
         frames, s = batch.frames.to(torch.float32), self.settings
         self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
-        given, covariates = self.conditioning.dropped(
-            batch.controls[:, s.context - 1 :].to(torch.float32), batch.covariates, s.dropout, generator
+        view = batch.view[:, s.context - 1]
+        known = self.conditioning.known(view, batch.covariates, batch.words)
+        given, known = self.conditioning.dropped(
+            batch.controls[:, s.context - 1 :].to(torch.float32), known, s.dropout, generator
         )
-        state = self.start(frames[:, : s.context], batch.view[:, s.context - 1], covariates)
+        state = self._begun(frames[:, : s.context], view, known)
         targets = self.encoded(frames[:, s.context :])
         level = self.draw_levels(len(targets), generator, targets.device)
         seen = self.noised(self._blurred(state, given[:, 0], targets[:, 0], generator), level, generator)
@@ -130,16 +133,26 @@ class Diffusion(Denoiser):
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
 
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> DiffusionState:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> DiffusionState:
         """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last.
 
         Raises ModelError for frames of another shape.
         """
+        return self._begun(frames, view, self.conditioning.known(view, covariates, words))
+
+    def _begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> DiffusionState:
+        """See `start`; known : of the run, see `Conditioning.known`."""
         if frames.shape[1] != self.context:
             raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
         latents = self.encoded(frames).flatten(1, 2)
-        return DiffusionState(latents, view, covariates, self.encoder(latents))
+        return DiffusionState(latents, view, known, self.encoder(latents))
 
     def anchor(self, state: DiffusionState, frames: torch.Tensor) -> DiffusionState:
         """The state with the last of its latents that of measured frames (b, y, x, channel)."""

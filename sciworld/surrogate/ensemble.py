@@ -71,9 +71,14 @@ class Ensemble(Surrogate):
             raise CheckpointError(f"{path}: no folder of an ensemble; give one in which each member has its run")
         return cls([Surrogate.load(folder, device, **settings) for folder in folders])
 
-    def start(self, history: Observation | Sequence[Observation], covariates: np.ndarray | None = None) -> Imagined:
+    def start(
+        self,
+        history: Observation | Sequence[Observation],
+        covariates: np.ndarray | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> Imagined:
         """What every member makes of what was seen; see `Surrogate.start`."""
-        return self._joined([member.start(history, covariates) for member in self.members])
+        return self._joined([member.start(history, covariates, text) for member in self.members])
 
     def observe(self, state: Imagined, observation: Observation) -> Imagined:
         """Replace what every member imagines by one measured present; see `Surrogate.observe`."""

@@ -17,6 +17,7 @@ from sciworld.errors import ModelError
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.simulator import Observation
+from sciworld.words import words_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +26,14 @@ class Imagined:
 
     Parameters
     ----------
-    state : the model's. observation : that it stands for. covariates : (candidate, covariate) or None, what the model
-        was told of the whole run.
+    state : the model's. observation : that it stands for. covariates : (candidate, covariate) or None, and words :
+        (candidate, 16) or None, what the model was told of the whole run.
     """
 
     state: Any
     observation: Observation
     covariates: np.ndarray | None = None
+    words: np.ndarray | None = None
 
 
 class Surrogate:
@@ -68,33 +70,43 @@ class Surrogate:
         """The controls that the model was trained on, in its order and units."""
         return self._space
 
-    def start(self, history: Observation | Sequence[Observation], covariates: np.ndarray | None = None) -> Imagined:
+    def start(
+        self,
+        history: Observation | Sequence[Observation],
+        covariates: np.ndarray | None = None,
+        text: str | Sequence[str] | None = None,
+    ) -> Imagined:
         """Encode what was seen, oldest first; the last observation is the present.
 
         The model's context is filled up with the oldest frame, unless the model takes fewer; a frame that was seen
         through another view than the present one shows another place, and the next newer frame stands in for it.
         covariates : (candidate, covariate), or (covariate,) of all candidates, in the order and units of
-        `model.signature.covariates`; NaN is unknown, as are all without them. Raises ModelError where frames or
-        covariates do not fit the model.
+        `model.signature.covariates`; NaN is unknown, as are all without them. text : that describes the run, as the
+        `description` of a recording does, or one for each candidate; only a model that was trained to read heeds it.
+        Raises ModelError where frames, covariates or texts do not fit the model.
         """
         seen = [history] if isinstance(history, Observation) else list(history)
         if not seen:
             raise ModelError("start: the history is empty; give at least the present observation")
+        return self._started(seen, self._told(covariates, len(seen[-1])), _read(text, len(seen[-1])))
+
+    def _started(self, seen: list[Observation], told: np.ndarray | None, words: np.ndarray | None) -> Imagined:
+        """See `start`; told : (candidate, covariate), words : (candidate, 16)."""
         present = seen[-1]
         self.model.signature.require(present.frames.shape[1:], len(self._space), "start")
-        frames = [present.frames]
+        stack = [present.frames]
         missing = max(0, self.model.shortest - len(seen))
         older_first = [*[seen[0]] * missing, *seen[:-1]]
         for older in older_first[::-1][: self.model.context - 1]:
             moved = np.any(older.view != present.view, axis=1)[:, None, None, None]
-            frames.append(np.where(moved, frames[-1], older.frames))
-        stacked = np.stack(frames[::-1], axis=1).astype(np.float32)
+            stack.append(np.where(moved, stack[-1], older.frames))
+        stacked = np.stack(stack[::-1], axis=1).astype(np.float32)
         with torch.inference_mode():
-            device, told = self._device(), self._told(covariates, len(present))
-            view = torch.from_numpy(present.view).to(device)
-            facts = None if told is None else torch.from_numpy(told).to(device)
-            state = self.model.start(torch.from_numpy(stacked).to(device), view, facts)
-        return Imagined(state, present, told)
+            device = self._device()
+            frames, view = (torch.from_numpy(array).to(device) for array in (stacked, present.view))
+            facts, read = (None if array is None else torch.from_numpy(array).to(device) for array in (told, words))
+            state = self.model.start(frames, view, facts, read)
+        return Imagined(state, present, told, words)
 
     def observe(self, state: Imagined, observation: Observation) -> Imagined:
         """Replace the imagined present by a measured one; what came before it is still remembered.
@@ -103,11 +115,12 @@ class Surrogate:
         """
         before = state.observation
         if len(before) != len(observation) or np.any(before.view != observation.view):
-            return self.start(observation, state.covariates)
+            return self._started([observation], state.covariates, state.words)
         self.model.signature.require(observation.frames.shape[1:], len(self._space), "observe")
         with torch.inference_mode():
             frames = torch.from_numpy(observation.frames.astype(np.float32)).to(self._device())
-            return Imagined(self.model.anchor(state.state, frames), observation, state.covariates)
+            anchored = self.model.anchor(state.state, frames)
+        return dataclasses.replace(state, state=anchored, observation=observation)
 
     def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
         """Sample one step further under controls : (candidate, control). Raises ControlError outside the bounds."""
@@ -118,7 +131,7 @@ class Surrogate:
         if self.seconds is not None:
             lasts = controls[:, self._space.table.index(self.seconds[0])].astype(np.float64) + self.seconds[1]
         observation = Observation(frames, seen.time + lasts, seen.view)
-        return observation, Imagined(following, observation, state.covariates)
+        return observation, dataclasses.replace(state, state=following, observation=observation)
 
     def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Imagine what controls : (problem, candidate, step, control) lead to.
@@ -185,3 +198,13 @@ class Surrogate:
 
     def _generator(self, rng: np.random.Generator) -> torch.Generator:
         return torch.Generator(self._device()).manual_seed(int(rng.integers(2**62)))
+
+
+def _read(text: str | Sequence[str] | None, n: int) -> np.ndarray | None:
+    """The words of the texts of n candidates : (candidate, 16). Raises ModelError for another number of them."""
+    if text is None:
+        return None
+    texts = [text] * n if isinstance(text, str) else list(text)
+    if len(texts) != n or not all(isinstance(each, str) for each in texts):
+        raise ModelError(f"text is {text!r:.80}; give a string, or one for each of {n} candidates")
+    return np.stack([words_of(each) for each in texts])

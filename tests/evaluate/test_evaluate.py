@@ -36,7 +36,7 @@ class Knowing:
             ),
         )
 
-    def start(self, history: list[Any], covariates: Any = None) -> Any:
+    def start(self, history: list[Any], covariates: Any = None, text: Any = None) -> Any:
         return history[-1]
 
     def futures(self, state: Any, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -31,8 +31,8 @@ class Knowing:
             context=2, signature=SimpleNamespace(channels=toy.CHANNELS, covariates=ColumnTable(()))
         )
 
-    def start(self, history: list[Any], covariates: Any = None) -> int:
-        self.history = history
+    def start(self, history: list[Any], covariates: Any = None, text: Any = None) -> int:
+        self.history, self.text = history, text
         return self.time.index(float(history[-1].time[0]))
 
     def futures(self, state: int, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -55,6 +55,14 @@ def test_truth_and_futures_are_of_the_same_steps() -> None:
     np.testing.assert_array_equal(found.controls, ds["controls"].values[3:7])
     assert found.futures.shape == (2, 4, toy.Y, toy.X, 2)
     assert [float(seen.time[0]) for seen in surrogate.history] == ds["time"].values[2:4].tolist()
+    assert surrogate.text is None
+
+
+def test_the_surrogate_is_told_the_description_of_the_recording() -> None:
+    ds = toy.make().assign_attrs(description="a fan in a box")
+    surrogate: Any = Knowing(ds)
+    imagine(surrogate, ds, np.random.default_rng(0), start=3, steps=4, samples=2)
+    assert surrogate.text == "a fan in a box"
 
 
 def test_the_table_has_error_change_and_spread_of_every_channel() -> None:

@@ -33,7 +33,7 @@ def found_of(values: np.ndarray) -> xr.Dataset:
                 shape = (toy.Y, toy.X, 2)
                 scale = (1.0, 1.0)
 
-        def start(self, history: Any, covariates: Any = None) -> Any:
+        def start(self, history: Any, covariates: Any = None, text: Any = None) -> Any:
             return history[-1].frames
 
         def futures(self, state: Any, controls: np.ndarray, samples: int, rng: Any) -> np.ndarray:

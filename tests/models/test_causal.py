@@ -128,7 +128,8 @@ def test_presets_are_there_and_settings_are_checked() -> None:
         ({"horizon": 0}, "horizon is 0"), ({"layers": 0}, "layers at least"), ({"backbone": "rnn"}, "use one of conv"),
         ({"history": 2.0}, "must be below low"), ({"imagined": 0.5}, "use 0 to history"), ({"forcing": 2}, "a share"),
         ({"stride": 0}, "stride at least 1"), ({"codec": "jpeg"}, "use one of pixels"),
-        ({"dropout": (1.0,)}, "give 4 numbers"), ({"guidance": (1.0, 0.0, 0.0, 0.0)}, "needs a model that was trained"),
+        ({"dropout": (1.0,)}, "give 5 numbers"),
+        ({"guidance": (1.0, 0.0, 0.0, 0.0, 0.0)}, "needs a model that was trained"),
     ):  # fmt: skip
         with pytest.raises(SettingsError, match=said):
             CausalSettings(**settings)  # type: ignore[arg-type]

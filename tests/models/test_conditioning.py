@@ -185,7 +185,7 @@ def test_each_kind_is_forgotten_alone(kind, settings):
 def test_dropout_forgets_a_share_of_rows():
     model = informed()
     controls, covariates = at(VIEWS["straight"], 4, 3).repeat(4000, 1)[:, None].repeat(1, 2, 1), torch.ones(4000, 2)
-    told, facts = model.dropped(controls, covariates, (0.5, 0.0, 0.1, 0.2), torch.Generator().manual_seed(0))
+    told, facts = model.dropped(controls, covariates, (0.5, 0.0, 0.1, 0.2, 0.0), torch.Generator().manual_seed(0))
     lost = torch.isnan(told)
     assert torch.equal(lost[:, 0], lost[:, 1])  # a row is a window
     shares = [lost[:, 0, model.columns_of(kind)[0]].float().mean() for kind in ("positions", "scalars", "categories")]

@@ -16,8 +16,11 @@ FEW: dict[str, Any] = {"width": 16, "coarse": 16, "embedding": 16}
 SMALL: dict[str, list[dict[str, Any]]] = {
     "causal": [
         {},
-        {"backbone": "attention", "injection": "attention", "context": 2, "memory": 1, "stride": 1, "forcing": 0.5},
-        {"codec": "pod", "modes": 12, "layers": 1, "dropout": (0.2, 0.2, 0.2, 0.0)},
+        {
+            "backbone": "attention", "injection": "attention", "context": 2, "memory": 1, "stride": 1, "forcing": 0.5,
+            "text": "words",
+        },
+        {"codec": "pod", "modes": 12, "layers": 1, "dropout": (0.2, 0.2, 0.2, 0.0, 0.0)},
         {"codec": "autoencoder", "context": 1, "layers": 1, "pure": 1.0, "undecided": 0.0},
     ],
     "diffusion": [
@@ -25,8 +28,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"decoder_blocks": 1, "injection": "attention", "codec": "autoencoder", "context": 2},
         {"codec": "pod", "modes": 40, "rollout": 2, "pure": 1.0, "undecided": 0.0},
         {
-            "injection": "add", "positions": "numbers", "decoder_blocks": 1, "dropout": (0.2, 0.2, 0.2, 0.0),
-            "guidance": (0.5, 0.5, 0.5, 0.0),
+            "injection": "add", "positions": "numbers", "decoder_blocks": 1, "dropout": (0.2, 0.2, 0.2, 0.0, 0.0),
+            "guidance": (0.5, 0.5, 0.5, 0.0, 0.0), "text": "words",
         },
     ],
 }  # fmt: skip
@@ -62,7 +65,13 @@ class Global(Diffusion):
 
 
 class Crowded(Diffusion):
-    def start(self, frames: torch.Tensor, view: torch.Tensor, covariates: torch.Tensor | None = None) -> Any:
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> Any:
         return super().start(frames - 0.1 * frames.mean(dim=0), view)
 
 

@@ -237,6 +237,24 @@ def test_covariates_reach_the_model_and_stay():
         surrogate.start(seen(), [1.0, 2.0, 3.0])
 
 
+def test_a_text_reaches_the_model_and_stays():
+    surrogate = Surrogate(tiny(text="words"))
+    found = {}
+    for name, text in (("nothing", None), ("silent", ""), ("dry", "dry road"), ("wet", "wet road"),
+                       ("each", ["dry road", "wet road", "wet road"])):  # fmt: skip
+        state = surrogate.start(seen(), text=text)
+        _, state = surrogate.step(state, controls(3), rng())
+        state = surrogate.observe(state, seen(seed=4))
+        moved = surrogate.observe(state, dataclasses.replace(seen(seed=4), view=seen().view + 1))
+        found[name] = np.stack([surrogate.step(each, controls(3), rng())[0].frames for each in (state, moved)], axis=1)
+    assert same(found["nothing"], found["silent"]) and not same(found["dry"], found["wet"])
+    assert not same(found["dry"][:, 1], found["wet"][:, 1])
+    assert same(found["each"][:1], found["dry"][:1]) and same(found["each"][1:], found["wet"][1:])
+    for wrong in (["dry"], ["dry", "wet", 3], 3 * [b"dry"]):
+        with pytest.raises(ModelError, match="give a string, or one for each of 3 candidates"):
+            surrogate.start(seen(), text=wrong)
+
+
 def test_a_model_that_takes_a_short_history_is_not_given_a_longer_one():
     torch.manual_seed(0)
     model = Causal(SIGNATURE, CausalSettings(context=3, width=16, coarse=16, embedding=16))

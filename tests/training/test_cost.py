@@ -25,7 +25,7 @@ class Looking(linear_world.Linear):
         square = self.residual(batch.frames[:, 1].float(), batch.controls[:, 1]) ** 2
         return Losses(square.mean(), {})
 
-    def start(self, frames: Any, view: Any, covariates: Any = None) -> Any:
+    def start(self, frames: Any, view: Any, covariates: Any = None, words: Any = None) -> Any:
         return self.normal(frames)[:, -1]
 
     def step(self, state: Any, controls: Any, generator: Any, evaluations: int = 1) -> Any:

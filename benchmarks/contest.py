@@ -31,7 +31,7 @@ SHORT = {"stem": {"context": 1}}  # the atom's place is all that matters there; 
 # What there is of chance: hops, and a camera that counts; in a flow nothing; on a road much, of which 18 drives in as
 # many worlds tell little, and whose pictures pass by.
 CERTAIN = {"pure": 1.0, "undecided": 0.0}
-SCENE = {**CERTAIN, "patch": 4, "dropout": (0.0, 0.0, 0.0, 0.5)}
+SCENE = {**CERTAIN, "patch": 4, "dropout": (0.0, 0.0, 0.0, 0.5, 0.0)}
 KINDS = {
     "stem": {"context": 1, "camera": True},
     "flow": {"context": 2, **CERTAIN},

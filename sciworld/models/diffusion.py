@@ -50,7 +50,7 @@ PRESETS = {
     "counts": DiffusionSettings(camera=True),
     "certain": DiffusionSettings(context=2, pure=1.0, undecided=0.0),
     "scene": DiffusionSettings(
-        context=2, patch=4, motion=True, rollout=4, pure=1.0, undecided=0.0, dropout=(0.0, 0.0, 0.0, 0.5)
+        context=2, patch=4, motion=True, rollout=4, pure=1.0, undecided=0.0, dropout=(0.0, 0.0, 0.0, 0.5, 0.0)
     ),
     "modes": DiffusionSettings(
         context=2, width=256, codec="pod", modes=64, rollout=8, decoder_blocks=3, pure=1.0, undecided=0.0

@@ -68,8 +68,8 @@ class Conditioning(nn.Module):
         features = FEATURES + (0 if apart else told * (FEATURES + 1))
         self.mix = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
         self.apart = apart and told + len(self.levels) + reads > 0
-        # Begun at 0, where a word that training never shows stays: it changes nothing. Begun at random such words moved
-        # a toy whose text decides the future by 0.2 to 1.1 of what the words that count do.
+        # Begun at 0, where a word that training never shows stays: it changes nothing. Begun at random, such words
+        # moved a toy whose text decides the future by 0.2 to 1.1 of what the words that count do.
         none = torch.zeros(NUMBERS, width)
         self.words = nn.EmbeddingBag.from_pretrained(none, freeze=False, padding_idx=0) if reads else None
         for name in ("mean", "scale"):

@@ -29,6 +29,7 @@ class Knowing:
 
     def __init__(self, recordings: list[xr.Dataset], off: float = 1.0) -> None:
         self.recordings, self.off, self.space = recordings, off, toy.SPACE
+        self.texts: list[Any] = []
         self.model = SimpleNamespace(
             context=2,
             signature=SimpleNamespace(
@@ -37,6 +38,7 @@ class Knowing:
         )
 
     def start(self, history: list[Any], covariates: Any = None, text: Any = None) -> Any:
+        self.texts.append(text)
         return history[-1]
 
     def futures(self, state: Any, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -80,6 +82,14 @@ def test_a_model_that_knows_is_right_and_its_samples_are_off() -> None:
     assert found.rmse.attrs["units"] == "counts, K" and found.psnr.attrs["units"] == "dB"
     assert found.channel_units.values.tolist() == ["counts", "K"]
     assert found.session.values.tolist() == [ds.attrs["session"] for ds in held]
+
+
+def test_a_model_is_told_the_description_of_each_recording() -> None:
+    held = recordings()
+    held[1].attrs["description"] = "a fan in a box"
+    surrogate = Knowing(held)
+    evaluate(surrogate, held, settings=SHORT)  # type: ignore[arg-type]
+    assert surrogate.texts == [None, "a fan in a box", None]
 
 
 def test_baselines_are_always_there_and_are_what_they_say() -> None:

@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from contest_entrants import Entrant, Options, reproduced, scored
+from contest_flow import Wakes
 from contest_jobs import ARENAS, HORIZONS
 from contest_report import tables
+from contest_stable import stable_frames
 from harness import Benchmark, Figure, Run
 
 SHORT = {"stem": {"context": 1}}  # the atom's place is all that matters there; flows and roads have velocities
@@ -182,6 +184,10 @@ class Contest:
         ]
         return Figure(_worst(rows), "dB", rows=rows)
 
+    def stable(self, run: Run) -> Figure:
+        """Frames of free running whose checks still pass, of the best of ours; see `contest_stable.stable_frames`."""
+        return stable_frames(OURS, self.options, run)
+
     def report(self, run: Run) -> None:
         """Write the tables."""
         if self.table is not None:
@@ -219,12 +225,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, default=Options.starts)
     parser.add_argument("--table", type=Path)
     chosen, others = parser.parse_known_args(arguments)
-    contest = Contest(Options(chosen.seconds, chosen.threads, chosen.starts), chosen.table)
+    options = Options(chosen.seconds, chosen.threads, chosen.starts)
+    contest, wakes = Contest(options, chosen.table), Wakes(options)
     bench = Benchmark("contest", __doc__)
     bench.figure("wins_psnr_h4", "wins_psnr_h16", "wins_crps_h4", "wins_crps_h16")(contest.wins)
     bench.figure("worst_gain_over_persistence_h4", "worst_control_gain_low", "fastest_useful_fps")(contest.gains)
     bench.figure("coverage90")(contest.coverage)
     bench.figure("overfit_psnr")(contest.overfit)
+    bench.figure("stable_frames")(contest.stable)
+    bench.figure("fluid_rank_correlation")(wakes.correlation)
+    bench.figure("fluid_rollouts_per_second")(wakes.pace)
     bench.main(others, finish=contest.report)
 
 

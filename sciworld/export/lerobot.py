@@ -129,7 +129,7 @@ class _Export:
                 **places,
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
-                **{f"{OWN}{name}": ds.attrs[name] for name in recording.TEXTS},
+                **{f"{OWN}{name}": ds.attrs.get(name, "") for name in (*recording.TEXTS, "description")},
                 **{
                     f"stats/{key}/{name}": value
                     for key, found in moments.items()

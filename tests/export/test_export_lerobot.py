@@ -52,6 +52,7 @@ def make(seed=0, n=T, fps=20.0, frames=None, **more):
         "session": f"drive{seed}",
         "source": "toy",
         "licence": "CC0-1.0",
+        "description": "a wet road at dusk",
         "citation": "nobody",
         "history": "made",
         "controls": controls,
@@ -78,7 +79,7 @@ def require_same(one, back):
         if name in one.variables:
             np.testing.assert_array_equal(back[name].values, one[name].values, err_msg=name)
             assert back[name].attrs == one[name].attrs, name
-    for name in ("session", "source", "licence", "citation"):
+    for name in ("session", "source", "licence", "citation", "description"):
         assert back.attrs[name] == one.attrs[name]
 
 

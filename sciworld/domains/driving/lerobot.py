@@ -95,6 +95,7 @@ class _DataSet:
             source=texts.get("source") or f"{self.root.name}/{episode.rows.relative_to(self.root).as_posix()}",
             licence=texts.get("licence") or self.licence,
             citation=texts.get("citation", ""),
+            description=texts.get("description", ""),
             history="; ".join(history),
             view=views["view"][0] if "view" in views else None,
             view_units=views["view"][1]["units"] if "view" in views else "",

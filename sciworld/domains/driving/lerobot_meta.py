@@ -140,7 +140,8 @@ class Meta:
                 values_ = values
             path = filled(self.root, self._info.get("video_path"), {**values_, "video_key": key}, self.where)
             videos[key] = (path, start, stop)
-        texts = {name: str(row.get(f"{OWN}{name}") or "") for name in recording.TEXTS if f"{OWN}{name}" in row}
+        names = (*recording.TEXTS, "description")
+        texts = {name: str(row.get(f"{OWN}{name}") or "") for name in names if f"{OWN}{name}" in row}
         return Episode(index, length, filled(self.root, self._info.get("data_path"), values, self.where), videos, texts)
 
     def _totals(self) -> list[str]:

@@ -93,11 +93,6 @@ class Peer(WorldModel):
         present = self.normalised(frames[:, None])[:, 0]
         return dataclasses.replace(state, frames=torch.cat([state.frames[:, present.shape[1] :], present], dim=1))
 
-    def expand(self, state: Any, n: int) -> Any:
-        """See `WorldModel.expand`."""
-        rows = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-        return type(state)(**{name: value.repeat_interleave(n, dim=0) for name, value in rows.items()})
-
     def step(
         self, state: Any, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
     ) -> tuple[torch.Tensor, Any]:

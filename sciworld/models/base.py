@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -161,9 +161,12 @@ class WorldModel(nn.Module, ABC):
         What came before it is still remembered.
         """
 
-    @abstractmethod
     def expand(self, state: State, n: int) -> State:
         """The state with every row repeated n times in place: row i becomes rows i*n .. i*n+n-1."""
+        rows = {field.name: getattr(state, field.name) for field in fields(state)}
+        return type(state)(
+            **{name: None if row is None else row.repeat_interleave(n, dim=0) for name, row in rows.items()}
+        )
 
     @abstractmethod
     def step(

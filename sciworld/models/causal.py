@@ -9,8 +9,7 @@ as much after a thousand frames as after one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -105,30 +104,9 @@ class Causal(Denoiser):
             asked_for = self._blurred(past, told, latents[:, 1:], (recalled, around), generator)
             asked_for = self.noised(asked_for, level, generator)
             clean = self._side_by_side(past, told, asked_for, level, (recalled, around))
-        weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
-        parts = {"denoised": (self.weighed((clean - latents[:, 1:]).square(), weights) * weight).mean()}
-        if self.noise is not None:
-            parts["camera"] = self.camera_loss(clean.flatten(0, 1), latents[:, 1:].flatten(0, 1))
-        reconstructed = self.codec.loss(self.normalised(frames.flatten(0, 1)))
-        if reconstructed is not None:
-            parts["reconstructed"] = reconstructed
-        total = torch.stack(list(parts.values())).sum()
-        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+        return self.losses(clean, latents[:, 1:], level, frames, weights)
 
-    def start(
-        self,
-        frames: torch.Tensor,
-        view: torch.Tensor,
-        covariates: torch.Tensor | None = None,
-        words: torch.Tensor | None = None,
-    ) -> CausalState:
-        """Encode frames (b, 1 to context, y, x, channel) in their units, and the view (b, 6) of the last.
-
-        Raises ModelError for frames of another shape.
-        """
-        return self._begun(frames, view, self.conditioning.known(view, covariates, words))
-
-    def _begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> CausalState:
+    def begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> CausalState:
         """See `start`; known : of the run, see `Conditioning.known`."""
         b, t = frames.shape[:2]
         if not 1 <= t <= self.context:
@@ -150,31 +128,12 @@ class Causal(Denoiser):
     def anchor(self, state: CausalState, frames: torch.Tensor) -> CausalState:
         """The state with a measured present, frames (b, y, x, channel); one not stepped since is begun anew."""
         if state.led is None:
-            return self._begun(frames[:, None], state.view, state.covariates)
+            return self.begun(frames[:, None], state.view, state.covariates)
         return replace(state, last=self.encoded(frames[:, None])[:, 0])
 
-    def expand(self, state: CausalState, n: int) -> CausalState:
-        """Every row n times in place."""
-        rows = [getattr(state, field.name) for field in fields(state)]
-        return CausalState(*(None if row is None else row.repeat_interleave(n, dim=0) for row in rows))  # type: ignore[arg-type]
-
-    def step(
-        self, state: CausalState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
-    ) -> tuple[torch.Tensor, CausalState]:
-        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample.
-
-        Raises ModelError for controls of another shape, or a sample without a generator.
-        """
-        self.require_step(controls, generator, evaluations)
-        state, now = self._remembered(state), controls[:, 0]
-        found = self.mean_of(state, now)
-        if evaluations > 1 and not self.certain:
-            found = self.sampled(partial(self._answer, state, now), found, generator, evaluations)
-        return self.decoded(found)[:, None], self._after(state, found, now)
-
-    def _after(self, state: CausalState, latent: torch.Tensor, led: torch.Tensor) -> CausalState:
-        """The state when `latent` (b, *latent) has come, which controls `led` (b, control) led to."""
-        return replace(state, last=latent, before=state.last, now=state.now + 1, led=led)
+    def after(self, state: CausalState, latent: torch.Tensor, controls: torch.Tensor) -> CausalState:
+        """The state when `latent` (b, *latent) has come, which controls (b, control) led to."""
+        return replace(state, last=latent, before=state.last, now=state.now + 1, led=controls)
 
     def rollout(
         self, state: CausalState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
@@ -186,9 +145,9 @@ class Causal(Denoiser):
         evaluations = 1 if self.certain else evaluations
         found = []
         for part in controls.split(self.context, dim=1):
-            latents = self._together(self._remembered(state), part, generator, evaluations)
+            latents = self._together(self.ready(state), part, generator, evaluations)
             for step in range(part.shape[1]):
-                state = self._after(self._remembered(state), latents[:, step], part[:, step])
+                state = self.after(self.ready(state), latents[:, step], part[:, step])
             found.append(self.decoded(latents.flatten(0, 1)).unflatten(0, part.shape[:2]))
         return torch.cat(found, dim=1), state
 
@@ -216,28 +175,24 @@ class Causal(Denoiser):
                 return preconditioned(change, noised, before, level)
 
             found = lowered(found, self.guided(denoise, controls, state.covariates), levels, lower, generator)
-        return found
+        return self.pictured(found, generator) if evaluations > 1 else found
 
-    def mean_of(self, state: CausalState, controls: torch.Tensor) -> torch.Tensor:
-        """The posterior mean of the next latent (b, *latent) under controls (b, control); the present is remembered."""
-        nothing = torch.zeros_like(state.last)
-        return self._answer(state, controls, nothing, nothing.new_full((len(nothing),), torch.inf))
-
-    def _answer(
-        self, state: CausalState, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor
+    def denoised(
+        self,
+        state: CausalState,
+        controls: torch.Tensor,
+        known: torch.Tensor | None,
+        noised: torch.Tensor,
+        level: torch.Tensor,
     ) -> torch.Tensor:
-        """The clean next latent, guided."""
+        """See `Denoiser.denoised`."""
         past, when = self._past(state), state.now[:1] + 1
+        around = _Around(state.view, known, controls[:, None])
+        asked = self._asked(noised[:, None], level[:, None], around, state.last, when)
+        change, _ = self.net(asked, past, self._visible(when, torch.cat([past.times, when])), 1)
+        return preconditioned(change[:, 0], noised, state.last, level)
 
-        def denoise(told: torch.Tensor, covariates: torch.Tensor | None) -> torch.Tensor:
-            around = _Around(state.view, covariates, told[:, None])
-            asked = self._asked(noised[:, None], level[:, None], around, state.last, when)
-            change, _ = self.net(asked, past, self._visible(when, torch.cat([past.times, when])), 1)
-            return preconditioned(change[:, 0], noised, state.last, level)
-
-        return self.guided(denoise, controls, state.covariates)
-
-    def _remembered(self, state: CausalState) -> CausalState:
+    def ready(self, state: CausalState) -> CausalState:
         """The state with its present among the past, and what the window has left behind forgotten."""
         if state.led is None:
             return state

@@ -55,10 +55,6 @@ class Codec(nn.Module, ABC):
     def prepare(self, windows: Windows | Mixture, normalise: Normalise) -> None:
         """Fit what no gradient trains, on frames that `normalise` makes images."""
 
-    def loss(self, images: torch.Tensor) -> torch.Tensor | None:
-        """What a codec that is trained along with its model adds to the loss."""
-        return None
-
 
 class Pixels(Codec):
     """The images themselves."""
@@ -188,6 +184,7 @@ class Autoencoder(Codec):
         return found
 
     def loss(self, images: torch.Tensor) -> torch.Tensor:
+        """The squared error of what comes back: what it adds to the loss of its model."""
         return functional.mse_loss(self.decoder(self._encoded(images)), images)
 
     def _encoded(self, images: torch.Tensor) -> torch.Tensor:

@@ -3,8 +3,7 @@
 The denoiser predicts the clean next frame as a change of the last one, preconditioned as in Karras et al. 2022
 ("Elucidating the design space of diffusion-based generative models", table 1, with unit data variance). At infinite
 noise it sees no noised frame at all and returns the posterior mean. Samples start there, and go down a few noise
-levels by ancestral steps (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the variance-exploding form of Song
-et al. 2021, arXiv:2011.13456, appendix F).
+levels by ancestral steps, see `schedules`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,9 +21,10 @@ from torch.nn import functional
 
 from sciworld.config import require
 from sciworld.errors import ModelError
-from sciworld.models.base import Signature, WorldModel
-from sciworld.models.codecs import CODECS, codec_of
+from sciworld.models.base import Losses, Signature, WorldModel
+from sciworld.models.codecs import CODECS, Autoencoder, codec_of
 from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning
+from sciworld.models.schedules import ancestral
 
 if TYPE_CHECKING:
     from sciworld.loader import Mixture
@@ -150,8 +152,68 @@ class Denoiser(WorldModel):
         self.codec.prepare(windows, self.normalised)
 
     @abstractmethod
-    def mean_of(self, state: Any, controls: torch.Tensor) -> torch.Tensor:
-        """The posterior mean of the next latent (b, *latent) under controls (b, control)."""
+    def begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> Any:
+        """See `start`; known : of the run, see `Conditioning.known`."""
+
+    @abstractmethod
+    def ready(self, state: Any) -> Any:
+        """The state with everything that a step needs of it."""
+
+    @abstractmethod
+    def after(self, state: Any, latent: torch.Tensor, controls: torch.Tensor) -> Any:
+        """The state when `latent` (b, *latent) has come, which controls (b, control) led to."""
+
+    @abstractmethod
+    def denoised(
+        self,
+        state: Any,
+        controls: torch.Tensor,
+        known: torch.Tensor | None,
+        noised: torch.Tensor,
+        level: torch.Tensor,
+    ) -> torch.Tensor:
+        """The mean of the clean next latent (b, *latent), given it noised at `level` (b,); one evaluation.
+
+        controls : (b, control). known : of the run, see `Conditioning.known`; the state is `ready`.
+        """
+
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> Any:
+        """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last.
+
+        Raises ModelError for frames of another shape.
+        """
+        return self.begun(frames, view, self.conditioning.known(view, covariates, words))
+
+    def step(
+        self, state: Any, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, Any]:
+        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample.
+
+        Raises ModelError for controls of another shape, or a sample without a generator.
+        """
+        self.require_step(controls, generator, evaluations)
+        state, now = self.ready(state), controls[:, 0]
+        found = self.answer(state, now, *self.pure_noise(now))
+        if evaluations > 1 and not self.certain:
+            found = self.sampled(partial(self.answer, state, now), found, generator, evaluations)
+        return self.decoded(found)[:, None], self.after(state, found, now)
+
+    def answer(self, state: Any, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """The clean next latent, guided."""
+        return self.guided(
+            lambda told, known: self.denoised(state, told, known, noised, level), controls, state.covariates
+        )
+
+    def pure_noise(self, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents of which nothing is to be seen (b, *latent), and their level (b,): what gives the posterior mean."""
+        b = len(controls)
+        return controls.new_zeros((b, *self.codec.latent)), controls.new_full((b,), torch.inf)
 
     def require_step(self, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int) -> None:
         """Raise ModelError for controls of another shape than (b, 1, control), or a sample without a generator."""
@@ -191,6 +253,31 @@ class Denoiser(WorldModel):
             error = error * (weights if error.ndim == 3 else weights[:, None])
         return error.mean(dim=(-2, -1))
 
+    def losses(
+        self,
+        clean: torch.Tensor,
+        targets: torch.Tensor,
+        level: torch.Tensor,
+        frames: torch.Tensor,
+        weights: torch.Tensor | None,
+        imagined: torch.Tensor | None = None,
+    ) -> Losses:
+        """The loss of clean latents (b, *latent), or (b, t, *latent), noised at level (b,) or (b, t), and its parts.
+
+        By noise level as Karras, table 1. frames : (b, t, y, x, channel) in their units, those that the targets are of.
+        imagined : the loss of what was imagined on from them, if anything was.
+        """
+        weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
+        parts = {"denoised": (self.weighed((clean - targets).square(), weights) * weight).mean()}
+        if self.noise is not None:
+            parts["camera"] = self.camera_loss(clean, targets)
+        if imagined is not None:
+            parts["imagined"] = imagined
+        if isinstance(self.codec, Autoencoder):
+            parts["reconstructed"] = self.codec.loss(self.normalised(frames.flatten(0, 1)))
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+
     def level_feature(self, level: torch.Tensor) -> torch.Tensor:
         """A noise level as a number of order one: half its logarithm; infinity lies beyond the highest level."""
         return 0.5 * level.clamp(FAINTEST, 10.0 * self._settings.high).log()
@@ -228,19 +315,25 @@ class Denoiser(WorldModel):
         return torch.where(finite, latents + torch.where(finite, level, 0.0) * noise, 0.0)
 
     def noise_of(self, images: torch.Tensor) -> torch.Tensor:
-        """Standard deviation of the camera's noise in normalised images (b, c, y, x)."""
+        """Standard deviation of the camera's noise in normalised images (..., c, y, x)."""
         assert self.noise is not None
         intensity = (images + self.mean / self.scale).clamp(min=0)
         return (self.noise[0].exp() + self.noise[1].exp() * intensity).sqrt()
 
     def camera_loss(self, clean: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """How far the noise is from that of clean images (b, c, y, x); outliers, which are events, count little.
+        """How far the noise is from that of clean images (..., c, y, x); outliers, which are events, count little.
 
         Half of all errors are below 0.6745 standard deviations if they are normal, and the median of the logarithm is
         where its mean absolute difference is least.
         """
         error, clean = (clean - target).detach().abs(), clean.detach()
         return ((error + 1e-4).log() - (0.6745 * self.noise_of(clean)).log()).abs().mean()
+
+    def pictured(self, images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Sampled images (..., c, y, x) as a camera shows them; without one, as they are."""
+        if self.noise is None:
+            return images
+        return images + self.noise_of(images) * torch.randn(images.shape, generator=generator, device=images.device)
 
     def levels_below(self, evaluations: int) -> list[float]:
         """The noise levels below infinity at which a sample in so many evaluations is refined, highest first."""
@@ -266,16 +359,13 @@ class Denoiser(WorldModel):
 
         denoise : of noised latents and their level : (b,).
         """
-        levels = self.levels_below(evaluations)
-        found = mean + levels[0] * torch.randn(mean.shape, generator=generator, device=mean.device)
-        for level, lower in zip(levels, [*levels[1:], 0.0], strict=True):
-            clean = denoise(found, mean.new_full((len(mean),), level))
-            kept = (lower / level) ** 2
+        found = clean = mean
+        for level, lower in pairwise([torch.inf, *self.levels_below(evaluations), 0.0]):
+            if level < torch.inf:
+                clean = denoise(found, mean.new_full((len(mean),), level))
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-            found = kept * found + (1 - kept) * clean + lower * (1 - kept) ** 0.5 * noise
-        if self.noise is not None:
-            found = found + self.noise_of(found) * torch.randn(mean.shape, generator=generator, device=mean.device)
-        return found
+            found = ancestral(found, clean, level, lower, noise)
+        return self.pictured(found, generator)
 
 
 def preconditioned(change: torch.Tensor, noised: torch.Tensor, last: torch.Tensor, level: torch.Tensor) -> torch.Tensor:

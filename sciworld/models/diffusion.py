@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -100,10 +100,7 @@ class Diffusion(Denoiser):
         return settings.context, settings.rollout
 
     def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
-        """Squared error of the denoised next frame, weighed by `weights` and by the noise level (Karras, table 1).
-
-        With a rollout also that of the posterior mean of every step, in the mean.
-        """
+        """Squared error of the denoised next frame, see `losses`; with a rollout also that of every imagined step."""
         frames, s = batch.frames.to(torch.float32), self.settings
         self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
         view = batch.view[:, s.context - 1]
@@ -111,48 +108,43 @@ class Diffusion(Denoiser):
         given, known = self.conditioning.dropped(
             batch.controls[:, s.context - 1 :].to(torch.float32), known, s.dropout, generator
         )
-        state = self._begun(frames[:, : s.context], view, known)
-        targets = self.encoded(frames[:, s.context :])
-        level = self.draw_levels(len(targets), generator, targets.device)
-        seen = self.noised(self._blurred(state, given[:, 0], targets[:, 0], generator), level, generator)
-        clean = self._denoise(state, given[:, 0], state.covariates, seen, level)
-        weight = torch.where(torch.isfinite(level), 1 + level**-2, 1.0)
-        parts = {"denoised": (self.weighed((clean - targets[:, 0]).square(), weights) * weight).mean()}
-        if self.noise is not None:
-            parts["camera"] = self.camera_loss(clean, targets[:, 0])
-        if s.rollout > 1:
-            errors = []
-            for step in range(s.rollout):
-                mean = self.mean_of(state, given[:, step])
-                errors.append(self.weighed((mean - targets[:, step]).square(), weights))
-                state = self._after(state, mean)
-            parts["imagined"] = torch.stack(errors).mean()
-        reconstructed = self.codec.loss(self.normalised(frames[:, s.context]))
-        if reconstructed is not None:
-            parts["reconstructed"] = reconstructed
-        total = torch.stack(list(parts.values())).sum()
-        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+        state = self.begun(frames[:, : s.context], view, known)
+        targets, first = self.encoded(frames[:, s.context :]), given[:, 0]
+        if self.certain:
+            noised, level = self.pure_noise(first)
+        else:
+            level = self.draw_levels(len(targets), generator, targets.device)
+            noised = self.noised(self._blurred(state, first, targets[:, 0], generator), level, generator)
+        clean = self.denoised(state, first, state.covariates, noised, level)
+        imagined = self._imagined(state, given, targets, weights, clean) if s.rollout > 1 else None
+        return self.losses(clean, targets[:, 0], level, frames[:, s.context : s.context + 1], weights, imagined)
 
-    def start(
+    def _imagined(
         self,
-        frames: torch.Tensor,
-        view: torch.Tensor,
-        covariates: torch.Tensor | None = None,
-        words: torch.Tensor | None = None,
-    ) -> DiffusionState:
-        """Encode frames (b, context, y, x, channel) in their units, and the view (b, 6) of the last.
+        state: DiffusionState,
+        controls: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor | None,
+        clean: torch.Tensor,
+    ) -> torch.Tensor:
+        """The mean squared error of posterior means (b, t, *latent), each imagined from the one before.
 
-        Raises ModelError for frames of another shape.
+        clean : the denoised first one, which of a model without chance is that mean.
         """
-        return self._begun(frames, view, self.conditioning.known(view, covariates, words))
+        errors = []
+        for step, (now, target) in enumerate(zip(controls.unbind(1), targets.unbind(1), strict=True)):
+            known = step == 0 and self.certain
+            mean = clean if known else self.denoised(state, now, state.covariates, *self.pure_noise(now))
+            errors.append(self.weighed((mean - target).square(), weights))
+            state = self.ready(self.after(state, mean, now))
+        return torch.stack(errors).mean()
 
-    def _begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> DiffusionState:
+    def begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> DiffusionState:
         """See `start`; known : of the run, see `Conditioning.known`."""
         if frames.shape[1] != self.context:
             raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
-        latents = self.encoded(frames).flatten(1, 2)
-        return DiffusionState(latents, view, known, self.encoder(latents))
+        return self.ready(DiffusionState(self.encoded(frames).flatten(1, 2), view, known))
 
     def anchor(self, state: DiffusionState, frames: torch.Tensor) -> DiffusionState:
         """The state with the last of its latents that of measured frames (b, y, x, channel)."""
@@ -160,35 +152,11 @@ class Diffusion(Denoiser):
         latents = torch.cat([state.latents[:, : -measured.shape[1]], measured], dim=1)
         return DiffusionState(latents, state.view, state.covariates)
 
-    def expand(self, state: DiffusionState, n: int) -> DiffusionState:
-        """Every row n times in place."""
-        rows = (state.latents, state.view, state.covariates, state.features)
-        return DiffusionState(*(None if row is None else row.repeat_interleave(n, dim=0) for row in rows))  # type: ignore[arg-type]
+    def ready(self, state: DiffusionState) -> DiffusionState:
+        """The state with its features."""
+        return replace(state, features=self.encoder(state.latents)) if state.features is None else state
 
-    def step(
-        self, state: DiffusionState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
-    ) -> tuple[torch.Tensor, DiffusionState]:
-        """One frame further under controls (b, 1, control): the posterior mean in one evaluation, else a sample.
-
-        Raises ModelError for controls of another shape, or a sample without a generator.
-        """
-        self.require_step(controls, generator, evaluations)
-        now = controls[:, 0]
-        if state.features is None:
-            state = DiffusionState(state.latents, state.view, state.covariates, self.encoder(state.latents))
-        found = self.mean_of(state, now)
-        if evaluations > 1 and not self.certain:
-            found = self.sampled(
-                lambda seen, level: self._answer(state, now, seen, level), found, generator, evaluations
-            )
-        return self.decoded(found)[:, None], self._after(state, found)
-
-    def mean_of(self, state: DiffusionState, controls: torch.Tensor) -> torch.Tensor:
-        """The posterior mean of the next latent (b, *latent) under controls (b, control)."""
-        nothing = torch.zeros_like(state.latents[:, : self.codec.latent[0]])
-        return self._answer(state, controls, nothing, nothing.new_full((len(nothing),), torch.inf))
-
-    def _after(self, state: DiffusionState, latent: torch.Tensor) -> DiffusionState:
+    def after(self, state: DiffusionState, latent: torch.Tensor, controls: torch.Tensor) -> DiffusionState:
         """The state when `latent` (b, *latent) has come."""
         latents = torch.cat([state.latents[:, latent.shape[1] :], latent], dim=1)
         return DiffusionState(latents, state.view, state.covariates)
@@ -201,36 +169,26 @@ class Diffusion(Denoiser):
         if n == 0:
             return target
         first = DiffusionState(
-            state.latents[:n], state.view[:n], None if state.covariates is None else state.covariates[:n],
-            None if state.features is None else state.features[:n],
-        )  # fmt: skip
+            *(None if row is None else row[:n] for row in (state.latents, state.view, state.covariates, state.features))  # type: ignore[arg-type]
+        )
         with torch.no_grad():
-            mean = self.mean_of(first, controls[:n])
+            mean = self.denoised(first, controls[:n], first.covariates, *self.pure_noise(controls[:n]))
         return torch.cat([self.mixed(mean, target[:n], generator), target[n:]])
 
-    def _answer(
-        self, state: DiffusionState, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor
-    ) -> torch.Tensor:
-        """The clean next latent, guided."""
-        return self.guided(
-            lambda told, facts: self._denoise(state, told, facts, noised, level), controls, state.covariates
-        )
-
-    def _denoise(
+    def denoised(
         self,
         state: DiffusionState,
         controls: torch.Tensor,
-        covariates: torch.Tensor | None,
+        known: torch.Tensor | None,
         noised: torch.Tensor,
         level: torch.Tensor,
     ) -> torch.Tensor:
-        """The mean of the clean next latent (b, *latent), given it noised at `level` (b,); one evaluation."""
-        features = self.encoder(state.latents) if state.features is None else state.features
+        """See `Denoiser.denoised`."""
         asked = self.drawn(controls, state.view)
         if not self.certain:
             asked = torch.cat([shown(noised, level), asked], dim=1)
-        told, tokens = self.conditioning.embed(controls, self.level_feature(level), state.view, covariates)
-        change = self.decoder(features, asked, told, tokens)
+        told, tokens = self.conditioning.embed(controls, self.level_feature(level), state.view, known)
+        change = self.decoder(state.features, asked, told, tokens)
         last = state.latents[:, -noised.shape[1] :]
         if self.settings.motion:
             change, displacement = change.split([last.shape[1], 2], dim=1)

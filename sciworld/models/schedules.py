@@ -36,19 +36,25 @@ def lowered(
 ) -> torch.Tensor:
     """Latents (b, t, c, y, x) noised at `level`, taken down to `lower`, one number a frame, given their clean estimate.
 
-    From infinity noise is added to the estimate; else by an ancestral step, see `denoising`. Without a generator the
-    estimate itself stands for what is noised.
+    Each by an ancestral step; without a generator the estimate itself stands for what is noised.
     """
     found = []
     for frame, (high, low) in enumerate(zip(level, lower, strict=True)):
-        before, estimate = noised[:, frame], clean[:, frame]
-        if low == high:
-            found.append(before)
-            continue
-        kept = 0.0 if math.isinf(high) else (low / high) ** 2
-        moved = estimate if kept == 0.0 else kept * before + (1 - kept) * estimate
-        if low > 0 and generator is not None:
+        before, estimate, noise = noised[:, frame], clean[:, frame], None
+        if low > 0 and low != high and generator is not None:
             noise = torch.randn(estimate.shape, generator=generator, device=estimate.device)
-            moved = moved + low * math.sqrt(1 - kept) * noise
-        found.append(moved)
+        found.append(before if low == high else ancestral(before, estimate, high, low, noise))
     return torch.stack(found, dim=1)
+
+
+def ancestral(
+    noised: torch.Tensor, clean: torch.Tensor, level: float, lower: float, noise: torch.Tensor | None
+) -> torch.Tensor:
+    """Latents noised at `level` taken down to `lower`, given their clean estimate, and noise of unit variance, if any.
+
+    From infinity the noise is added to the estimate (Ho et al. 2020, arXiv:2006.11239, equations 6 and 7, in the
+    variance-exploding form of Song et al. 2021, arXiv:2011.13456, appendix F).
+    """
+    kept = 0.0 if math.isinf(level) else (lower / level) ** 2
+    found = kept * noised + (1 - kept) * clean if kept else clean
+    return found if noise is None else found + lower * math.sqrt(1 - kept) * noise

@@ -57,7 +57,8 @@ def test_steps_see_what_training_sees(settings: dict[str, Any]) -> None:
     latents, expected = model.encoded(shown.frames), means(model, shown)
     state = model.start(shown.frames[:, :1], shown.view[:, 0])
     for step in range(FRAMES - 1):
-        found = model.mean_of(model._remembered(state), shown.controls[:, step])
+        now = shown.controls[:, step]
+        found = model.answer(model.ready(state), now, *model.pure_noise(now))
         torch.testing.assert_close(found, expected[:, step], rtol=1e-4, atol=1e-4)
         _, after = model.step(state, shown.controls[:, step : step + 1], None)
         state = dataclasses.replace(after, last=latents[:, step + 1])

@@ -28,7 +28,8 @@ class Entrant:
     settings : fields of the family's settings that differ from those of `preset`, and by_store : those of one store.
     evaluations : a frame; one is the posterior mean, and draws no samples.
     seeds : of training; several make an ensemble, whose members share the seconds that anyone else is trained.
-    fit : fields of FitSettings that differ. stores : it takes part in.
+    fit : fields of FitSettings that differ. stores : it takes part in. focus : whether training heeds the domain's.
+    asked : settings that differ from those it was trained with when it is scored.
     """
 
     family: str
@@ -39,6 +40,8 @@ class Entrant:
     seeds: tuple[int, ...] = (0,)
     fit: dict[str, Any] = field(default_factory=dict)
     stores: tuple[str, ...] = ("stem", "flow", "road")
+    focus: bool = True
+    asked: dict[str, Any] = field(default_factory=dict)
 
     def missing(self) -> str:
         """Why it cannot take part here, or nothing."""
@@ -84,6 +87,8 @@ def trained(
         "store": store, "quick": run.quick, "family": entrant.family, "settings": entrant.resolved(store),
         "fit": fitting(entrant, seed, options, run.quick), "one": one,
     }  # fmt: skip
+    if not entrant.focus:
+        job["focus"] = False
     digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
     folder = run.cache / "runs" / f"{store}-{entrant.family}-{digest}"
 
@@ -102,6 +107,8 @@ def scored(run: Run, options: Options, store: str, name: str, entrant: Entrant) 
         "starts": 2 if run.quick else options.starts, "samples": 2 if run.quick else 16,
         "rollouts": 2 if run.quick else 64, "folders": [folder.name for folder, _ in members],
     }  # fmt: skip
+    if entrant.asked:
+        job["asked"] = entrant.asked
     given = {**job, "quick": run.quick, "folders": [str(folder) for folder, _ in members]}
     measure = partial(run_job, "score", given, apart=not run.quick)
     found: dict[str, Any] = run.cached(f"{store}-{name}", job, measure)

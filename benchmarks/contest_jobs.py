@@ -81,7 +81,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     """Fit a model on all recordings but those held out, or on one, and keep it in a folder with its facts.
 
     job : store, quick, family, settings, fit (of FitSettings), one (recording alone, without the domain's focus and
-    symmetries), folder.
+    symmetries), folder; focus, False for none.
     """
     import torch
 
@@ -107,6 +107,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     if any(parameter.requires_grad for parameter in model.parameters()):
         field = domain(_domain(job["store"]))
         focus, symmetries = (None, ()) if job["one"] else (field.focus, field.symmetries)
+        focus = focus if job.get("focus", True) else None
         run = fit(model, windows, folder, settings, focus=focus, symmetries=symmetries, progress=False)
         steps = run.log()[-1]["step"]
     else:  # it is solved
@@ -130,7 +131,10 @@ def _domain(store: str) -> str:
 
 
 def surrogate_of(job: dict[str, Any]) -> Any:
-    """The trained models of a job as one surrogate. job : folders, family, evaluations."""
+    """The trained models of a job as one surrogate.
+
+    job : folders, family, evaluations; asked, settings that differ from those of training.
+    """
     from sciworld.models import checkpoint
     from sciworld.surrogate.ensemble import Ensemble
     from sciworld.surrogate.surrogate import Surrogate
@@ -143,8 +147,21 @@ def surrogate_of(job: dict[str, Any]) -> Any:
 
     kind_of(job["family"])
     face = Once if job["evaluations"] == 1 else Surrogate
-    members = [face(checkpoint.load(folder), job["evaluations"]) for folder in job["folders"]]
+    members = [
+        face(asked(checkpoint.load(folder), job.get("asked", {})), job["evaluations"]) for folder in job["folders"]
+    ]
     return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def asked(model: Any, settings: dict[str, Any]) -> Any:
+    """The model with settings that change none of its weights."""
+    from sciworld.config import from_dict, to_dict
+
+    if not settings:
+        return model
+    changed = type(model)(model.signature, from_dict(model.Settings, to_dict(model.settings) | settings))
+    changed.load_state_dict(model.state_dict())
+    return changed.eval()
 
 
 def score(job: dict[str, Any]) -> dict[str, Any]:

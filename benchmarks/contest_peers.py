@@ -32,6 +32,7 @@ FAMILIES = {
     "diamond": "contest_diamond:Diamond",
     "pod_mlp": "contest_pod:PodMlp",
     "dmdc": "contest_pod:Dmdc",
+    "absolute": "contest_absolute:Absolute",  # no peer: one of ours without a part
 }
 NEURALOP = "NEURALOP_PATH"  # environment variable: the folder that neuraloperator is installed in
 

@@ -64,7 +64,7 @@ def _quality(rows: Sequence[Mapping[str, Any]], ours: Collection[str]) -> str:
             cells.append(" / ".join(each) if any(each) else "")
         cells.append(_interval(found[name, 4]))
         lines.append(cells)
-    return _table(lines)
+    return table(lines)
 
 
 def _is_best(measure: str, value: float, horizon: int, found: Mapping[tuple[str, int], Mapping[str, Any]]) -> bool:
@@ -90,12 +90,12 @@ def _costs(rows: Sequence[Mapping[str, Any]], ours: Collection[str]) -> str:
         if row["horizon"] == HORIZONS[0] and "parameters" in row:
             name = f"*{row['entrant']}*" if row["entrant"] in ours else row["entrant"]
             lines.append([name, *(form.format(row[cost]) for cost, (_, form) in COSTS.items())])
-    return _table(lines)
+    return table(lines)
 
 
 def _known(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
+def table(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

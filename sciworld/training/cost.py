@@ -155,5 +155,8 @@ def _windows(model: WorldModel, b: int) -> Batch:
 def _unit_signature(
     shape: tuple[int, int, int], channels: ColumnTable, controls: ColumnTable, covariates: ColumnTable
 ) -> Signature:
-    n, k = len(channels), len(controls)
-    return Signature(shape, channels, controls, covariates, (0.0,) * n, (1.0,) * n, (0.0,) * k, (1.0,) * k, PITCH)
+    n, k, m = len(channels), len(controls), len(covariates)
+    return Signature(
+        shape, channels, controls, covariates, (0.0,) * n, (1.0,) * n, (0.0,) * k, (1.0,) * k, PITCH, (0.0,) * m,
+        (1.0,) * m,
+    )  # fmt: skip

@@ -104,13 +104,27 @@ def test_a_start_takes_fewer_frames_than_the_window() -> None:
         model.start(shown.frames[:, :4], shown.view[:, 3])
 
 
-def test_training_hides_what_a_start_does_not_know() -> None:
-    """Controls before the context's last frame never reach the loss through history of the first frame alone."""
-    model = made(context=4, horizon=1).train()
-    shown = batch(frames=5)
-    base = model.loss(shown, torch.Generator().manual_seed(3)).total
-    assert torch.equal(base, model.loss(shown, torch.Generator().manual_seed(3)).total)
-    assert not torch.equal(base, model.loss(shown, torch.Generator().manual_seed(4)).total)
+def test_training_hides_what_a_start_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What led to frames is unknown in history for the first 1 to context of them, drawn by row, and nowhere else."""
+    model, shown = made(context=4, horizon=2).train(), batch(frames=6)
+    side_by_side, told = model._side_by_side, []
+
+    def spied(*given: Any) -> torch.Tensor:
+        told.append([around.controls for around in given[-1]])
+        return side_by_side(*given)
+
+    monkeypatch.setattr(model, "_side_by_side", spied)
+    hidden = set()
+    for seed in range(8):
+        model.loss(shown, torch.Generator().manual_seed(seed))
+        recalled, asked = told.pop()
+        unknown = recalled.isnan().all(dim=-1)
+        hidden |= set(unknown.sum(dim=1).tolist())
+        for row, count in enumerate(unknown.sum(dim=1).tolist()):
+            assert unknown[row, :count].all()
+            torch.testing.assert_close(recalled[row, count:], shown.controls[row, count - 1 :], rtol=0, atol=0)
+        assert asked[:, 0].isnan().all() and torch.equal(asked[:, 1:], shown.controls)
+    assert hidden == {1, 2, 3, 4}
 
 
 def test_checkpointing_changes_no_gradient() -> None:
@@ -154,6 +168,16 @@ def test_frames_that_are_denoised_together(schedule: str, evaluations: int) -> N
     changed[:, 2] += 0.4
     moved = (rollout(changed) - base).abs().amax(dim=(0, 2, 3, 4))
     assert (moved[:2] == 0).all() and (moved[2:] > 0).all()  # nothing looks ahead, not within a pass either
+
+
+@pytest.mark.parametrize("evaluations", [1, 3])
+def test_frames_denoised_together_have_the_cameras_noise(evaluations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, shown = made(context=3, schedule="full", forcing=0.5, camera=True), batch()
+    state = model.start(shown.frames[:, :2], shown.view[:, 1])
+    asked = []
+    monkeypatch.setattr(model, "pictured", lambda images, generator: asked.append(images.shape[:2]) or images)
+    model.rollout(state, shown.controls[:, 1:6], torch.Generator().manual_seed(0), evaluations)
+    assert asked == ([] if evaluations == 1 else [(3, 3), (3, 2)])
 
 
 def test_a_pyramid_of_one_frame_is_a_step() -> None:

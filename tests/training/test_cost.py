@@ -95,4 +95,5 @@ def test_a_store_brings_its_frames_and_columns(tmp_path: Any) -> None:
     store.append(toy.recordings(1))
     signature = signature_of_windows(Windows(store, 1, 1))
     assert signature.shape == (toy.Y, toy.X, 2) and signature.controls.names == toy.CONTROLS.names
+    assert len(signature.covariate_mean) == len(signature.covariate_scale) == len(toy.COVARIATES) > 0
     assert costs(signature, 2, 2)[0].parameters > 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -146,25 +146,26 @@ class Ablations:
     def report(self, run: Run) -> None:
         """Write the table."""
         if self.path is not None:
-            self.path.write_text(self.table(run))
+            self.path.write_text(written([row for part in PARTS for row in self.rows(run, part)]))
             print(f"table: {self.path}")
 
-    def table(self, run: Run) -> str:
-        """All parts as Markdown."""
-        headings = ["part", "store", "variant", "PSNR of moving pixels (dB)", "CRPS", "control gain at 4", "frames/s"]
-        lines = [headings, ["---"] * len(headings)]
-        for part in PARTS:
-            rows = self.rows(run, part)
-            for store, variants in part.stores.items():
-                for variant in variants:
-                    own = {row["horizon"]: row for row in rows if (row["store"], row["variant"]) == (store, variant)}
-                    cells = [
-                        " / ".join(form.format(own[h][measure]) for h in HORIZONS)
-                        for measure, form in (("psnr_moving", "{:.2f}"), ("crps", "{:.3g}"))
-                    ]
-                    last = [f"{own[HORIZON]['control_gain']:.3f}", f"{own[HORIZON]['frames_per_second']:.0f}"]
-                    lines.append([part.what, store, variant, *cells, *last])
-        return table(lines) + "\n"
+
+def written(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All parts as Markdown."""
+    headings = ["part", "store", "variant", "PSNR of moving pixels (dB)", "CRPS", "control gain at 4", "frames/s"]
+    lines = [headings, ["---"] * len(headings)]
+    found = {(row["part"], row["store"], row["variant"], row["horizon"]): row for row in rows}
+    for part in PARTS:
+        for store, variants in part.stores.items():
+            for variant in variants:
+                own = {h: found[part.name, store, variant, h] for h in HORIZONS}
+                cells = [
+                    " / ".join(form.format(own[h][measure]) for h in HORIZONS)
+                    for measure, form in (("psnr_moving", "{:.2f}"), ("crps", "{:.3g}"))
+                ]
+                last = [f"{own[HORIZON]['control_gain']:.3f}", f"{own[HORIZON]['frames_per_second']:.0f}"]
+                lines.append([part.what, store, variant, *cells, *last])
+    return table(lines) + "\n"
 
 
 def _ratio(values: list[float], rows: Sequence[Any]) -> Figure:

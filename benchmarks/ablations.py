@@ -3,8 +3,9 @@
     python benchmarks/ablations.py [--seconds 300] [--threads 2] [--starts 40] [--table FILE.md]
 
 The options are the contest's, and so are its models where they are the same. A figure is the CRPS four steps ahead
-without the part over that with it, the geometric mean over stores, with the least and the greatest: above 1 the part is
-worth its place there. Figures `cost_...` are imagined frames a second without it over those with it.
+(of memory 16) without the part over that with it, the geometric mean over stores: above 1 the part is worth its place
+there. Its spread is the 95 % interval over held-out recordings; another seed of training would move it, too. Figures
+`cost_...` are imagined frames a second without it over those with it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from contest_report import table
 from harness import Benchmark, Figure, Run
 
 HORIZON = 4  # whose CRPS makes the figure
+DRAWS = 2000  # of recordings, for an interval
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,13 @@ class Part:
     """A part of a model.
 
     stores : store -> variant -> (name of the results that are kept, entrant). The first variant has the part, the last
-    has not; what lies between is in the table alone.
+    has not; what lies between is in the table alone. horizon : whose CRPS makes the figure.
     """
 
     name: str
     what: str
     stores: dict[str, dict[str, tuple[str, Entrant]]]
+    horizon: int = HORIZON
 
 
 def changed(entrant: str, **changes: Any) -> Entrant:
@@ -87,7 +90,7 @@ PARTS = [
         "stem": {"maps": DIFFUSION, "numbers": ("numbers", changed("diffusion", positions="numbers"))},
     }),
     Part("guidance", "guidance by positions", {
-        "stem": {f"scale {scale:g}": guided(scale) for scale in (1.0, 3.0, 0.0)},
+        "stem": {**{f"scale {scale:g}": guided(scale) for scale in (1.0, 3.0, 0.0)}, "nothing hidden": DIFFUSION},
     }),
     Part("window", "frames seen side by side", {
         store: {f"{n} frames": DIFFUSION if n == 2 else windowed(n) for n in (2, 4, 1)} for store in ("flow", "road")
@@ -98,7 +101,7 @@ PARTS = [
     Part("memory", "key frames of the causal family beyond its window", {
         store: {"3 key frames": ("memory", changed("causal", memory=3, stride=3, horizon=9)),
                 "none": ("forgetful", changed("causal", horizon=9))} for store in ("road",)
-    }),
+    }, horizon=16),
     Part("ensemble", "members, trained for the same seconds together", {
         store: {"3 members": contest(name), "1 member": DIFFUSION}
         for store, name in (("stem", "ensemble"), ("flow", "ensemble_certain"), ("road", "ensemble_certain"))
@@ -119,13 +122,16 @@ class Ablations:
     def __init__(self, options: Options, path: Path | None = None) -> None:
         self.options, self.path = options, path
 
+    def scored(self, run: Run, store: str, name: str, entrant: Entrant) -> dict[str, Any]:
+        """See `contest_entrants.scored`; kept where the contest keeps its own."""
+        return scored(dataclasses.replace(run, cache=run.cache.parent / "contest"), self.options, store, name, entrant)
+
     def rows(self, run: Run, part: Part) -> list[dict[str, Any]]:
         """One for each store, variant and horizon, as the contest has them."""
-        run = dataclasses.replace(run, cache=run.cache.parent / "contest")
         found = []
         for store, variants in part.stores.items():
             for variant, (name, entrant) in variants.items():
-                one = scored(run, self.options, store, name, entrant)
+                one = self.scored(run, store, name, entrant)
                 for h in map(str, HORIZONS):
                     row = row_of(store, h, name, one["guesses"]["model"], one)
                     found.append({"part": part.name, "variant": variant, **row})
@@ -133,15 +139,23 @@ class Ablations:
 
     def figures(self, part: Part, run: Run) -> dict[str, Figure]:
         """What the part buys, and what it costs."""
-        rows = self.rows(run, part)
-        at = {(row["store"], row["variant"]): row for row in rows if row["horizon"] == HORIZON}
-        gains, costs = [], []
+        pairs, costs = [], []
         for store, variants in part.stores.items():
-            names = list(variants)
-            with_it, without = at[store, names[0]], at[store, names[-1]]
-            gains.append(without["crps"] / with_it["crps"])
-            costs.append(without["frames_per_second"] / with_it["frames_per_second"])
-        return {part.name: _ratio(gains, rows), f"cost_{part.name}": _ratio(costs, costs)}
+            with_it, without = (
+                self.scored(run, store, *variants[name]) for name in (next(iter(variants)), list(variants)[-1])
+            )
+            pairs.append([np.array(one["guesses"]["model"]["crps"][str(part.horizon)]) for one in (without, with_it)])
+            costs.append(np.median(without["frames_per_second"]) / np.median(with_it["frames_per_second"]))
+        rng, drawn = np.random.default_rng(0), np.zeros(DRAWS)
+        for without, with_it in pairs:
+            picks = rng.integers(len(without), size=(DRAWS, len(without)))
+            drawn += np.log(without[picks].mean(axis=1) / with_it[picks].mean(axis=1)) / len(pairs)
+        low, high = np.exp(np.quantile(drawn, [0.025, 0.975]))
+        value = _geometric([without.mean() / with_it.mean() for without, with_it in pairs])
+        return {
+            part.name: Figure(value, "x", (float(low), float(high)), self.rows(run, part)),
+            f"cost_{part.name}": Figure(_geometric(costs), "x", rows=[float(cost) for cost in costs]),
+        }
 
     def report(self, run: Run) -> None:
         """Write the table."""
@@ -168,9 +182,8 @@ def written(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(lines) + "\n"
 
 
-def _ratio(values: list[float], rows: Sequence[Any]) -> Figure:
-    """The geometric mean of ratios, with the least and the greatest."""
-    return Figure(math.exp(float(np.mean(np.log(values)))), "x", (min(values), max(values)), rows)
+def _geometric(values: Sequence[float]) -> float:
+    return math.exp(float(np.mean(np.log(values))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ FREQUENCIES = 16  # of the spectrum
 PENALTIES = np.logspace(-4, 3, 15)  # of the ridge regression, in units of a feature's variance
 MODEL, PIXELS = "modes", "pixels"
 ENTRANTS = {
-    MODEL: Entrant("diffusion", preset="modes", evaluations=1, stores=("flow",)),
+    MODEL: Entrant("diffusion", preset="modes", evaluations=1, fit={"batch": 32}, stores=("flow",)),
     PIXELS: Entrant("diffusion", preset="certain", evaluations=1, fit={"batch": 4}, stores=("flow",)),
 }
 
@@ -68,10 +68,13 @@ class Wakes:
     def pace(self, run: Run) -> Figure:
         """Rollouts of 40 D/U a second, imagined and read; rows : of every repeat also imagining alone."""
         n, actions, repeats = (4, 8, 1) if run.quick else (TOGETHER, ACTIONS, 5)
+        import torch
+
         surrogate, reader = surrogate_of(run, self.options, MODEL), drag_reader(run.quick)
         ds = recordings(run.quick)[0]
         most = surrogate.space.table.columns[0].high
         controls = np.random.default_rng(0).uniform(-most, most, (1, n, actions, 1))
+        torch.set_num_threads(self.options.threads)
         state, rows = start(surrogate, [ds], [BEFORE]), []
         for _ in range(1 + repeats):
             begun = time.perf_counter()

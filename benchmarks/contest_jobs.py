@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-HELD_OUT, SPLIT = 0.25, 7  # of the sessions, and the seed by which they are chosen: the same for all entrants
+# Of the sessions, and the seed by which they are chosen: the same for all entrants. Settings were chosen on another
+# choice, of seed 7.
+HELD_OUT, SPLIT = 0.25, 11
 HORIZONS = (1, 4, 16)
 CONTEXT = 4  # frames before a start that all entrants may look at: as many as the longest of them does
 BY_GUESS = ("psnr_moving", "ssim_moving", "false_motion", "vrmse", "crps")
@@ -139,16 +141,9 @@ def surrogate_of(job: dict[str, Any]) -> Any:
     from sciworld.surrogate.ensemble import Ensemble
     from sciworld.surrogate.surrogate import Surrogate
 
-    class Once(Surrogate):
-        """One that draws no samples: what it imagines once is every sample."""
-
-        def futures(self, state: Any, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-            return np.repeat(super().futures(state, controls, min(samples, 1), rng), max(samples, 1), axis=2)
-
     kind_of(job["family"])
-    face = Once if job["evaluations"] == 1 else Surrogate
     members = [
-        face(asked(checkpoint.load(folder), job.get("asked", {})), job["evaluations"]) for folder in job["folders"]
+        Surrogate(asked(checkpoint.load(folder), job.get("asked", {})), job["evaluations"]) for folder in job["folders"]
     ]
     return members[0] if len(members) == 1 else Ensemble(members)
 

@@ -92,7 +92,7 @@ class Peer(WorldModel):
     def anchor(self, state: Any, frames: torch.Tensor) -> Any:
         """See `WorldModel.anchor`."""
         present = self.normalised(frames[:, None])[:, 0]
-        return dataclasses.replace(state, frames=torch.cat([state.frames[:, present.shape[1] :], present], dim=1))
+        return dataclasses.replace(state, frames=torch.cat([state.frames[:, : -present.shape[1]], present], dim=1))
 
     def step(
         self, state: Any, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
@@ -184,6 +184,7 @@ class Fno(Peer):
     family = "fno"
     Settings = FnoSettings
     presets = PRESETS
+    certain = True
 
     def __init__(self, signature: Signature, settings: FnoSettings | None = None) -> None:
         s = settings or FnoSettings()

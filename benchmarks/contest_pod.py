@@ -45,6 +45,7 @@ class Pod(Peer):
     Until it is prepared its modes are random ones.
     """
 
+    certain = True
     centre: torch.Tensor
     modes: torch.Tensor
     size: torch.Tensor
@@ -70,8 +71,17 @@ class Pod(Peer):
         seen = super().start(frames, view)
         flat = seen.frames.reshape(len(view), self.context, -1)
         amplitudes = self._amplitudes(flat)
-        rest = flat[:, -1] - self._frames(amplitudes[:, -1]) if self._settings.keep else flat[:, 0, :0]
-        return Amplitudes(amplitudes, view, rest)
+        return Amplitudes(amplitudes, view, self._rest(flat[:, -1], amplitudes[:, -1]))
+
+    def anchor(self, state: Amplitudes, frames: torch.Tensor) -> Amplitudes:
+        """See `WorldModel.anchor`."""
+        flat = self.normalised(frames[:, None]).flatten(1)
+        now = self._amplitudes(flat)
+        return Amplitudes(torch.cat([state.amplitudes[:, :-1], now[:, None]], dim=1), state.view, self._rest(flat, now))
+
+    def _rest(self, flat: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
+        """What the modes leave out of a frame (b, pixel), or nothing where it is dropped."""
+        return flat - self._frames(amplitudes) if self._settings.keep else flat[:, :0]
 
     def prepare(self, windows: Windows | Mixture) -> None:
         """Find the modes of the windows' first frames, and how large their amplitudes are."""

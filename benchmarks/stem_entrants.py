@@ -103,7 +103,7 @@ def folder_of(run: Run, name: str) -> Path:
         size = min(int(name.rpartition("_")[2]), scale.transitions)
         recordings = np.arange(-(-size // STEPS_A_RECORDING))
         start = folder_of(run, "mixture") / "model.safetensors" if name.startswith("pretrained") else None
-    settings = FitSettings(steps=steps, learning_rate=2e-3 if start is None else 1e-3)
+    settings = FitSettings(steps=steps, batch=32, learning_rate=2e-3 if start is None else 1e-3)
     train(store, folder, settings, domain="stem", recordings=recordings, start_from=start, progress=False)
     return folder
 

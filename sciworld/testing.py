@@ -115,7 +115,8 @@ class _Checks:
         self.model, self.evaluations = model, evaluations
         self.k = model.chunk
         context, horizon = model.lengths(model.settings)
-        self.batch = windows(model.signature, context + max(STEPS * self.k, horizon))
+        self.batch = windows(model.signature, context + STEPS * self.k)
+        self.trained_on = windows(model.signature, context + horizon)
         self.scale = torch.tensor(model.signature.scale)
 
     def run(self) -> None:
@@ -128,7 +129,7 @@ class _Checks:
         self.learns_everywhere()
 
     def start(self, rows: slice = slice(None), frames: torch.Tensor | None = None) -> State:
-        seen = (self.batch.frames if frames is None else frames)[rows, : self.model.context]
+        seen = (self.batch.frames[:, : self.model.context] if frames is None else frames)[rows]
         view = self.batch.view[rows, self.model.context - 1]
         return self.model.start(seen, view, self.batch.covariates[rows], self.batch.words[rows])
 
@@ -164,10 +165,12 @@ class _Checks:
         differ = not torch.equal(one, other)
         self.require(differ != self.model.certain, "another generator gives the same sample, but it is not `certain`")
         mean, again = (self.model.step(self.start(), self.controls(), made)[0] for made in (None, _noise()))
+        if self.model.certain:
+            self.close(one, mean, "it is `certain`, but a sample is not the posterior mean")
         self.require(torch.equal(mean, again), "the posterior mean, one evaluation, depends on a generator")
         before = torch.random.get_rng_state()
         self.model.step(self.start(), self.controls(), _noise(), self.evaluations)
-        self.model.loss(self.batch, _noise())
+        self.model.loss(self.trained_on, _noise())
         unchanged = torch.equal(before, torch.random.get_rng_state())
         self.require(unchanged, "it draws from torch's global generator; draw from the one that is given")
 
@@ -208,11 +211,9 @@ class _Checks:
 
     def looks_back_alone(self) -> None:
         base, _ = self.model.rollout(self.start(), self.controls(), None)
-        frames, controls = self.batch.frames.clone(), self.batch.controls.clone()
-        last = self.model.context - 1 + self.k
-        frames[:, last:], controls[:, last:] = 7.0, 0.5
-        found, _ = self.model.rollout(self.start(frames=frames), controls[:, self.model.context - 1 : last], None)
-        self.require(torch.equal(base, found), "a frame depends on what comes after its chunk")
+        for later in (self.controls(1), torch.full_like(self.controls(1), 0.5)):
+            found, _ = self.model.rollout(self.start(), torch.cat([self.controls(), later], dim=1), None)
+            self.close(found[:, : self.k], base, "a frame depends on what comes after its chunk")
         for column, name in enumerate(self.model.signature.controls.names):
             controls = self.controls().clone()
             controls[..., column] = 1 - controls[..., column] if name == "mode" else controls[..., column] + 0.5
@@ -221,10 +222,24 @@ class _Checks:
 
     def anchors(self) -> None:
         _, imagined = self.model.step(self.start(), self.controls(), None)
-        known = self.batch.frames[:, 0]
-        base, _ = self.model.step(imagined, self.controls(1), None)
-        found, _ = self.model.step(self.model.anchor(imagined, known), self.controls(1), None)
-        self.require(found.shape == base.shape and not torch.equal(found, base), "anchor changes nothing")
+        other = self.batch.frames[:, : self.model.context].clone()
+        other[:, :-1] += 0.5
+        for state in (self.start(), imagined):
+            known = self.batch.frames[:, 0] + 0.5
+            base, _ = self.model.step(state, self.controls(1), None)
+            found, _ = self.model.step(self.model.anchor(state, known), self.controls(1), None)
+            self.require(found.shape == base.shape and not torch.equal(found, base), "anchor changes nothing")
+        present = self.batch.frames[:, self.model.context - 1]
+        one, moved = (
+            self.model.step(self.model.anchor(self.start(frames=seen), present), self.controls(), None)[0]
+            for seen in (None, other)
+        )
+        remembers = self.model.context == 1 or not torch.equal(one, moved)
+        self.require(remembers, "an anchored state has forgotten what came before the present")
+        self.close(one, self.model.step(self.start(), self.controls(), None)[0], "anchoring on the present changes it")
+        fewest = self.start(frames=self.batch.frames[:, : self.model.shortest])
+        few, _ = self.model.step(fewest, self.controls(), None)
+        self.require(torch.isfinite(few).all(), f"a start from {self.model.shortest} frames, `shortest`, is not finite")
 
     def ignorant(self) -> None:
         seen, view = self.batch.frames[:, : self.model.context], self.batch.view[:, self.model.context - 1]
@@ -266,7 +281,12 @@ class _Checks:
             smooth = [k for k, c in enumerate(self.model.signature.controls) if c.kind != "categorical"]
             self.require((gradient[..., smooth].abs().sum(dim=(0, 1)) > 0).all(), "no gradient reaches some control")
         self.model.zero_grad()
-        losses = self.model.loss(self.batch, _noise(), torch.ones(self.batch.frames[:, 0, ..., 0].shape))
+        shown = self.trained_on
+        whole = dataclasses.replace(shown, frames=(40 * shown.frames).to(torch.int16))
+        self.require(
+            torch.isfinite(self.model.loss(whole, _noise()).total), "the loss of frames of integers is not finite"
+        )
+        losses = self.model.loss(shown, _noise(), torch.ones(shown.frames[:, 0, ..., 0].shape))
         self.require(losses.total.shape == () and torch.isfinite(losses.total), "the loss is no finite scalar")
         losses.total.backward()
         for name, parameter in self.model.named_parameters():
@@ -315,17 +335,23 @@ def _trained(model: WorldModel) -> None:
     with torch.no_grad():
         gain = control_gain(model, [(each, None) for each in unseen], generator)
         seen, view = held.frames[:, : model.context], held.view[:, model.context - 1]
-        state = model.start(seen, view, held.covariates, held.words)
         ahead = slice(model.context - 1, model.context - 1 + model.chunk)
-        frames, _ = model.step(state, held.controls[:, ahead], None)
+        guesses = {
+            what: model.step(model.start(seen, view, *told), held.controls[:, ahead], None)[0]
+            for what, told in (("", (held.covariates, held.words)), (" knowing nothing of the run", (None, None)))
+        }
     if controls_are_ignored(gain):
         raise ModelError(f"{model.family}: after {TRAINING} steps it ignores its controls: {gain}")
     truth = held.frames[:, model.context : model.context + model.chunk]
     scale = torch.tensor(model.signature.scale)
     present = held.frames[:, model.context - 1 : model.context]
-    wrong, still = (float((((guess - truth) / scale) ** 2).mean()) for guess in (frames, present))
-    if not wrong < still:
-        raise ModelError(f"{model.family}: after {TRAINING} steps its error is {wrong:.3g}, the present's {still:.3g}")
+    still = float((((present - truth) / scale) ** 2).mean())
+    for what, frames in guesses.items():
+        wrong = float((((frames - truth) / scale) ** 2).mean())
+        if not wrong < still:
+            raise ModelError(
+                f"{model.family}: after {TRAINING} steps its error{what} is {wrong:.3g}, the present's {still:.3g}"
+            )
 
 
 class _Few:

@@ -73,9 +73,11 @@ def test_a_win_is_of_one_of_ours_against_all_others(contest: Any) -> None:
     wins = made.wins(run)
     assert wins["wins_psnr_h4"].value == 3
     assert wins["wins_crps_h16"].value == 1  # on the road, where the peer takes no part
-    assert wins["wins_crps_h16"].rows == [False, False, True]
-    assert {row["horizon"] for row in wins["wins_psnr_h4"].rows} == {1, 4}
-    assert len(wins["wins_psnr_h16"].rows) == 3 * 6 + 2
+    assert [row["ours"] for row in wins["wins_crps_h16"].rows] == ["one", "one", "one"]
+    assert [row["other"] for row in wins["wins_crps_h16"].rows[:2]] == ["peer", "peer"]
+    margins = [(row["value"], row["low"], row["high"]) for row in wins["wins_crps_h16"].rows]
+    assert margins == [pytest.approx((-0.1,) * 3), pytest.approx((-0.1,) * 3), pytest.approx((1.0,) * 3)]
+    assert len(wins["entrants"].rows) == 3 * (3 * 6 + 2) and wins["entrants"].value == 3 + 4
 
 
 def test_who_is_lost_somewhere_beats_nobody(contest: Any) -> None:

@@ -1,4 +1,4 @@
-"""The contest's peers hold to the contract of world models, but for what they are not by nature."""
+"""The contest's peers hold to the contract of world models."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from sciworld import models, testing
 from sciworld.errors import ModelError
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-# Regression says the same whatever the generator: of the contract all but `chance` holds.
-WITHOUT_CHANCE = ("shapes", "same", "expands", "rolls_out", "looks_back_alone", "saves", "refuses")
 SMALL = {"width": 16, "coarse": 16, "embedding": 16, "decoder_blocks": 1}
 
 
@@ -67,18 +65,18 @@ def test_its_schedule_is_that_of_the_paper(peers: Any) -> None:
 
 @pytest.mark.parametrize(("name", "settings"), [("pod_mlp", {"width": 32, "modes": 8}), ("dmdc", {"modes": 8})])
 @pytest.mark.parametrize("keep", [False, True])
-def test_modes_hold_to_it_but_for_chance(peers: Any, name: str, settings: dict[str, int], keep: bool) -> None:
+def test_modes_hold_to_it(peers: Any, name: str, settings: dict[str, int], keep: bool) -> None:
     kind = peers(name)
     model = built(kind, kind.Settings(keep=keep, **settings))
     model.prepare(Made(model.context + 1))
     testing._stirred(model)
     checks = testing._Checks(model, 4)
-    with torch.no_grad():
-        for check in WITHOUT_CHANCE:
-            getattr(checks, check)()
-    if name == "pod_mlp":  # the other is solved
-        checks.learns_everywhere()
-    else:
+    if name == "pod_mlp":
+        checks.run()
+    else:  # it is solved
+        with torch.no_grad():
+            for check in ("shapes", "same", "expands", "rolls_out", "looks_back_alone", "anchors", "saves", "refuses"):
+                getattr(checks, check)()
         with pytest.raises(ModelError, match="solved"):
             model.loss(checks.batch, torch.Generator())
 
@@ -113,18 +111,14 @@ def test_modes_leave_out_as_little_as_any_could(peers: Any) -> None:
     assert model.size.numpy() == pytest.approx(sizes[:12] / 8, rel=1e-3)
 
 
-def test_the_operator_holds_to_it_but_for_chance(peers: Any) -> None:
+def test_the_operator_holds_to_it(peers: Any) -> None:
     if importlib.import_module("contest_entrants").Entrant("fno").missing():
         pytest.skip("neuraloperator is not installed: NEURALOP_PATH names its folder")
     kind = peers("fno")
     for maps in (False, True):
         model = built(kind, kind.Settings(maps=maps, modes=4, hidden=8, layers=2))
         testing._stirred(model)
-        checks = testing._Checks(model, 4)
-        with torch.no_grad():
-            for check in WITHOUT_CHANCE:
-                getattr(checks, check)()
-        checks.learns_everywhere()
+        testing._Checks(model, 4).run()
     testing._trained(model)
 
 

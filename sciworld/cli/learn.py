@@ -46,7 +46,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Of training, in place of seconds.", callback=count_in_range("steps"))
     ] = None,
-    batch: Annotated[int, typer.Option(help="Windows a step.", callback=count_in_range("batch"))] = 32,
+    batch: Annotated[int, typer.Option(help="Windows a step; more for a GPU.", callback=count_in_range("batch"))] = 8,
     device: Device = "cpu",
     precision: Annotated[str, typer.Option(help="float32, or bfloat16 where that is safe.")] = "float32",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the loss; takes half a minute.")] = False,

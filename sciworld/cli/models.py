@@ -17,7 +17,7 @@ def models(
     controls: Annotated[int, typer.Option(help="How many.", callback=count_in_range("controls"))] = 2,
     store: Annotated[Path | None, typer.Option(help="Frames and columns of a store, in place of both.")] = None,
     evaluations: Annotated[int, typer.Option(help="Of a sampled frame.", callback=count_in_range("evaluations"))] = 4,
-    batch: Annotated[int, typer.Option(help="Windows in a step of training.", callback=count_in_range("batch"))] = 32,
+    batch: Annotated[int, typer.Option(help="Windows in a step of training.", callback=count_in_range("batch"))] = 8,
 ) -> None:
     """List every preset of every family: weights, arithmetic, memory."""
     from sciworld.evaluate.table import DASH, Table, number

@@ -65,7 +65,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     data : a store of recordings of the road simulator; by default the catalogue's.
     """
     settings = settings or DemoSettings()
-    fitting = FitSettings(steps=settings.steps, seed=settings.seed)
+    fitting = FitSettings(steps=settings.steps, batch=32, seed=settings.seed)
     console, began = Console(soft_wrap=True), time.perf_counter()
     console.print("1/6  recordings")
     with workplace(out, data, DATA, readied) as (folder, store, (reader, simulator)):

@@ -55,7 +55,7 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     data : a store of recordings; by default the catalogue's simulated silicon in graphene, made once and kept.
     """
     settings = settings or DemoSettings()
-    fitting = FitSettings(steps=settings.steps, seed=settings.seed)
+    fitting = FitSettings(steps=settings.steps, batch=32, seed=settings.seed)
     console, began = Console(soft_wrap=True), time.perf_counter()
     console.print("1/6  recordings")
     with workplace(out, data, DATA, appearance_of) as (folder, store, appearance):

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-HEAD = 16  # channels of a head, or fewer
+HEAD = 16  # channels of a head, or the next more that divide the width
 SLOWEST = 1000.0  # frames: the longest period of the rotary features of time, over 2 pi
 
 
 def heads_of(width: int) -> int:
     """How many heads attend over so many channels."""
-    return max(1, width // HEAD)
+    return next(heads for heads in range(max(1, width // HEAD), 0, -1) if width % heads == 0)
 
 
 class CrossAttention(nn.Module):

@@ -93,7 +93,7 @@ class Causal(Denoiser):
         hidden = torch.arange(n + 1, device=latents.device)[:, None] < known
         recalled = replace(around, controls=torch.where(hidden, torch.nan, around.controls))
         forced = float(torch.rand((), generator=generator, device=latents.device)) < s.forcing if s.forcing else False
-        level = self.draw_levels(b * n, generator, latents.device).reshape(b, n)
+        level = self.draw_levels((b, n), generator, latents.device)
         if forced:
             first = s.history * torch.rand((b, 1), generator=generator, device=latents.device)
             seen = torch.cat([first, level], dim=1)
@@ -126,10 +126,20 @@ class Causal(Denoiser):
         return 1
 
     def anchor(self, state: CausalState, frames: torch.Tensor) -> CausalState:
-        """The state with a measured present, frames (b, y, x, channel); one not stepped since is begun anew."""
-        if state.led is None:
-            return self.begun(frames[:, None], state.view, state.covariates)
-        return replace(state, last=self.encoded(frames[:, None])[:, 0])
+        """The state with a measured present, frames (b, y, x, channel)."""
+        last = self.encoded(frames[:, None])[:, 0]
+        if state.led is not None:
+            return replace(state, last=last)
+        # As it was begun: its present is the last of what it remembers.
+        past = self._past(state)
+        return replace(
+            state,
+            last=last,
+            before=state.before if len(past.times) > 1 else last,
+            led=last.new_full((len(last), len(self.signature.controls)), torch.nan),
+            offered=past.offered[:, :, :-1],
+            times=state.times[:, :-1],  # type: ignore[index]
+        )
 
     def after(self, state: CausalState, latent: torch.Tensor, controls: torch.Tensor) -> CausalState:
         """The state when `latent` (b, *latent) has come, which controls (b, control) led to."""
@@ -202,12 +212,10 @@ class Causal(Denoiser):
         asked = self._asked(state.last[:, None], level, around, state.before, when)
         times = torch.cat([past.times, when])
         _, offered = self.net(asked, past, self._visible(when, times), 0)
-        kept = self._visible(when + 1, times)[0]
+        # Without key frames these are the last ones; looking which would let a device wait for the host.
+        kept = self._visible(when + 1, times)[0] if self.settings.memory else slice(-self.context, None)
         rows = torch.cat([past.offered, offered], dim=2)[:, :, kept]
-        return CausalState(
-            state.last, state.before, state.now, state.view, state.covariates, None, rows,
-            times[kept].expand(len(rows), -1),
-        )  # fmt: skip
+        return replace(state, led=None, offered=rows, times=times[kept].expand(len(rows), -1))
 
     def _past(self, state: CausalState) -> Past:
         assert state.offered is not None and state.times is not None  # every state has been started
@@ -270,20 +278,17 @@ class Causal(Denoiser):
         around: tuple[_Around, _Around],
         generator: torch.Generator,
     ) -> torch.Tensor:
-        """`targets` (b, n, *latent), of which the undecided ones, the first of all, become mixtures with their mean."""
-        b, n = targets.shape[:2]
-        count = self.undecided(b * n)
-        rows = -(-count // n)
-        if not count:
+        """`targets` (b, n, *latent), of which those of the undecided windows become mixtures with their mean."""
+        rows = self.undecided(len(targets))
+        if not rows:
             return targets
         level = torch.full_like(told[:rows], torch.inf)
         recalled, known = (each.rows(rows) for each in around)
         with torch.no_grad():
             nothing = torch.zeros_like(targets[:rows])
             mean = self._side_by_side(past[:rows], told[:rows], nothing, level, (recalled, known))
-        flat = targets.flatten(0, 1)
-        first = self.mixed(mean.flatten(0, 1)[:count], flat[:count], generator)
-        return torch.cat([first, flat[count:]]).unflatten(0, (b, n))
+        first = self.mixed(mean.flatten(0, 1), targets[:rows].flatten(0, 1), generator)
+        return torch.cat([first.unflatten(0, mean.shape[:2]), targets[rows:]])
 
     def _asked(
         self,

@@ -54,6 +54,11 @@ class CausalSettings(DenoiserSettings):
         alone = self.schedule == "sequential"
         require(alone or self.forcing > 0, f"schedule '{self.schedule}' needs a model that was trained with forcing")
         require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
+        least = (self.memory - 1) * self.stride + 2
+        require(
+            not self.memory or self.horizon >= least,
+            f"memory of {self.memory} key frames, {self.stride} apart, needs a horizon of {least} frames to be trained",
+        )
 
 
 # By size; and of the size of "tiny", see those of diffusion.

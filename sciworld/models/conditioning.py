@@ -62,7 +62,7 @@ class Conditioning(nn.Module):
         self.classes = [i for i, c in enumerate(covariates) if c.kind == "categorical"]
         self.levels = [len(table.columns[i].levels) for i in self.categories]
         self.levels += [len(covariates.columns[i].levels) for i in self.classes]
-        self.embeddings = nn.ModuleList(nn.Embedding(n + 1, width) for n in self.levels)  # the last one is "unknown"
+        self.embeddings = nn.ModuleList(_table(n, width) for n in self.levels)
         told = len(self.scalars) + len(self.facts) + (0 if drawn else 2 * len(self.positions))
         self.tokens = nn.ModuleList(nn.Linear(FEATURES + 1, width) for _ in range(told if apart else 0))
         features = FEATURES + (0 if apart else told * (FEATURES + 1))
@@ -210,6 +210,13 @@ class Conditioning(nn.Module):
                 rows = torch.rand(len(controls), generator=generator, device=controls.device) < rate
                 controls, covariates = self.without(kind, controls, covariates, rows)
         return controls, covariates
+
+
+def _table(levels: int, width: int) -> nn.Embedding:
+    """A row for each level, and at last one for "unknown", which says nothing until it is learned."""
+    table = nn.Embedding(levels + 1, width)
+    nn.init.zeros_(table.weight[-1])
+    return table
 
 
 def _features(value: torch.Tensor) -> torch.Tensor:

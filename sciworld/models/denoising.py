@@ -8,6 +8,7 @@ levels by ancestral steps, see `schedules`.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class DenoiserSettings:
         place looks at one token a column.
     text : "words", the descriptions of recordings are heeded, as bags of words; "", they are not.
     dropout : share of training windows in which positions, scalars, categories, covariates and text are unknown, in
-        this order. guidance : how far beyond the prediction that knows them samples go from the one that does not, the
-        same five; needs dropout, and one evaluation more a kind.
+        this order; the last two often are of a run that is steered. guidance : how far beyond the prediction that knows
+        them samples go from the one that does not, the same five; needs dropout, and one evaluation more a kind.
     pure : share of the other training draws at infinite noise: what the posterior mean is learned from. With 1, and
         nothing undecided, that is all that is learned: for worlds without chance, which it then knows much better.
     low, high : noise levels, in standard deviations of the data, between which the others are drawn log-uniformly.
@@ -60,8 +61,9 @@ class DenoiserSettings:
     camera : samples end with noise of its own in every pixel, as pictures of a camera have it: its variance is a floor
         and, as of counts, a share of the intensity, two numbers a channel that are learned along (Foi et al. 2008, IEEE
         Transactions on Image Processing 17, 1737). Without it samples are smooth, and so is what they are stepped from.
-    undecided : share of training draws at noise levels between `low` and `decided` at which the model learns to decide:
-        it sees a mixture of the true next frame with the posterior mean. The other draws are split by `pure`.
+    undecided : share of training windows, rounded up, at noise levels between `low` and `decided` at which the model
+        learns to decide: it sees a mixture of the true next frame with the posterior mean. The others are split by
+        `pure`.
     """
 
     context: int = 1
@@ -75,7 +77,7 @@ class DenoiserSettings:
     positions: str = "maps"
     injection: str = "film"
     text: str = ""
-    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.1, 0.1)
     guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
     pure: float = 0.6
     low: float = 1.0
@@ -229,8 +231,9 @@ class Denoiser(WorldModel):
 
     def encoded(self, frames: torch.Tensor) -> torch.Tensor:
         """Frames (b, t, y, x, channel) in their units to latents (b, t, *latent)."""
-        images = self.normalised(frames.flatten(0, 1).to(torch.float32))
-        return self.codec.encode(images).unflatten(0, frames.shape[:2])
+        with torch.autocast(frames.device.type, enabled=False):  # what is learned is not rounded
+            images = self.normalised(frames.flatten(0, 1).to(torch.float32))
+            return self.codec.encode(images).unflatten(0, frames.shape[:2])
 
     def decoded(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents (b, *latent) to frames (b, y, x, channel) in their units."""
@@ -282,20 +285,21 @@ class Denoiser(WorldModel):
         """A noise level as a number of order one: half its logarithm; infinity lies beyond the highest level."""
         return 0.5 * level.clamp(FAINTEST, 10.0 * self._settings.high).log()
 
-    def draw_levels(self, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-        """Noise levels (n,): low for the undecided rows; of the others a share `pure` infinite, else log-uniform."""
+    def draw_levels(self, shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> torch.Tensor:
+        """Noise levels (b, ...): low for undecided windows; of the others a share `pure` infinite, else log-uniform."""
         s = self._settings
-        draw = torch.rand((2, n), generator=generator, device=device)
+        draw = torch.rand((2, *shape), generator=generator, device=device)
         level = s.low * (s.high / s.low) ** draw[0]
         level = torch.where(draw[1] < s.pure, torch.inf, level)
-        # The first rows: windows come in random order, and a fixed number keeps the device from waiting for the host.
-        first = self.undecided(n)
+        first = self.undecided(shape[0])
         level[:first] = s.low * (s.decided / s.low) ** draw[0, :first]
         return level
 
     def undecided(self, n: int) -> int:
-        """How many of n draws show the model a mixture."""
-        return int(self._settings.undecided * n)
+        """To how many of n windows the model is shown mixtures, the first: they come in random order, and a fixed
+        number keeps the device from waiting for the host. At least one, but where it is alone.
+        """
+        return min(math.ceil(self._settings.undecided * n), n - 1)
 
     def mixed(self, mean: torch.Tensor, target: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Mixtures of a posterior mean with what came, (n, ...) each, at least half of it the truth.

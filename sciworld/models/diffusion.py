@@ -113,7 +113,7 @@ class Diffusion(Denoiser):
         if self.certain:
             noised, level = self.pure_noise(first)
         else:
-            level = self.draw_levels(len(targets), generator, targets.device)
+            level = self.draw_levels((len(targets),), generator, targets.device)
             noised = self.noised(self._blurred(state, first, targets[:, 0], generator), level, generator)
         clean = self.denoised(state, first, state.covariates, noised, level)
         imagined = self._imagined(state, given, targets, weights, clean) if s.rollout > 1 else None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from sciworld.config import require
 from sciworld.errors import CheckpointError, ModelError
+from sciworld.models.base import Signature
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Imagined, Surrogate
 
@@ -36,9 +38,11 @@ class Spread:
 class Ensemble(Surrogate):
     """Surrogates of one kind, trained from other seeds or on other sessions, that stand for one.
 
-    Samples come from the members in turn. A candidate that is stepped follows one member from the start on: rollouts of
-    an ensemble are futures that some member believes in, not mixtures that none does. Each member goes on from what it
-    imagined itself, so that `futures` of a stepped state are those of several presents: `observe` makes them one.
+    Every sample is one of a member drawn by chance, so that samples are independent draws from what the ensemble
+    believes, as their scores take them to be; all candidates are drawn the same members. A candidate that is stepped
+    follows one member from the start on: rollouts of an ensemble are futures that some member believes in, not mixtures
+    that none does. Each member goes on from what it imagined itself, so that `futures` of a stepped state are those of
+    several presents: `observe` makes them one.
 
     Members are called one after the other, each with all candidates in one batch. On a CPU thread torch.vmap over their
     stacked weights took 1.5 to 1.8 times as long for batches of 32 and 128 (3 and 5 members of the preset tiny, frames
@@ -57,10 +61,11 @@ class Ensemble(Surrogate):
         for member in self.members:
             self.space.require_same(member.space, "a member of the ensemble")
             mine, own = (made.model.signature for made in (member, first))
-            if (mine.shape, mine.channels.unbounded()) != (own.shape, own.channels.unbounded()):
+            kinds = [(one.shape, one.channels.unbounded(), one.covariates.unbounded()) for one in (mine, own)]
+            if kinds[0] != kinds[1]:
                 raise ModelError(
-                    f"ensemble: a member was made for {mine.shape} {', '.join(mine.channels.names)}, the first for "
-                    f"{own.shape} {', '.join(own.channels.names)}; give members of one kind"
+                    f"ensemble: a member was made for {_said(mine)}, the first for {_said(own)}; "
+                    "give members of one kind, with the same channels and covariates in the same order"
                 )
 
     @classmethod
@@ -70,6 +75,12 @@ class Ensemble(Surrogate):
         if not folders:
             raise CheckpointError(f"{path}: no folder of an ensemble; give one in which each member has its run")
         return cls([Surrogate.load(folder, device, **settings) for folder in folders])
+
+    def knowing(self, covariates: np.ndarray | None = None, text: str | None = None) -> Self:
+        """See `Surrogate.knowing`."""
+        known = copy.copy(self)
+        known.members = tuple(member.knowing(covariates, text) for member in self.members)
+        return known
 
     def start(
         self,
@@ -94,18 +105,25 @@ class Ensemble(Surrogate):
         return observation, replace(self._joined([after for _, after in stepped]), observation=observation)
 
     def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Samples of the members in turn; 0 gives the mean of their posterior means. See `Surrogate.futures`."""
+        """Samples of members drawn by chance; 0 gives the mean of their posterior means. See `Surrogate.futures`."""
         if samples == 0:
             return np.asarray(self._of_members(state, controls, 0, rng).mean(axis=0))
-        m = len(self.members)
-        found = self._of_members(state, controls, -(-samples // m), rng)
-        return np.stack([found[j % m, :, :, j // m] for j in range(samples)], axis=2)
+        drawn = rng.integers(len(self.members), size=samples)
+        parts = [
+            member.futures(own, controls, count, rng)
+            for (member, own), count in zip(
+                self._each(state), np.bincount(drawn, minlength=len(self.members)), strict=True
+            )
+            if count
+        ]
+        found = np.concatenate(parts, axis=2)
+        found[:, :, np.argsort(drawn, kind="stable")] = found.copy()
+        return found
 
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
-        """Model evaluations that `futures` needs: every member's."""
-        m = len(self.members)
-        share = -(-samples // m)
-        return sum(member.evaluations(candidates, steps, share) for member in self.members)
+        """Model evaluations that `futures` needs: every member's for a mean, one member's for a sample."""
+        one = super().evaluations(candidates, steps, samples)
+        return one if samples else len(self.members) * one
 
     def spread(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> Spread:
         """How far futures are apart, within members and between them, by the law of total variance.
@@ -140,6 +158,12 @@ def member_folders(path: str | os.PathLike[str]) -> list[Path]:
         return []
     folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     return sorted(folders, key=lambda folder: [int(part) if part.isdigit() else part for part in _parts(folder.name)])
+
+
+def _said(signature: Signature) -> str:
+    """What tells a member's kind."""
+    names = ", ".join(signature.channels.names)
+    return f"{signature.shape} {names} with covariates {', '.join(signature.covariates.names) or 'none'}"
 
 
 def _parts(name: str) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class Surrogate:
         self.seconds = seconds
         self.batch = batch
         self._space = ControlSpace(model.signature.controls)
+        self._facts: tuple[np.ndarray | None, str | None] = (None, None)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "cpu", **settings: Any) -> Surrogate:
@@ -69,6 +71,16 @@ class Surrogate:
     def space(self) -> ControlSpace:
         """The controls that the model was trained on, in its order and units."""
         return self._space
+
+    def knowing(self, covariates: np.ndarray | None = None, text: str | None = None) -> Self:
+        """The same surrogate, which takes these for the facts of every run that `start` is told none of.
+
+        covariates : (covariate,), text : as of `start`. So searches and controllers, which know frames alone, imagine
+        under the conditions of the run that they steer.
+        """
+        known = copy.copy(self)
+        known._facts = (covariates, text)
+        return known
 
     def start(
         self,
@@ -81,13 +93,16 @@ class Surrogate:
         The model's context is filled up with the oldest frame, unless the model takes fewer; a frame that was seen
         through another view than the present one shows another place, and the next newer frame stands in for it.
         covariates : (candidate, covariate), or (covariate,) of all candidates, in the order and units of
-        `model.signature.covariates`; NaN is unknown, as are all without them. text : that describes the run, as the
-        `description` of a recording does, or one for each candidate; only a model that was trained to read heeds it.
+        `model.signature.covariates`; NaN is unknown, as are all without them (but see `knowing`). text : that describes
+        the run, as the `description` of a recording does, or one for each candidate; only a model that was trained to
+        read heeds it.
         Raises ModelError where frames, covariates or texts do not fit the model.
         """
         seen = [history] if isinstance(history, Observation) else list(history)
         if not seen:
             raise ModelError("start: the history is empty; give at least the present observation")
+        covariates = self._facts[0] if covariates is None else covariates
+        text = self._facts[1] if text is None else text
         return self._started(seen, self._told(covariates, len(seen[-1])), _read(text, len(seen[-1])))
 
     def _started(self, seen: list[Observation], told: np.ndarray | None, words: np.ndarray | None) -> Imagined:

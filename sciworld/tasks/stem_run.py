@@ -16,7 +16,7 @@ from sciworld.domains.stem.appearance import FRAMES, appearance_of, measure_appe
 from sciworld.domains.stem.objectives import SteerSettings
 from sciworld.domains.stem.simulator import StemSettings, StemSimulator
 from sciworld.errors import RecordingError, SettingsError
-from sciworld.evaluate.imagine import observed
+from sciworld.evaluate.imagine import covariates_of, observed
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search.search import Plan
@@ -112,6 +112,7 @@ def plan(
     require(-n <= frame < n, f"frame is {frame}; the recording has the frames 0 to {n - 1}")
     require(seed >= 0, f"seed is {seed}; use at least 0")
     history = observed(ds, frame % n, surrogate.model.context)
+    surrogate = surrogate.knowing(covariates_of(surrogate, ds), ds.attrs.get("description"))
     settings, appearance = steer_settings(ds, aim), appearance_of(store)
     rng = np.random.default_rng(seed)
     found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress)

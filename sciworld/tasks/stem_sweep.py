@@ -58,7 +58,7 @@ def run_cell(seed: int, rates: str, transitions: int, settings: CellSettings) ->
     simulator = StemSimulator(StemSettings(rates=rates))
     with tempfile.TemporaryDirectory(prefix="sciworld-stem-") as folder:
         store = generate(Path(folder) / "store", seed, transitions, rates=rates)
-        fitting = FitSettings(steps=settings.steps, seed=seed)
+        fitting = FitSettings(steps=settings.steps, batch=32, seed=seed)
         run = train(store, Path(folder) / "run", fitting, domain="stem", progress=False)
         surrogate = Surrogate(run.model(), seconds=("dwell", simulator.settings.frame_time))
         appearance, loss = appearance_of(store), run.log()[-1]["loss"]

@@ -51,7 +51,7 @@ class FitSettings:
     Parameters
     ----------
     steps, seconds : the budget, one of both; seconds of training, added up over resumes.
-    batch : windows a step, of each process.
+    batch : windows a step, of each process: few, for short training; more, for a GPU or fewer noisy steps.
     learning_rate : of AdamW, reached after `warmup` steps, falling to 0 over the last `decay` of the budget.
     weight_decay, betas : of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
     ema : how much the average of the weights keeps each step; step / (step + 50) while that is less.
@@ -67,7 +67,7 @@ class FitSettings:
 
     steps: int | None = None
     seconds: float | None = None
-    batch: int = 32
+    batch: int = 8
     learning_rate: float = 2e-3
     warmup: int = 100
     decay: float = 0.4
@@ -118,6 +118,8 @@ class Trainer:
         self.settings, self.loader, self.focus, self.symmetries = settings, loader, focus, symmetries
         self.validation = validation
         self.device = as_device(self.processes.device(settings.device))
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # whose memory is pinned
         self.model = model.to(self.device).train()
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.parameters: list[torch.Tensor] = list(self.model.parameters())
@@ -277,7 +279,8 @@ class Trainer:
         """The loss in the precision of the settings. Raises TrainingError if it cannot be compiled."""
         low = self.settings.precision == "bfloat16"
         try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            # Its cache would keep weights that a pass without gradients cast, which then get none.
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
                 return self._loss(batch, self.generator, weights)
         except RuntimeError as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):

@@ -76,7 +76,7 @@ def test_what_the_window_left_behind_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("memory", "kept"), [(0, [6, 7]), (1, [3, 6, 7]), (2, [0, 3, 6, 7])])
 def test_key_frames_stay(memory: int, kept: list[int]) -> None:
-    model, shown = made(memory=memory, stride=3), batch()
+    model, shown = made(memory=memory, stride=3, horizon=5), batch()
     state = model.start(shown.frames[:, :2], shown.view[:, 0])
     for step in range(1, FRAMES - 1):
         _, state = model.step(state, shown.controls[:, step : step + 1], None)

@@ -70,7 +70,7 @@ def test_undecided_rows_lie_between_the_truth_and_the_posterior_mean():
     truth = (moved * change).sum(dim=1) / change.square().sum(dim=1)
     close(moved, truth[:, None] * change)
     assert (truth > 0.499).all() and (truth < 1).any() and len(truth.unique()) == 4
-    levels = model.draw_levels(16, noise(), target.device)
+    levels = model.draw_levels((16,), noise(), target.device)
     assert (levels[:4] < model.settings.decided).all()
 
 

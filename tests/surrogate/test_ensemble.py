@@ -33,20 +33,23 @@ def members(m: int = 2) -> list[Surrogate]:
     return [Surrogate(tiny(seed), evaluations=2) for seed in range(m)]
 
 
-def test_samples_come_from_the_members_in_turn() -> None:
+def test_samples_come_from_members_drawn_by_chance() -> None:
     own = members()
     both, rng = Ensemble(own), np.random.default_rng(0)
     asked = controls(N, 2, 4)
     found = both.futures(both.start(observed()), asked, 5, rng)
     assert found.shape == (N, 2, 5, 4, toy.Y, toy.X, 2)
     again = np.random.default_rng(0)
-    parts = [one.futures(one.start(observed()), asked, 3, again) for one in own]
-    for j in range(5):
-        np.testing.assert_array_equal(found[:, :, j], parts[j % 2][:, :, j // 2])
+    drawn = again.integers(2, size=5)
+    assert set(drawn) == {0, 1}
+    parts = [one.futures(one.start(observed()), asked, int((drawn == k).sum()), again) for k, one in enumerate(own)]
+    for j, k in enumerate(drawn):
+        np.testing.assert_array_equal(found[:, :, j], parts[k][:, :, (drawn[:j] == k).sum()])
     mean = both.futures(both.start(observed()), asked, 0, rng)
     expected = np.mean([one.futures(one.start(observed()), asked, 0, rng) for one in own], axis=0)
     np.testing.assert_allclose(mean, expected, rtol=1e-6)
-    assert both.evaluations(2, 4, 5) == 2 * own[0].evaluations(2, 4, 3)
+    assert both.evaluations(2, 4, 5) == own[0].evaluations(2, 4, 5)
+    assert both.evaluations(2, 4, 0) == 2 * own[0].evaluations(2, 4, 0)
 
 
 def test_a_candidate_follows_one_member() -> None:

@@ -127,6 +127,18 @@ def test_training_hides_what_a_start_does_not_know(monkeypatch: pytest.MonkeyPat
     assert hidden == {1, 2, 3, 4}
 
 
+def test_the_undecided_are_whole_windows() -> None:
+    model, shown = made(context=2, horizon=3, undecided=0.4).train(), batch(n=4, frames=5)
+    latents = model.encoded(shown.frames)
+    around = _Around(shown.view[:, 0], None, torch.cat([shown.controls[:, :1], shown.controls], dim=1))
+    told, noise = torch.zeros(4, 4), torch.Generator().manual_seed(0)
+    found = model._blurred(latents[:, :-1], told, latents[:, 1:], (around, around), noise)
+    apart = (found - latents[:, 1:]).abs().amax(dim=(2, 3, 4))
+    assert (apart[:2] > 0).all() and (apart[2:] == 0).all()
+    levels = model.draw_levels((4, 4), noise, torch.device("cpu"))
+    assert (levels[:2] <= model.settings.decided).all() and levels[2:].isinf().any()
+
+
 def test_checkpointing_changes_no_gradient() -> None:
     shown, found = batch(frames=6), []
     for checkpointing in (False, True):
@@ -142,7 +154,8 @@ def test_presets_are_there_and_settings_are_checked() -> None:
     for settings, said in (
         ({"horizon": 0}, "horizon is 0"), ({"layers": 0}, "layers at least"), ({"backbone": "rnn"}, "use one of conv"),
         ({"history": 2.0}, "must be below low"), ({"imagined": 0.5}, "use 0 to history"), ({"forcing": 2}, "a share"),
-        ({"stride": 0}, "stride at least 1"), ({"codec": "jpeg"}, "use one of pixels"),
+        ({"stride": 0}, "stride at least 1"),
+        ({"memory": 3}, "needs a horizon of 10 frames to be trained"), ({"codec": "jpeg"}, "use one of pixels"),
         ({"dropout": (1.0,)}, "give 5 numbers"),
         ({"guidance": (1.0, 0.0, 0.0, 0.0, 0.0)}, "needs a model that was trained"),
     ):  # fmt: skip

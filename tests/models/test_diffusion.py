@@ -74,6 +74,11 @@ def test_undecided_rows_lie_between_the_truth_and_the_posterior_mean():
     assert (levels[:4] < model.settings.decided).all()
 
 
+@pytest.mark.parametrize(("n", "expected"), [(1, 0), (2, 1), (4, 1), (16, 2), (17, 3)])
+def test_some_windows_of_every_batch_are_undecided_but_never_all(n, expected):
+    assert tiny(trained=False).undecided(n) == expected
+
+
 def test_the_generator_decides():
     model, windows = tiny(), batch()
     assert torch.equal(predicted(model, windows, 3, seed=1), predicted(model, windows, 3, seed=1))

@@ -52,6 +52,16 @@ def test_samples_come_from_members_drawn_by_chance() -> None:
     assert both.evaluations(2, 4, 0) == 2 * own[0].evaluations(2, 4, 0)
 
 
+def test_what_is_known_of_runs_is_told_every_member() -> None:
+    facts = dataclasses.replace(
+        SIGNATURE, covariates=ColumnTable((Column("sun", "K"),)), covariate_mean=(0.0,), covariate_scale=(1.0,)
+    )
+    own = [Surrogate(Diffusion(facts, DiffusionSettings(**TINY))) for _ in range(2)]  # type: ignore[arg-type]
+    state = Ensemble(own).knowing(np.array([4.0])).start(observed())
+    for one in state.state:
+        assert (one.covariates == 4.0).all()
+
+
 def test_a_candidate_follows_one_member() -> None:
     own = members()
     both = Ensemble(own)
@@ -110,6 +120,11 @@ def test_members_of_another_kind_are_refused() -> None:
     odd = Surrogate(Diffusion(other, DiffusionSettings(**TINY)))  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="give members of one kind"):
         Ensemble([*members(1), odd])
+    facts = dataclasses.replace(
+        SIGNATURE, covariates=ColumnTable((Column("sun", "K"),)), covariate_mean=(0.0,), covariate_scale=(1.0,)
+    )
+    with pytest.raises(ModelError, match=r"with covariates sun, the first for .* with covariates none"):
+        Ensemble([*members(1), Surrogate(Diffusion(facts, DiffusionSettings(**TINY)))])  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="samples is 1"):
         both = Ensemble(members())
         both.spread(both.start(observed()), controls(N, 1, 1), 1, np.random.default_rng(0))

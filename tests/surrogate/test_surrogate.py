@@ -233,6 +233,12 @@ def test_covariates_reach_the_model_and_stay():
         found[name] = surrogate.step(surrogate.observe(state, seen(seed=4)), controls(3), rng())[0].frames
     assert same(found["nothing"], found["unknown"]) and not same(found["dry"], found["wet"])
     assert same(found["each"][:1], found["dry"][:1]) and same(found["each"][1:], found["wet"][1:])
+    knows = surrogate.knowing([1.0, 1.0])
+    for covariates, expected in ((None, "wet"), ([1.0, 0.0], "dry")):
+        _, state = knows.step(knows.start(seen(), covariates), controls(3), rng())
+        assert same(knows.step(knows.observe(state, seen(seed=4)), controls(3), rng())[0].frames, found[expected])
+    _, state = surrogate.step(surrogate.start(seen()), controls(3), rng())  # which itself learned nothing
+    assert same(surrogate.step(surrogate.observe(state, seen(seed=4)), controls(3), rng())[0].frames, found["nothing"])
     with pytest.raises(ModelError, match=r"covariates are \(3,\); the model knows \(2,\) or \(3, 2\): sun, sky"):
         surrogate.start(seen(), [1.0, 2.0, 3.0])
 

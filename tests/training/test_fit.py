@@ -21,7 +21,8 @@ import torch
 from sciworld.errors import CheckpointError, ModelError, SettingsError, TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
-from sciworld.models.base import Losses
+from sciworld.models.base import Losses, Signature
+from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.store import Store
 from sciworld.training import run as run_module
 from sciworld.training.fit import FitSettings, fit
@@ -174,6 +175,22 @@ def test_bfloat16_computes_the_loss_alone(windows: Windows, tmp_path: Path) -> N
     assert {value.dtype for value in low.model().parameters()} == {torch.float32}
     mine, theirs = low.log()[-1]["loss"], high.log()[-1]["loss"]
     assert mine != theirs and low.config["fit"]["precision"] == "bfloat16"
+
+
+def test_bfloat16_reaches_every_weight(windows: Windows) -> None:
+    """A pass without gradients comes first, in which autocast casts the weights that the loss then uses."""
+    torch.manual_seed(0)
+    model = Diffusion(Signature.of(windows), DiffusionSettings(width=16, coarse=16, embedding=8, codec="pod", modes=8))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    with Loader(windows, 8, 0) as loader:
+        trainer = Trainer(model, loader, settings(precision="bfloat16"), None, (), None)
+        trainer.advance()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.encoded(torch.zeros(1, 1, *model.signature.shape)).dtype == torch.float32
 
 
 def test_compiling_is_asked_for_and_its_failure_is_ours(

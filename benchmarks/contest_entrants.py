@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from contest_jobs import FACTS, kind_of, run_job
+from contest_jobs import FACTS, SPLIT, kind_of, run_job
 from contest_peers import NEURALOP
 from harness import Run
 from stem_entrants import made_once
@@ -85,7 +85,7 @@ def trained(
     """
     job = {
         "store": store, "quick": run.quick, "family": entrant.family, "settings": entrant.resolved(store),
-        "fit": fitting(entrant, seed, options, run.quick), "one": one,
+        "fit": fitting(entrant, seed, options, run.quick), "one": one, "split": SPLIT,
     }  # fmt: skip
     if not entrant.focus:
         job["focus"] = False

@@ -453,7 +453,8 @@ def test_a_retry_looks_at_the_table_first(tmp_path: Path, log: str) -> None:
 def test_a_cell_that_kills_its_worker_fails_and_its_neighbours_do_not(tmp_path: Path, log: str) -> None:
     ran = subprocess.run(_script(tmp_path, f"functools.partial(cells.deadly, log={log!r})", 12), **CAPTURED)
     assert ran.stdout.split() == ["begun", "11"]
-    assert "Traceback" not in ran.stderr
+    # A process of Dask's that is told to end while it begins may say so at length: none of it is of ours.
+    assert "sciworld/sweep" not in ran.stderr
     [said] = [line for line in ran.stderr.splitlines() if "cells failed" in line]
     assert said.startswith("1 of 12 cells failed, such as by the worker died each of the 3 times")
     ds = load(tmp_path / "o")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from contest_entrants import Entrant, Options, fitting
-from contest_jobs import FACTS, kind_of
+from contest_jobs import run_job
 from harness import Figure, Run, median
 from stem_entrants import made_once
 
@@ -233,27 +233,9 @@ def surrogate_of(run: Run, options: Options, name: str) -> Any:
         "fit": fitting(entrant, 0, options, run.quick),
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
-    folder = made_once(run.cache / "runs" / f"wake-{name}-{digest}", partial(train, job, run.quick))
+
+    def make(staged: Path) -> None:
+        run_job("train", {**job, "folder": str(staged)}, apart=not run.quick)
+
+    folder = made_once(run.cache / "runs" / f"wake-{name}-{digest}", make)
     return Surrogate.load(folder, evaluations=entrant.evaluations)
-
-
-def train(job: dict[str, Any], quick: bool, folder: Path) -> None:
-    """Fit a model on all recordings of a store, and keep it in a folder with its facts."""
-    import torch
-
-    from sciworld.config import from_dict
-    from sciworld.domains.base import domain
-    from sciworld.models.base import Signature
-    from sciworld.training.fit import fit
-    from sciworld.training.trainer import FitSettings
-    from sciworld.windows import Windows
-
-    kind, settings = kind_of(job["family"]), from_dict(FitSettings, job["fit"])
-    own, field = from_dict(kind.Settings, job["settings"]), domain("fluid")
-    windows = Windows(store_of(quick), *kind.lengths(own))
-    torch.set_num_threads(settings.threads)
-    with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
-        torch.manual_seed(settings.seed)
-        model = kind(Signature.of(windows), own)
-    done = fit(model, windows, folder, settings, focus=field.focus, symmetries=field.symmetries, progress=False)
-    (folder / FACTS).write_text(json.dumps({"steps": done.log()[-1]["step"]}))

@@ -80,35 +80,28 @@ def kind_of(family: str) -> Any:
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
-    """Fit a model on all recordings but those held out, or on one, and keep it in a folder with its facts.
+    """Fit a model, and keep it in a folder with its facts.
 
-    job : store, quick, family, settings, fit (of FitSettings), one (recording alone, without the domain's focus and
-    symmetries), folder; focus, False for none.
+    job : family, settings, fit (of FitSettings), folder, and what `learned_from` asks for; focus, False for none.
     """
     import torch
 
     from sciworld.config import from_dict
-    from sciworld.domains.base import domain
     from sciworld.models import checkpoint
     from sciworld.models.base import Signature
-    from sciworld.selection import Selection
+    from sciworld.training.beginnings import new_model
     from sciworld.training.fit import fit
     from sciworld.training.trainer import FitSettings
     from sciworld.windows import Windows
 
-    seen, _ = halves(job["store"], job["quick"])
-    seen = Selection(seen.store, seen.indices[:1]) if job["one"] else seen
+    seen, focus, symmetries = learned_from(job)
     kind, settings = kind_of(job["family"]), from_dict(FitSettings, job["fit"])
     own = from_dict(kind.Settings, job["settings"])
     windows = Windows(seen, *kind.lengths(own))
     torch.set_num_threads(settings.threads)
-    with torch.random.fork_rng():  # torch's layers draw initial weights from its global generator alone
-        torch.manual_seed(settings.seed)
-        model = kind(Signature.of(windows), own)
+    model = new_model(kind, own, Signature.of(windows), settings.seed)
     folder, began, steps = Path(job["folder"]), time.perf_counter(), 0
     if any(parameter.requires_grad for parameter in model.parameters()):
-        field = domain(_domain(job["store"]))
-        focus, symmetries = (None, ()) if job["one"] else (field.focus, field.symmetries)
         focus = focus if job.get("focus", True) else None
         run = fit(model, windows, folder, settings, focus=focus, symmetries=symmetries, progress=False)
         steps = run.log()[-1]["step"]
@@ -126,7 +119,29 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _domain(store: str) -> str:
+def learned_from(job: dict[str, Any]) -> tuple[Any, Any, tuple[str, ...]]:
+    """The recordings that a job trains on, and their domain's focus and symmetries.
+
+    job : data, a name in the catalogue, for all of its recordings; or store and quick, for those that are not held
+    out, and one, for the first of these alone, as it is.
+    """
+    from sciworld import catalog
+    from sciworld.domains.base import domain
+    from sciworld.selection import Selection
+    from sciworld.store import Store
+
+    if "data" in job:
+        field = domain(catalog.get(job["data"]).domain)
+        return Store.open(catalog.fetch(job["data"])), field.focus, field.symmetries
+    seen, _ = halves(job["store"], job["quick"])
+    if job["one"]:
+        return Selection(seen.store, seen.indices[:1]), None, ()
+    field = domain(domain_of(job["store"]))
+    return seen, field.focus, field.symmetries
+
+
+def domain_of(store: str) -> str:
+    """Of a store of the contest."""
     from sciworld import catalog
 
     return catalog.get(ARENAS[store].data).domain

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from contest_entrants import Entrant, Options, trained
-from contest_jobs import ARENAS, _domain, halves, surrogate_of
+from contest_jobs import ARENAS, domain_of, halves, surrogate_of
 from harness import Figure, Run
 
 FRAMES, STARTS = 600, 8
@@ -92,7 +92,7 @@ def physics_of(store: str, seen: Any, quick: bool) -> Any:
 
     if store == "road" and quick:
         return physics.fit(seen, physics.PhysicsSettings(frames=100, pairs=50, scenes=40, steps=10))
-    return domain(_domain(store)).physics(seen)
+    return domain(domain_of(store)).physics(seen)
 
 
 def fails(read: np.ndarray, physics: Any) -> np.ndarray:

@@ -1,14 +1,15 @@
 """Causal diffusion: every frame has a noise level of its own and looks back over a window that rolls on.
 
 Diffusion forcing (Chen et al. 2024, arXiv:2407.01392) trains one network for frames of any mixture of noise levels.
-Here most batches show it clean history and ask for every frame after it at once, side by side with that history (the
-frames asked for see the clean ones before them and themselves), which is what rollouts meet; a share of batches has
+Here most windows show it clean history and ask for every frame after it at once, side by side with that history (the
+frames asked for see the clean ones before them and themselves), which is what rollouts meet; a share of windows has
 independent levels, which is what rollouts of several frames at a time meet. What history offers is kept: a step costs
 as much after a thousand frames as after one.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -92,19 +93,32 @@ class Causal(Denoiser):
         known = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=latents.device)
         hidden = torch.arange(n + 1, device=latents.device)[:, None] < known
         recalled = replace(around, controls=torch.where(hidden, torch.nan, around.controls))
-        forced = float(torch.rand((), generator=generator, device=latents.device)) < s.forcing if s.forcing else False
-        level = self.draw_levels((b, n), generator, latents.device)
-        if forced:
-            first = s.history * torch.rand((b, 1), generator=generator, device=latents.device)
+        # The first windows are asked for side by side with their history, the last ones forced.
+        split = b - math.ceil(s.forcing * b)
+        parts = []
+        if split:
+            parts.append(self._asked_for(latents[:split], recalled.rows(0, split), around.rows(0, split), generator))
+        if split < b:
+            level = self.draw_levels((b - split, n), generator, latents.device)
+            first = s.history * torch.rand((b - split, 1), generator=generator, device=latents.device)
             seen = torch.cat([first, level], dim=1)
-            clean = self._forced(self.noised(latents, seen, generator), seen, recalled)
-        else:
-            told = s.history * torch.rand((b, n), generator=generator, device=latents.device) ** 2
-            past = self.noised(latents[:, :-1], told, generator)
-            asked_for = self._blurred(past, told, latents[:, 1:], (recalled, around), generator)
-            asked_for = self.noised(asked_for, level, generator)
-            clean = self._side_by_side(past, told, asked_for, level, (recalled, around))
+            parts.append(
+                (self._forced(self.noised(latents[split:], seen, generator), seen, recalled.rows(split, b)), level)
+            )
+        clean, level = (torch.cat(part) for part in zip(*parts, strict=True))
         return self.losses(clean, latents[:, 1:], level, frames, weights)
+
+    def _asked_for(
+        self, latents: torch.Tensor, recalled: _Around, around: _Around, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Clean latents (b, n, *latent) of the frames after the first, side by side, and their levels (b, n)."""
+        b, n = latents.shape[0], latents.shape[1] - 1
+        level = self.draw_levels((b, n), generator, latents.device)
+        told = self.settings.history * torch.rand((b, n), generator=generator, device=latents.device) ** 2
+        past = self.noised(latents[:, :-1], told, generator)
+        asked_for = self._blurred(past, told, latents[:, 1:], (recalled, around), generator)
+        asked_for = self.noised(asked_for, level, generator)
+        return self._side_by_side(past, told, asked_for, level, (recalled, around)), level
 
     def begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> CausalState:
         """See `start`; known : of the run, see `Conditioning.known`."""
@@ -283,7 +297,7 @@ class Causal(Denoiser):
         if not rows:
             return targets
         level = torch.full_like(told[:rows], torch.inf)
-        recalled, known = (each.rows(rows) for each in around)
+        recalled, known = (each.rows(0, rows) for each in around)
         with torch.no_grad():
             nothing = torch.zeros_like(targets[:rows])
             mean = self._side_by_side(past[:rows], told[:rows], nothing, level, (recalled, known))
@@ -332,9 +346,10 @@ class _Around:
         """Of the frames from `first` to before `last`."""
         return replace(self, controls=self.controls[:, first:last])
 
-    def rows(self, n: int) -> _Around:
-        """Of the first n windows."""
-        return _Around(self.view[:n], None if self.covariates is None else self.covariates[:n], self.controls[:n])
+    def rows(self, first: int, last: int) -> _Around:
+        """Of the windows from `first` to before `last`."""
+        covariates = None if self.covariates is None else self.covariates[first:last]
+        return _Around(self.view[first:last], covariates, self.controls[first:last])
 
 
 def _expected(noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ class CausalSettings(DenoiserSettings):
         back. backbone : of these, "conv" or "attention".
     history : highest noise level of history in training, so that what a rollout gets slightly wrong does not add up.
     imagined : noise level that the network is told of frames that it imagined itself.
-    forcing : share of training batches in which every frame has a noise level of its own.
+    forcing : share of training windows, rounded up, in which every frame has a noise level of its own.
     memory : key frames kept beyond the window. stride : frames from one key frame to the next.
     schedule : of rollouts: "sequential", one frame after the other; "full" and "pyramid" denoise as many frames as the
         context has together, see `schedules`, and need forcing.

@@ -39,7 +39,8 @@ Focus = Callable[[np.ndarray, np.ndarray], np.ndarray]
 PRECISIONS = ("float32", "bfloat16")
 
 EMA_RAMP = 50  # steps: early on the average forgets faster
-DIAGNOSTIC_BATCHES = 8
+# Diagnostics look at so many windows, in batches as training takes them, but so many at least: events are rare.
+DIAGNOSTIC_WINDOWS, DIAGNOSTIC_BATCHES = 256, 8
 IGNORED_AFTER = 1 / 3  # of the budget: by then a model should listen to its controls
 IGNORED = "controls are ignored: the loss is no worse under other windows' controls"
 
@@ -272,7 +273,8 @@ class Trainer:
     def _diagnostic_batches(self) -> Iterator[tuple[Batch, torch.Tensor | None]]:
         windows = self.loader.windows if self.validation is None else self.validation
         rng = np.random.default_rng(self.settings.seed)
-        for ids in rng.integers(len(windows), size=(DIAGNOSTIC_BATCHES, max(2, self.settings.batch))):
+        b = max(2, self.settings.batch)
+        for ids in rng.integers(len(windows), size=(max(DIAGNOSTIC_BATCHES, -(-DIAGNOSTIC_WINDOWS // b)), b)):
             yield self._placed(windows.batch(ids))
 
     def _losses(self, batch: Batch, weights: torch.Tensor | None) -> Losses:

@@ -139,6 +139,21 @@ def test_the_undecided_are_whole_windows() -> None:
     assert (levels[:2] <= model.settings.decided).all() and levels[2:].isinf().any()
 
 
+@pytest.mark.parametrize(("forcing", "expected"), [(0.0, [4, 0]), (0.3, [2, 2]), (1.0, [0, 4])])
+def test_a_share_of_windows_is_forced(forcing: float, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = made(forcing=forcing), [0, 0]
+    for k, name in enumerate(("_side_by_side", "_forced")):
+        whole = getattr(model, name)
+
+        def spied(*given: Any, whole: Any = whole, k: int = k) -> torch.Tensor:
+            asked[k] = max(asked[k], len(given[0]))  # of undecided windows the mean is asked for, too
+            found: torch.Tensor = whole(*given)
+            return found
+
+        monkeypatch.setattr(model, name, spied)
+    assert torch.isfinite(model.loss(batch(n=4), torch.Generator().manual_seed(0)).total) and asked == expected
+
+
 def test_checkpointing_changes_no_gradient() -> None:
     shown, found = batch(frames=6), []
     for checkpointing in (False, True):

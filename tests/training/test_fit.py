@@ -161,6 +161,14 @@ def test_the_gradient_is_clipped(windows: Windows) -> None:
     assert trainer.record()["gradient_norm"] > 1e-2  # before clipping
 
 
+@pytest.mark.parametrize(("size", "expected"), [(1, (128, 2)), (8, (32, 8)), (24, (11, 24)), (64, (8, 64))])
+def test_small_batches_are_not_what_diagnostics_go_by(windows: Windows, size: int, expected: tuple[int, int]) -> None:
+    with Loader(windows, 1, 0) as loader:
+        trainer = Trainer(linear_world.linear(), loader, settings(batch=size), None, (), None)
+        looked = [len(batch) for batch, _ in trainer._diagnostic_batches()]
+    assert (len(looked), looked[0]) == expected and len(set(looked)) == 1
+
+
 def test_bfloat16_computes_the_loss_alone(windows: Windows, tmp_path: Path) -> None:
     seen = []
 

@@ -12,7 +12,9 @@ import toy
 from sciworld import models
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses
+from sciworld.models.causal_settings import CausalSettings
 from sciworld.store import Store
+from sciworld.training import cost as cost_module
 from sciworld.training.cost import BYTES_A_WEIGHT, Cost, cost, costs, signature_of, signature_of_windows
 from sciworld.windows import Batch, Windows
 
@@ -36,8 +38,9 @@ class Looking(linear_world.Linear):
 
 @pytest.fixture(autouse=True)
 def families(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the one of the tests, which has no presets."""
+    """Without the one of the tests, which has no presets, and the one whose large presets take seconds to follow."""
     monkeypatch.delitem(models.MODELS, "linear")
+    monkeypatch.delitem(models.MODELS, "causal")
 
 
 @pytest.fixture
@@ -69,6 +72,22 @@ def test_every_preset_is_listed_and_larger_ones_cost_more() -> None:
             assert 0 < getattr(found[less], name) < getattr(found[more], name), name
         assert found[less].mean < found[less].sample < 4 * found[less].mean  # the context is encoded once
     assert found["tiny"].weights == pytest.approx(4 * found["tiny"].parameters, rel=0.01)
+
+
+@pytest.mark.parametrize("forcing", [0.0, 0.5])
+def test_no_value_is_computed_of_a_window_that_rolls(forcing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    counted = cost_module._counted
+
+    def spied(*given: Any) -> tuple[int, int, int]:
+        tried.append(given)
+        return counted(*given)
+
+    monkeypatch.setattr(cost_module, "_counted", spied)
+    monkeypatch.setitem(models.MODELS, "causal", "sciworld.models.causal:Causal")
+    settings = CausalSettings(width=8, coarse=16, embedding=8, layers=1, forcing=forcing)
+    assert cost("causal", "tiny", settings, signature_of((8, 12, 1), 2), 4, 8).sample > 0
+    assert len(tried) == 1  # where tensors without values do not do, it is counted again with some
 
 
 def test_memory_grows_with_the_batch_and_arithmetic_with_the_pixels() -> None:

@@ -10,7 +10,6 @@ there. Its spread is the 95 % interval over held-out recordings; another seed of
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from contest import CERTAIN, KINDS, OURS, row_of
-from contest_entrants import Entrant, Options, scored
+from contest_entrants import Entrant, Options, parsed, scored
 from contest_jobs import HORIZONS
 from contest_report import table
 from harness import Benchmark, Figure, Run
@@ -188,13 +187,8 @@ def _geometric(values: Sequence[float]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """As the contest's."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--seconds", type=float, default=Options.seconds)
-    parser.add_argument("--threads", type=int, default=Options.threads)
-    parser.add_argument("--starts", type=int, default=Options.starts)
-    parser.add_argument("--table", type=Path)
-    chosen, others = parser.parse_known_args(arguments)
-    ablations = Ablations(Options(chosen.seconds, chosen.threads, chosen.starts), chosen.table)
+    options, path, others = parsed(arguments)
+    ablations = Ablations(options, path)
     bench = Benchmark("ablations", __doc__)
     for part in PARTS:
         bench.figure(part.name, f"cost_{part.name}")(partial(ablations.figures, part))

@@ -10,14 +10,13 @@ torch-harmonics`); without it its entrants are missing.
 Everyone who descends a loss is trained by `sciworld.training.fit` on three quarters of the sessions, with the
 domain's focus and symmetries, and scored by `sciworld.evaluate` on the others: 16 samples of 16 steps, the model's
 guess is their mean. Ours are told the covariates of a recording (on the road its weather and place); peers, as
-published, are not. Settings of ours, and batch and learning rate of the operator, were chosen on other held-out
-sessions (benchmarks/LOG.md).
+published, are not. Settings of ours, and batch and learning rate of the operator, were chosen on another choice of
+held-out sessions, some of which are held out here, too (benchmarks/LOG.md).
 Models and scores are kept in benchmarks/cache/contest; delete what is to be measured again.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from contest_entrants import Entrant, Options, reproduced, scored
+from contest_entrants import Entrant, Options, parsed, reproduced, scored
 from contest_flow import Wakes
 from contest_jobs import ARENAS, HORIZONS
 from contest_report import tables
@@ -175,7 +174,7 @@ class Contest:
         """Of an entrant or a baseline : (recording,)."""
         entrants = self.entrants(run)
         if name in BASELINES:
-            guess, name = BASELINES[name], next(one for one in self.ours(run, store))
+            guess, name = BASELINES[name], next(iter(self.ours(run, store)))
         else:
             guess = MODEL
         found = scored(run, self.options, store, name, entrants[name])
@@ -256,14 +255,8 @@ def row_of(store: str, h: str, name: str, guess: dict[str, Any], model: dict[str
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse what is the contest's own, and let the harness do the rest."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--seconds", type=float, default=Options.seconds)
-    parser.add_argument("--threads", type=int, default=Options.threads)
-    parser.add_argument("--starts", type=int, default=Options.starts)
-    parser.add_argument("--table", type=Path)
-    chosen, others = parser.parse_known_args(arguments)
-    options = Options(chosen.seconds, chosen.threads, chosen.starts)
-    contest, wakes = Contest(options, chosen.table), Wakes(options)
+    options, table, others = parsed(arguments)
+    contest, wakes = Contest(options, table), Wakes(options)
     bench = Benchmark("contest", __doc__)
     bench.figure("entrants", "wins_psnr_h4", "wins_psnr_h16", "wins_crps_h4", "wins_crps_h16")(contest.wins)
     bench.figure("worst_gain_over_persistence_h4", "worst_control_gain_low", "fastest_useful_fps")(contest.gains)

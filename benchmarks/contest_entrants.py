@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.machinery import PathFinder
@@ -68,6 +70,17 @@ class Options:
     seconds: float = 300.0
     threads: int = 2
     starts: int = 40
+
+
+def parsed(arguments: Sequence[str] | None) -> tuple[Options, Path | None, list[str]]:
+    """What a command line says of the contest, where its tables go, and what is left for the harness."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--seconds", type=float, default=Options.seconds)
+    parser.add_argument("--threads", type=int, default=Options.threads)
+    parser.add_argument("--starts", type=int, default=Options.starts)
+    parser.add_argument("--table", type=Path)
+    chosen, others = parser.parse_known_args(arguments)
+    return Options(chosen.seconds, chosen.threads, chosen.starts), chosen.table, others
 
 
 def fitting(entrant: Entrant, seed: int, options: Options, quick: bool) -> dict[str, Any]:

@@ -116,9 +116,8 @@ class Ensemble(Surrogate):
             )
             if count
         ]
-        found = np.concatenate(parts, axis=2)
-        found[:, :, np.argsort(drawn, kind="stable")] = found.copy()
-        return found
+        place = np.argsort(np.argsort(drawn, kind="stable"))  # of each sample among the parts
+        return np.concatenate(parts, axis=2)[:, :, place]
 
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
         """Model evaluations that `futures` needs: every member's for a mean, one member's for a sample."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -93,3 +96,16 @@ def threads() -> Iterator[Any]:
         processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0", set_as_default=False
     ) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def benchmarks() -> Iterator[Callable[..., SimpleNamespace]]:
+    """Imports modules of the benchmarks by name; the path, and the families known to checkpoints, are put back."""
+    from sciworld import models
+
+    before, known = list(sys.path), dict(models.MODELS)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    yield lambda *names: SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+    sys.path[:] = before
+    models.MODELS.clear()
+    models.MODELS.update(known)

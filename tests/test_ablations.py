@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,19 +12,10 @@ import torch
 from sciworld import models
 from sciworld.testing import signature, windows
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    """The benchmark's modules; path and registry are put back afterwards."""
-    before, known = list(sys.path), dict(models.MODELS)
-    sys.path.insert(0, str(BENCHMARKS))
-    names = ("ablations", "contest_entrants", "contest_jobs", "harness")
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    sys.path[:] = before
-    models.MODELS.clear()
-    models.MODELS.update(known)
+def modules(benchmarks: Callable[..., Any]) -> Any:
+    return benchmarks("ablations", "contest_entrants", "contest_jobs", "harness")
 
 
 def test_every_variant_can_be_built_and_differs_from_the_others(modules: Any) -> None:

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sciworld import models
-
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 MEASURES = ("psnr_moving", "ssim_moving", "false_motion", "vrmse", "crps")
 OTHERS = ("persistence", "climatology", "linear", "control-blind")
 
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    """The contest's modules; path and registry are put back afterwards."""
-    before, known = list(sys.path), dict(models.MODELS)
-    sys.path.insert(0, str(BENCHMARKS))
-    names = ("contest", "contest_entrants", "contest_jobs", "harness")
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    sys.path[:] = before
-    models.MODELS.clear()
-    models.MODELS.update(known)
-    importlib.import_module("contest_jobs").references.cache_clear()
+def modules(benchmarks: Callable[..., Any]) -> Iterator[Any]:
+    found = benchmarks("contest", "contest_entrants", "contest_jobs", "harness")
+    yield found
+    found.contest_jobs.references.cache_clear()
 
 
 def result(psnr: float, crps: float, gain: tuple[float, ...] = (0.3, 0.4), inside: float = 0.9) -> dict[str, Any]:

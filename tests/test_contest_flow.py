@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,16 +14,11 @@ from sciworld.domains.fluid.reader import products
 from sciworld.domains.reader import Reader
 from sciworld.simulator import Observation
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    """The modules; the path is put back afterwards."""
-    before = list(sys.path)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield SimpleNamespace(**{name: importlib.import_module(f"contest_{name}") for name in ("flow", "stable")})
-    sys.path[:] = before
+def modules(benchmarks: Callable[..., Any]) -> Any:
+    found = benchmarks("contest_flow", "contest_stable")
+    return SimpleNamespace(flow=found.contest_flow, stable=found.contest_stable)
 
 
 def test_mean_drag_is_the_mean_of_what_is_read_of_each_frame(modules: Any) -> None:

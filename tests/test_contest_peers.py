@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from sciworld import models, testing
+from sciworld import testing
 from sciworld.errors import ModelError
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = {"width": 16, "coarse": 16, "embedding": 16, "decoder_blocks": 1}
 
 
 @pytest.fixture(scope="module")
-def peers() -> Iterator[Any]:
-    """Every family's class by its name, known to checkpoints; path and registry are then put back."""
-    before, known = list(sys.path), dict(models.MODELS)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("contest_jobs").kind_of
-    sys.path[:] = before
-    models.MODELS.clear()
-    models.MODELS.update(known)
+def peers(benchmarks: Callable[..., Any]) -> Any:
+    """Every family's class by its name, known to checkpoints."""
+    return benchmarks("contest_jobs").contest_jobs.kind_of
 
 
 def built(kind: Any, settings: Any) -> Any:

@@ -31,7 +31,8 @@ class Entrant:
     evaluations : a frame; one is the posterior mean, and draws no samples.
     seeds : of training; several make an ensemble, whose members share the seconds that anyone else is trained.
     fit : fields of FitSettings that differ. stores : it takes part in. focus : whether training heeds the domain's.
-    asked : settings that differ from those it was trained with when it is scored.
+    asked : settings that differ from those it was trained with when it is scored. alone : that differ where it learns
+    one recording alone.
     """
 
     family: str
@@ -44,6 +45,7 @@ class Entrant:
     stores: tuple[str, ...] = ("stem", "flow", "road")
     focus: bool = True
     asked: dict[str, Any] = field(default_factory=dict)
+    alone: dict[str, Any] = field(default_factory=dict)
 
     def missing(self) -> str:
         """Why it cannot take part here, or nothing."""
@@ -138,7 +140,8 @@ def scored(run: Run, options: Options, store: str, name: str, entrant: Entrant) 
 
 def reproduced(run: Run, options: Options, store: str, name: str, entrant: Entrant) -> float:
     """PSNR (dB) of one recording that an entrant was trained on alone; see `contest_jobs.reproduce`."""
-    folder, _ = trained(run, options, store, entrant, entrant.seeds[0], one=True)
+    changed = dataclasses.replace(entrant, settings={**entrant.settings, **entrant.alone})
+    folder, _ = trained(run, options, store, changed, entrant.seeds[0], one=True)
     job = {"store": store, "family": entrant.family, "threads": options.threads, "folders": [folder.name]}
     given = {**job, "quick": run.quick, "folders": [str(folder)]}
     found = run.cached(f"{store}-{name}-one", job, partial(run_job, "reproduce", given, apart=not run.quick))

@@ -13,9 +13,9 @@ from contest_jobs import ARENAS, HORIZONS
 QUALITY = {
     "psnr_moving": ("PSNR of moving pixels (dB)", "{:.2f}"),
     "ssim_moving": ("SSIM of moving pixels", "{:.3f}"),
-    "false_motion": ("false motion", "{:.3g}"),
+    "false_motion": ("false motion", "{:#.3g}"),
     "vrmse": ("VRMSE", "{:.3f}"),
-    "crps": ("CRPS", "{:.3g}"),
+    "crps": ("CRPS", "{:#.3g}"),
     "coverage": ("coverage", "{:.2f}"),
 }
 COSTS = {
@@ -38,8 +38,8 @@ def tables(
         own = [row for row in rows if row["store"] == store]
         starts = max(row.get("starts", 0) for row in own)
         parts.append(
-            f"### {store}: `{ARENAS[store].data}`\n\nMeans over held-out recordings, from {starts} starts, "
-            f"{options.seconds:g} s of training a model on {options.threads} threads; cells are horizons "
+            f"### {store}: `{ARENAS[store].data}`\n\nMeans over held-out recordings, from {starts} starts; "
+            f"{options.seconds:g} s of training a model, threads: {options.threads}. Cells are horizons "
             f"{' / '.join(map(str, HORIZONS))}, ours in italics, the best at a horizon in bold.\n\n"
             f"{_quality(own, ours)}\n\n{_costs(own, ours)}\n"
         )

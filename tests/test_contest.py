@@ -104,7 +104,7 @@ def test_the_tables_say_who_is_best_and_who_is_missing(contest: Any) -> None:
     text = made.table.read_text()
     assert text.count("### ") == 3 and "simulusion: not installed" in text
     row = next(line for line in text.splitlines() if line.startswith("| *one* | **24.00**"))
-    assert "1 / 1 / 1" in row and "0.350 (0.300 .. 0.400)" in row
+    assert "1.00 / 1.00 / 1.00" in row and "0.350 (0.300 .. 0.400)" in row
     assert "**24.00** / **24.00** / **24.00**" in text
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,18 @@ def test_the_readme_states_what_was_measured(figure: str, value: str, bar: str, 
 def test_every_figure_of_the_files_is_in_the_readme() -> None:
     named = {(benchmark, figure) for figure, _, _, benchmark, _ in ROWS}
     assert named == {
-        (name, one) for name in ("stem", "data", "simulators", "measures") for one in stored(name)["figures"]
+        (name, one) for name in ("stem", "data", "simulators", "measures", "contest") for one in stored(name)["figures"]
     }
+
+
+def test_the_page_of_the_contest_states_what_was_measured(benchmarks: Any) -> None:
+    found = benchmarks("contest", "contest_report", "contest_entrants")
+    rows, page = stored("contest")["rows"]["entrants"], (ROOT / "docs" / "contest.md").read_text()
+    options = found.contest_entrants.Options(seconds=300, threads=1, starts=40)
+    lines = found.contest_report.tables(rows, found.contest.OURS, {}, options).splitlines()
+    assert len(lines) > 60
+    for line in filter(None, lines):
+        assert line in page
 
 
 def test_the_page_of_the_measures_states_what_was_measured() -> None:

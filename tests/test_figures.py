@@ -37,7 +37,9 @@ def test_the_readme_states_what_was_measured(figure: str, value: str, bar: str, 
 def test_every_figure_of_the_files_is_in_the_readme() -> None:
     named = {(benchmark, figure) for figure, _, _, benchmark, _ in ROWS}
     assert named == {
-        (name, one) for name in ("stem", "data", "simulators", "measures", "contest") for one in stored(name)["figures"]
+        (name, one)
+        for name in ("stem", "data", "simulators", "measures", "contest", "ablations")
+        for one in stored(name)["figures"]
     }
 
 
@@ -48,6 +50,15 @@ def test_the_page_of_the_contest_states_what_was_measured(benchmarks: Any) -> No
     lines = found.contest_report.tables(rows, found.contest.OURS, {}, options).splitlines()
     assert len(lines) > 60
     for line in filter(None, lines):
+        assert line in page
+
+
+def test_the_page_of_the_contest_states_what_each_part_buys(benchmarks: Any) -> None:
+    rows, page = stored("ablations")["rows"], (ROOT / "docs" / "contest.md").read_text()
+    written = benchmarks("ablations").ablations.written
+    lines = written([row for each in rows.values() for row in each if isinstance(row, dict)]).splitlines()
+    assert len(lines) > 30
+    for line in lines:
         assert line in page
 
 

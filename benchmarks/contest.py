@@ -76,7 +76,7 @@ OURS = {
         alone={"modes": 56},  # one recording has fewer frames than there are modes
     ),
     # Behind `modes` for some frames, but a history that training blurs keeps free runs within what was recorded.
-    "causal_modes": Entrant("causal", {}, preset="modes", fit={"batch": 8}, stores=("flow",), alone={"modes": 48}),
+    "causal_modes": Entrant("causal", {}, preset="modes", fit={"batch": 8}, stores=("flow",), alone={"modes": 44}),
 }
 PEERS = {
     # No other store has positions.

@@ -92,7 +92,8 @@ PARTS = [
         "stem": {**{f"scale {scale:g}": guided(scale) for scale in (1.0, 3.0, 0.0)}, "nothing hidden": DIFFUSION},
     }),
     Part("window", "frames seen side by side", {
-        store: {f"{n} frames": DIFFUSION if n == 2 else windowed(n) for n in (2, 4, 1)} for store in ("flow", "road")
+        store: {("1 frame" if n == 1 else f"{n} frames"): DIFFUSION if n == 2 else windowed(n) for n in (2, 4, 1)}
+        for store in ("flow", "road")
     }),
     Part("evaluations", "evaluations of a sample", {
         "stem": {f"{n}": DIFFUSION if n == 4 else refined(n) for n in (4, 8, 2, 1)},

@@ -264,8 +264,10 @@ class ControlSpace:
                 raise ControlError(f"control '{name}' has no bounds; one that is searched needs low and high")
 
     def clip(self, controls: np.ndarray) -> np.ndarray:
-        """A copy of controls : (..., control) moved into the bounds; NaN stays NaN."""
-        return np.clip(np.asarray(controls), self.low, self.high)
+        """A copy of controls : (..., control) moved into the bounds, categories to a level; NaN stays NaN."""
+        found = np.clip(np.asarray(controls), self.low, self.high)
+        levels = np.array([column.kind == "categorical" for column in self.table], dtype=bool)
+        return np.where(levels, np.round(found), found)
 
     def check(self, controls: np.ndarray, where: str = "controls") -> np.ndarray:
         """Return controls : (..., control), or raise ControlError that names the column, the value and the bound."""
@@ -283,6 +285,11 @@ class ControlSpace:
             stated = [abs(bound) for bound in (self.low[index], self.high[index]) if np.isfinite(bound)]
             slack = 1e-6 * max([*stated, 1e-30])
             bad = (values < self.low[index] - slack) | (values > self.high[index] + slack) | np.isinf(values)
+            if column.kind == "categorical" and (between := values != np.round(values)).any():
+                raise ControlError(
+                    f"{where}: '{column.name}' is {values[between].flat[0]:g}, between two of its levels; "
+                    f"give the number of one of {', '.join(column.levels)}"
+                )
             if bad.any():
                 worst = values[bad].flat[0]
                 raise ControlError(

@@ -314,6 +314,9 @@ class _Checks:
                 call()
             except ModelError:
                 continue
+            except Exception as error:
+                said = f"of {what} it says {type(error).__name__}, {error}; raise ModelError"
+                raise ModelError(f"{self.model.family}: {said}") from error
             self.require(False, f"it takes {what}; raise ModelError")
 
 

@@ -67,9 +67,10 @@ def test_train_takes_settings_and_begins_from_a_run(store: Path, tmp_path: Path)
     assert Run(tmp_path / "two").model().settings == made.model().settings
     assert "set 'depth=2': write NAME=VALUE" in bad("train", store, "--run", tmp_path / "no", "--set", "depth=2")
     assert "width is of type int" in bad("train", store, "--run", tmp_path / "no", "--set", "width=wide")
-    assert "leave out one" in bad(
-        "train", store, "--run", tmp_path / "no", "--start-from", tmp_path / "one", "--set", "width=8"
-    )
+    for told in (("--set", "width=8"), ("--model", "causal"), ("--preset", "tiny")):
+        assert "leave out either" in bad(
+            "train", store, "--run", tmp_path / "no", "--start-from", tmp_path / "one", *told
+        )
     assert "precision is 'half'" in bad("train", store, "--run", tmp_path / "no", "--precision", "half")
 
 

@@ -30,8 +30,8 @@ demo_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Do a w
 def train(
     store: StoreFolder,
     run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
-    model: Annotated[str, typer.Option(help="The family.")] = "diffusion",
-    preset: Annotated[str, typer.Option(help="The family's size.")] = "tiny",
+    model: Annotated[str | None, typer.Option(help="The family; diffusion if you do not say.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The family's size or kind; tiny if you do not say.")] = None,
     set: Annotated[
         list[str] | None, typer.Option(help="Change a setting of the preset: NAME=VALUE; may be given several times.")
     ] = None,
@@ -66,7 +66,7 @@ def train(
     from sciworld.training.beginnings import changes_of
     from sciworld.training.distributed import is_first
     from sciworld.training.ensemble import train_ensemble
-    from sciworld.training.train import train
+    from sciworld.training.train import FAMILY, train
     from sciworld.training.trainer import FitSettings
 
     if seconds is None and steps is None:
@@ -75,7 +75,7 @@ def train(
         steps=steps, seconds=seconds, batch=batch, device=device, seed=seed, precision=precision, compile=compile
     )
     given: dict[str, Any] = {
-        "family": model, "preset": preset, "changes": changes_of(model, set or ()), "domain": domain,
+        "family": model, "preset": preset, "changes": changes_of(model or FAMILY, set or ()), "domain": domain,
         "start_from": start_from, "bootstrap": bootstrap, "resume": resume,
     }  # fmt: skip
     if members == 1:

@@ -54,13 +54,13 @@ def run(out: str | Path, settings: DemoSettings | None = None, data: str | Path 
     data : a store of simulated wakes, all with the same settings; by default the catalogue's, made once and kept.
     """
     settings = settings or DemoSettings()
-    fitting = FitSettings(steps=settings.steps, batch=16, seed=settings.seed, threads=1)
+    fitting = FitSettings(steps=settings.steps, batch=8, seed=settings.seed, threads=1)
     console, began = Console(soft_wrap=True), time.perf_counter()
     console.print("1/6  recordings")
     with workplace(out, data, DATA, readied) as (folder, store, (cost, simulator)):
         console.print(f"     {store!r}")
         console.print("2/6  training")
-        trained = train(store, folder / "run", fitting, domain="fluid")
+        trained = train(store, folder / "run", fitting, preset="certain", domain="fluid")
         surrogate = Surrogate(trained.model(), evaluations=1)
         console.print("3/6  search on the surrogate")
         law = plan(surrogate, store, cost, simulator.settings, settings.generations, settings.starts, settings.seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sciworld.windows import Batch, Windows
 
 State = Any
+TOLD = 4 * 2.0**-23  # of a mean, that float32 tells values apart by with some room
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,37 @@ class Signature:
     covariate_mean: tuple[float, ...] = ()
     covariate_scale: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or not all(type(side) is int and side > 0 for side in self.shape):
+            raise ModelError(f"signature: the shape of a frame is {self.shape}; give (y, x, channel)")
+        rows = [(self.channels, self.mean, self.scale), (self.controls, self.control_mean, self.control_scale)]
+        if self.covariate_mean or self.covariate_scale:
+            rows.append((self.covariates, self.covariate_mean, self.covariate_scale))
+        for columns, mean, scale in rows:
+            numbers = [*mean, *scale, self.view_step]
+            if (
+                not len(columns) == len(mean) == len(scale)
+                or not all(map(math.isfinite, numbers))
+                or min(scale, default=1) <= 0
+            ):
+                raise ModelError(
+                    f"signature: means {mean} and scales {scale} of {len(columns)} columns; give one each, above 0"
+                )
+
     @classmethod
     def of(cls, windows: Windows) -> Signature:
         """What a model of these windows is made for; means and scales are measured on them.
 
-        Raises ModelError for frames with a z axis.
+        Raises ModelError for frames with a z axis, or for values that differ by less than float32 tells.
         """
         if len(windows.shape) != 3:
             raise ModelError(f"windows: frames are {windows.shape}; models take (y, x, channel): choose one z")
         found = windows.statistics()
+        if not np.can_cast(windows.dtype, np.float32):
+            _require_told(windows.channels, found.mean, found.scale, "subtract an offset when you record it")
+        scalars = [column.kind != "categorical" for column in windows.controls]
+        told = np.where(scalars, found.control_scale, math.inf).tolist()
+        _require_told(windows.controls, found.control_mean, told, "give it as a difference from a place near by")
         y, x, channel = windows.shape
         return cls(
             shape=(y, x, channel),
@@ -77,6 +102,16 @@ class Signature:
         if controls != len(self.controls):
             names = ", ".join(self.controls.names)
             raise ModelError(f"{where}: {controls} controls; the model was made for {len(self.controls)}: {names}")
+
+
+def _require_told(columns: ColumnTable, mean: Sequence[float], scale: Sequence[float], cure: str) -> None:
+    """Raise ModelError where float32, in which models compute, rounds away how values differ; a scale of 1 may
+    stand for values that do not."""
+    for column, m, s in zip(columns, mean, scale, strict=True):
+        if s != 1 and s < TOLD * abs(m):
+            raise ModelError(
+                f"'{column.name}' is {m:.9g} with a standard deviation of {s:.3g}, which float32 does not tell; {cure}"
+            )
 
 
 @dataclass

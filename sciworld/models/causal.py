@@ -198,7 +198,10 @@ class Causal(Denoiser):
                 before = torch.cat([state.last[:, None], _expected(noised, level)[:, :-1]], dim=1)
                 return preconditioned(change, noised, before, level)
 
-            found = lowered(found, self.guided(denoise, controls, state.covariates), levels, lower, generator)
+            # Guided the posterior mean would be none.
+            plain = evaluations == 1
+            clean = denoise(controls, state.covariates) if plain else self.guided(denoise, controls, state.covariates)
+            found = lowered(found, clean, levels, lower, generator)
         return self.pictured(found, generator) if evaluations > 1 else found
 
     def denoised(

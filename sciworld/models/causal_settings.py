@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sciworld.config import require
-from sciworld.models.denoising import DenoiserSettings
+from sciworld.config import require, whole
+from sciworld.models.denoising import LARGEST_SIZE, DenoiserSettings
 from sciworld.models.schedules import SCHEDULES
 
 BACKBONES = ("conv", "attention")
@@ -44,8 +44,8 @@ class CausalSettings(DenoiserSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.horizon >= 1, f"horizon is {self.horizon} frames; use at least 1")
-        require(self.blocks >= 0 and self.layers >= 1, "blocks must be at least 0, layers at least 1")
+        for name, least in (("horizon", 1), ("blocks", 0), ("layers", 1), ("memory", 0), ("stride", 1)):
+            whole(getattr(self, name), name, least, LARGEST_SIZE)
         require(self.backbone in BACKBONES, f"backbone is {self.backbone!r}; use one of {', '.join(BACKBONES)}")
         require(0 <= self.history < self.low, f"history is {self.history}; it must be below low, {self.low}")
         require(0 <= self.imagined <= self.history, f"imagined is {self.imagined}; use 0 to history, {self.history}")
@@ -53,7 +53,6 @@ class CausalSettings(DenoiserSettings):
         require(self.schedule in SCHEDULES, f"schedule is {self.schedule!r}; use one of {', '.join(SCHEDULES)}")
         alone = self.schedule == "sequential"
         require(alone or self.forcing > 0, f"schedule '{self.schedule}' needs a model that was trained with forcing")
-        require(self.memory >= 0 and self.stride >= 1, "memory must be at least 0, stride at least 1")
         least = (self.memory - 1) * self.stride + 2
         require(
             not self.memory or self.horizon >= least,

@@ -49,19 +49,25 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Wo
 
     Raises CheckpointError, naming the file, if it is missing, damaged, foreign, newer, or of an unknown family.
     """
-    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    folder = Path(path)
+    path = folder / FILE if folder.is_dir() else folder
+    if folder.is_dir() and not path.exists() and any(folder.glob(f"*/{FILE}")):
+        raise CheckpointError(
+            f"{folder}: holds several runs, as of an ensemble; give one of them, or use Ensemble.load"
+        )
     tensors, facts = read_tensors(path, "model")
     name, settings, signature = (_fact(facts, fact, path) for fact in ("family", "settings", "signature"))
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(
-            f"{path}: a model of the family '{name}'; known are {', '.join(MODELS)}: upgrade sciworld"
+            f"{path}: a model of the family '{name}'; known are {', '.join(MODELS)}: enter it in "
+            "sciworld.models.MODELS if it is yours, else upgrade sciworld"
         )
     kind: Any = family(name)
     try:
         # Building draws initial weights: not from the caller's random numbers.
         with torch.random.fork_rng(devices=[]):
             model: WorldModel = kind(signature_from_dict(signature), config.from_dict(kind.Settings, settings))
-    except (SciworldError, KeyError, TypeError) as error:
+    except (SciworldError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: its '{name}' model cannot be rebuilt: {error}; use the version that wrote it, sciworld "
             f"{facts['sciworld']}"
@@ -129,8 +135,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     digest = metadata.pop("sha256", "")
     if digest != _digest(tensors, metadata):
         raise CheckpointError(f"{path}: its bytes are not those that were saved (sha256); copy or train it again")
-    if metadata["kind"] != kind:
-        raise CheckpointError(f"{path}: the file of the {metadata['kind']}, not of the {kind}; give the other")
+    if (found := metadata.get("kind")) != kind:
+        raise CheckpointError(f"{path}: the file of the {found}, not of the {kind}; give the other")
     return tensors, metadata
 
 

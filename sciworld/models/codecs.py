@@ -141,6 +141,8 @@ class Modes(Codec):
             inside = ((rows - average) @ basis).to(torch.float64)
             square += inside.T @ inside
         energy, turn = torch.linalg.eigh(square / count)  # ascending
+        if not float(energy[-1]) > 0:
+            raise ModelError("modes of frames that do not differ; record some that do, or use the codec 'pixels'")
         modes = (basis @ turn.flip(1)[:, :k].to(torch.float32)).T
         # The sign of a mode is chance: its largest pixel is positive.
         largest = modes.gather(1, modes.abs().argmax(dim=1, keepdim=True))

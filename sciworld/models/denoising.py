@@ -20,9 +20,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature, WorldModel
+from sciworld.models.camera import noise_in
 from sciworld.models.codecs import CODECS, Autoencoder, codec_of
 from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning
 from sciworld.models.schedules import ancestral
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from sciworld.windows import Windows
 
 FAINTEST = 0.002  # the lowest noise level that is told apart from none
+HIGHEST = 1e4  # noise level
+UNKNOWN_NOISE = -2.0  # logarithm of a camera's noise before `prepare`
+LARGEST_SIZE = 4096  # of what a setting counts
 Answer = Callable[[torch.Tensor, "torch.Tensor | None"], torch.Tensor]  # controls, covariates -> clean latents
 
 
@@ -89,9 +93,10 @@ class DenoiserSettings:
     camera: bool = False
 
     def __post_init__(self) -> None:
-        require(self.context >= 1, f"context is {self.context} frames; use at least 1")
+        for name, least in (("context", 1), ("width", 8), ("coarse", 8), ("embedding", 2), ("patch", 1), ("modes", 1),
+                            ("latent", 1)):  # fmt: skip
+            whole(getattr(self, name), name, least, LARGEST_SIZE)
         require(self.width % 8 == 0 and self.coarse % 8 == 0, "width and coarse must be multiples of 8")
-        require(self.modes >= 1 and self.latent >= 1, "modes and latent must be at least 1")
         for name, known in (("codec", CODECS), ("positions", ("maps", "numbers")), ("injection", INJECTIONS)):
             value = getattr(self, name)
             require(value in known, f"{name} is {value!r}; use one of {', '.join(known)}")
@@ -103,8 +108,13 @@ class DenoiserSettings:
         for kind, rate, strength in zip(KINDS, self.dropout, self.guidance, strict=True):
             require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
         require(0 <= self.pure <= 1, f"pure is {self.pure}; it is a share")
+        for name in ("high", "first", "decided"):
+            value = getattr(self, name)
+            require(
+                value <= HIGHEST, f"{name} is {value:g}; a noise level is at most {HIGHEST:g}, of data of unit variance"
+            )
         require(0 < self.low < self.high, f"noise levels from {self.low} to {self.high} are no range")
-        require(0 < self.last < self.first, f"a sample is refined from {self.first} to {self.last}: swap them")
+        require(FAINTEST <= self.last < self.first, f"a sample is refined from {self.first} to {self.last}: swap them")
         require(0 <= self.undecided < 1, f"undecided is {self.undecided}; it is a share below 1")
         require(not self.camera or self.codec == "pixels", "a camera's noise is of pixels: use the codec 'pixels'")
         require(self.decided > self.low, f"decided is {self.decided}; it must be above low, {self.low}")
@@ -137,7 +147,7 @@ class Denoiser(WorldModel):
         shape = (1, len(signature.mean), 1, 1)
         self.register_buffer("mean", torch.tensor(signature.mean).reshape(shape), persistent=False)
         self.register_buffer("scale", torch.tensor(signature.scale).reshape(shape), persistent=False)
-        self.noise = nn.Parameter(torch.full((2, *shape[1:]), -2.0)) if s.camera else None
+        self.noise = nn.Parameter(torch.full((2, *shape[1:]), UNKNOWN_NOISE)) if s.camera else None
 
     @property
     def settings(self) -> Any:
@@ -150,8 +160,10 @@ class Denoiser(WorldModel):
         return bool(self._settings.pure == 1 and not self._settings.undecided)
 
     def prepare(self, windows: Windows | Mixture) -> None:
-        """Fit the codec."""
+        """Fit the codec, and begin the camera's noise as consecutive frames show it, if it was not learned before."""
         self.codec.prepare(windows, self.normalised)
+        if self.noise is not None and bool((self.noise == UNKNOWN_NOISE).all()):
+            self.noise.data.copy_(noise_in(windows, self.normalised, -self.mean / self.scale))
 
     @abstractmethod
     def begun(self, frames: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None) -> Any:
@@ -201,8 +213,10 @@ class Denoiser(WorldModel):
         """
         self.require_step(controls, generator, evaluations)
         state, now = self.ready(state), controls[:, 0]
-        found = self.answer(state, now, *self.pure_noise(now))
-        if evaluations > 1 and not self.certain:
+        if evaluations == 1 or self.certain:  # guided it would be no mean
+            found = self.denoised(state, now, state.covariates, *self.pure_noise(now))
+        else:
+            found = self.answer(state, now, *self.pure_noise(now))
             found = self.sampled(partial(self.answer, state, now), found, generator, evaluations)
         return self.decoded(found)[:, None], self.after(state, found, now)
 

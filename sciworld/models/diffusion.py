@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
-from sciworld.models.denoising import Denoiser, DenoiserSettings, preconditioned, shown
+from sciworld.models.denoising import LARGEST_SIZE, Denoiser, DenoiserSettings, preconditioned, shown
 from sciworld.models.layers import Decoder, Encoder, moved
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class DiffusionSettings(DenoiserSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(not self.motion or self.codec == "pixels", "motion is of pixels: use it with the codec 'pixels'")
-        require(self.rollout >= 1, f"rollout is {self.rollout} steps; use at least 1")
+        for name, least in (("encoder_blocks", 0), ("decoder_blocks", 0), ("rollout", 1)):
+            whole(getattr(self, name), name, least, LARGEST_SIZE)
 
 
 # By size; and of the size of "tiny", for cameras that count, for worlds without chance, for scenes that pass by, and

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.controls import ControlSpace
 from sciworld.errors import ModelError
 from sciworld.models import checkpoint
@@ -44,16 +44,20 @@ class Surrogate:
     ----------
     model : a trained world model, on its device.
     evaluations : model evaluations for one sampled frame (the posterior mean takes one).
-    seconds : the control that says how long a step lasts, and the seconds that the frame itself takes; imagined
-        observations get their time from them. Without it a step lasts one second.
+    seconds : that a step lasts, from which imagined observations get their time: a number, or the control that says how
+        long, and the seconds that the frame itself takes. One second, if you do not say.
     batch : candidates that the model is given at a time; bounds the memory.
     """
 
     def __init__(
-        self, model: WorldModel, evaluations: int = 4, seconds: tuple[str, float] | None = None, batch: int = 256
+        self,
+        model: WorldModel,
+        evaluations: int = 4,
+        seconds: tuple[str, float] | float = 1.0,
+        batch: int = 256,
     ) -> None:
-        require(evaluations >= 1, f"evaluations is {evaluations}; use at least 1")
-        require(batch >= 1, f"batch is {batch}; use at least 1")
+        whole(evaluations, "evaluations", 1)
+        whole(batch, "batch", 1)
         require(model.chunk == 1, f"the model gives {model.chunk} frames at a time; a surrogate steps one by one")
         self.model = model.eval()
         self.sample_evaluations = evaluations
@@ -108,7 +112,8 @@ class Surrogate:
     def _started(self, seen: list[Observation], told: np.ndarray | None, words: np.ndarray | None) -> Imagined:
         """See `start`; told : (candidate, covariate), words : (candidate, 16)."""
         present = seen[-1]
-        self.model.signature.require(present.frames.shape[1:], len(self._space), "start")
+        for one in seen[-self.model.context :]:
+            self._require(one, len(present), "start")
         stack = [present.frames]
         missing = max(0, self.model.shortest - len(seen))
         older_first = [*[seen[0]] * missing, *seen[:-1]]
@@ -131,7 +136,7 @@ class Surrogate:
         before = state.observation
         if len(before) != len(observation) or np.any(before.view != observation.view):
             return self._started([observation], state.covariates, state.words)
-        self.model.signature.require(observation.frames.shape[1:], len(self._space), "observe")
+        self._require(observation, len(before), "observe")
         with torch.inference_mode():
             frames = torch.from_numpy(observation.frames.astype(np.float32)).to(self._device())
             anchored = self.model.anchor(state.state, frames)
@@ -140,11 +145,17 @@ class Surrogate:
     def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
         """Sample one step further under controls : (candidate, control). Raises ControlError outside the bounds."""
         controls = np.asarray(self._space.check(controls), dtype=np.float32)
+        if controls.ndim != 2 or len(controls) != len(state.observation):
+            raise ModelError(
+                f"step: controls are {controls.shape}; give ({len(state.observation)}, {len(self._space)}), a row for "
+                "each candidate"
+            )
         frames, following = self._advance(state.state, controls, self._generator(rng), self.sample_evaluations)
         seen = state.observation
-        lasts = np.ones(len(seen))
-        if self.seconds is not None:
+        if isinstance(self.seconds, tuple):
             lasts = controls[:, self._space.table.index(self.seconds[0])].astype(np.float64) + self.seconds[1]
+        else:
+            lasts = np.full(len(seen), float(self.seconds))
         observation = Observation(frames, seen.time + lasts, seen.view)
         return observation, dataclasses.replace(state, state=following, observation=observation)
 
@@ -153,9 +164,16 @@ class Surrogate:
 
         Returns (problem, candidate, sample, step, y, x, channel) float32 in the recording's units; samples = 0 gives
         the posterior mean of each step as one sample (of several steps, each given the mean of the one before), as
-        does every sample of a model that learned nothing of chance.
+        does every sample of a model that learned nothing of chance. Raises ControlError outside the bounds, ModelError
+        unless there is a problem for each row of the state.
         """
         controls = np.asarray(self._space.check(controls), dtype=np.float32)
+        whole(samples, "samples", 0)
+        if controls.ndim != 4 or len(controls) != len(state.observation):
+            raise ModelError(
+                f"futures: controls are {controls.shape}; give ({len(state.observation)}, candidate, step, "
+                f"{len(self._space)}), a problem for each row of the state"
+            )
         p, c, t, k = controls.shape
         s = 1 if self.model.certain else max(samples, 1)
         evaluations = 1 if samples == 0 else self.sample_evaluations
@@ -200,13 +218,27 @@ class Surrogate:
         if covariates is None:
             return None
         table = self.model.signature.covariates
-        given = np.asarray(covariates, dtype=np.float32)
+        try:
+            given = np.asarray(covariates, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"covariates are {covariates!r:.80}; give numbers, NaN where one is unknown") from error
+        if np.isinf(given).any():
+            raise ModelError("covariates: one is infinite; give NaN where one is unknown")
         if given.ndim not in (1, 2) or given.shape[-1] != len(table) or (given.ndim == 2 and len(given) != n):
             raise ModelError(
                 f"covariates are {given.shape}; the model knows ({len(table)},) or ({n}, {len(table)}): "
                 f"{', '.join(table.names) or 'none'}"
             )
         return np.array(np.broadcast_to(given, (n, len(table))))
+
+    def _require(self, seen: Observation, n: int, where: str) -> None:
+        """Raise ModelError unless this shows n candidates in frames that the model knows, all of them finite."""
+        self.model.signature.require(seen.frames.shape[1:], len(self._space), where)
+        if len(seen) != n:
+            raise ModelError(f"{where}: an observation of {len(seen)} candidates, the present has {n}; give as many")
+        for name, values in (("frames", seen.frames), ("view", seen.view)):
+            if not np.isfinite(values).all():
+                raise ModelError(f"{where}: {name} are NaN or infinite; a model knows nothing of what was not seen")
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -219,7 +251,7 @@ def _read(text: str | Sequence[str] | None, n: int) -> np.ndarray | None:
     """The words of the texts of n candidates : (candidate, 16). Raises ModelError for another number of them."""
     if text is None:
         return None
-    texts = [text] * n if isinstance(text, str) else list(text)
+    texts = [text] * n if isinstance(text, str) else list(text) if isinstance(text, Sequence) else []
     if len(texts) != n or not all(isinstance(each, str) for each in texts):
         raise ModelError(f"text is {text!r:.80}; give a string, or one for each of {n} candidates")
     return np.stack([words_of(each) for each in texts])

@@ -59,10 +59,14 @@ def changes_of(family: str, texts: Iterable[str]) -> dict[str, Any]:
 
 
 def new_model(kind: type[WorldModel], chosen: Any, signature: Signature, seed: int) -> WorldModel:
-    """A model with initial weights from `seed`."""
+    """A model with initial weights from `seed`. Raises ModelError where there is no memory for it."""
     with torch.random.fork_rng():  # torch's layers draw them from its global generator alone
         torch.manual_seed(seed)
-        return kind(signature, chosen)
+        try:
+            return kind(signature, chosen)
+        except RuntimeError as error:  # torch found no memory for it
+            why = str(error).strip().splitlines()[0]
+            raise ModelError(f"{kind.family}: a model of {chosen} cannot be built: {why:.200}; choose less") from error
 
 
 def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) -> WorldModel:
@@ -118,7 +122,8 @@ def _read(text: str, hint: Any) -> Any:
             return None
         return _read(text, next(kind for kind in kinds if kind is not type(None)))
     if typing.get_origin(hint) is tuple:
-        return tuple(_read(part.strip(), typing.get_args(hint)[0]) for part in text.split(",") if part.strip())
+        parts = text.strip("()[]").split(",")
+        return tuple(_read(part.strip(), typing.get_args(hint)[0]) for part in parts if part.strip())
     if hint is bool:
         if text.lower() not in TRUTH:
             raise ValueError(text)

@@ -36,6 +36,7 @@ from sciworld.models.base import WorldModel
 
 LOG = logging.getLogger(__name__)
 PREFIX = "step-"
+NEEDED = {"model": set(), "fit": {"seed"}, "windows": {"context", "horizon", "fingerprint"}}  # of a run's config
 
 
 class Run:
@@ -47,8 +48,13 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.config: dict[str, Any] = _read_json(self.path / "config.json")
-        if not isinstance(self.config, dict) or not {"model", "fit", "windows"} <= self.config.keys():
-            raise CheckpointError(f"{self.path}/config.json: not of a run; give the folder of a run that training made")
+        known = self.config if isinstance(self.config, dict) else {}
+        for name, needed in NEEDED.items():
+            if not isinstance(known.get(name), dict) or not needed <= known[name].keys():
+                raise CheckpointError(
+                    f"{self.path}/config.json: not of a run, or damaged ('{name}'); give the folder of a run that "
+                    "training made, or restore the file"
+                )
 
     @classmethod
     @contextlib.contextmanager
@@ -92,11 +98,15 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log; one that was cut off by a kill is left out. Raises CheckpointError if it is damaged."""
         path = self.path / "log.jsonl"
-        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
         try:
-            return [json.loads(line) for line in whole.splitlines()]
+            whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+            lines = [json.loads(line) for line in whole.splitlines()]
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be read ({error}); restore it") from error
+        for number, line in enumerate(lines, 1):
+            if not isinstance(line, dict):
+                raise CheckpointError(f"{path}: line {number} is no record; restore it")
+        return lines
 
     def require_same(self, config: dict[str, Any]) -> None:
         """Raise TrainingError that names the differences unless the run was begun with this `config`."""

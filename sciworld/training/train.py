@@ -25,6 +25,7 @@ from sciworld.windows import Windows
 
 LOG = logging.getLogger(__name__)
 
+FAMILY, PRESET = "diffusion", "tiny"  # where nothing is said
 HELD_OUT = 0.1  # of the sessions, for the diagnostics
 BOOTSTRAP = 1  # beside the seed of a training: sessions are not drawn by the numbers that order windows
 SPLIT = 0  # the seed by which they are chosen, whatever that of the training: runs by other seeds can be compared
@@ -35,8 +36,8 @@ def train(
     run_folder: str | Path,
     settings: FitSettings,
     *,
-    family: str = "diffusion",
-    preset: str = "tiny",
+    family: str | None = None,
+    preset: str | None = None,
     changes: Mapping[str, Any] | None = None,
     domain: str = "",
     recordings: Any = None,
@@ -49,6 +50,7 @@ def train(
 
     Which are held out is the same for all runs on a store.
 
+    family, preset : "diffusion" and "tiny", if you do not say and nothing is started from.
     changes : settings in place of those of the preset, by name.
     domain : brings focus and symmetries, those that the frames have; without it every pixel counts alike.
     recordings : indices of those to use.
@@ -59,8 +61,11 @@ def train(
     RecordingError where no window is left, TrainingError.
     """
     trained = None if start_from is None else checkpoint.load(start_from)
-    if trained is not None and changes:
-        raise SettingsError(f"changes are of a preset, and {start_from} brings its own settings; leave out one of them")
+    if trained is not None and (family or preset or changes):
+        raise SettingsError(
+            f"{start_from} brings its own family and settings; leave out either it or family, preset and changes"
+        )
+    family, preset = family or FAMILY, preset or PRESET
     kind: type[WorldModel] = models.family(family) if trained is None else type(trained)
     chosen = beginnings.settings_of(family, preset, changes) if trained is None else trained.settings
     context, horizon = kind.lengths(chosen)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from sciworld.config import require
-from sciworld.errors import SettingsError, TrainingError
+from sciworld.errors import CheckpointError, SettingsError, TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import Losses, WorldModel
@@ -38,6 +38,7 @@ LOG = logging.getLogger(__name__)
 Focus = Callable[[np.ndarray, np.ndarray], np.ndarray]
 PRECISIONS = ("float32", "bfloat16")
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # that AdamW keeps of a weight
 EMA_RAMP = 50  # steps: early on the average forgets faster
 # Diagnostics look at so many windows, in batches as training takes them, but so many at least: events are rare.
 DIAGNOSTIC_WINDOWS, DIAGNOSTIC_BATCHES = 256, 8
@@ -259,12 +260,13 @@ class Trainer:
         moments, _ = checkpoint.read_tensors(folder / "optimizer.safetensors", "optimizer")
         states: dict[int, dict[str, torch.Tensor]] = {}
         for index, (name, parameter) in enumerate(self.model.named_parameters()):
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                value = moments.get(f"{name}/{key}")
-                if value is not None:
-                    # In the parameter's own memory layout: the fused kernel walks both side by side.
-                    like = parameter if value.shape == parameter.shape else value
-                    states.setdefault(index, {})[key] = torch.empty_like(like, requires_grad=False).copy_(value)
+            kept = {key: moments[f"{name}/{key}"] for key in MOMENTS if f"{name}/{key}" in moments}
+            if kept and [kept[key].shape if key in kept else None for key in MOMENTS] != [(), *[parameter.shape] * 2]:
+                raise CheckpointError(f"{folder}/optimizer.safetensors: not of this model ('{name}'); restore the file")
+            for key, value in kept.items():
+                # In the parameter's own memory layout: the fused kernel walks both side by side.
+                like = value if key == "step" else parameter
+                states.setdefault(index, {})[key] = torch.empty_like(like, requires_grad=False).copy_(value)
         self.adamw.load_state_dict({"state": states, "param_groups": self.adamw.state_dict()["param_groups"]})
         self.loader.restore(state["loader"])
         self.step, self.seconds, self._read = state["step"], state["seconds"], time.perf_counter()

@@ -167,9 +167,9 @@ def test_checkpointing_changes_no_gradient() -> None:
 def test_presets_are_there_and_settings_are_checked() -> None:
     assert {"tiny", "small", "base"} <= set(PRESETS)
     for settings, said in (
-        ({"horizon": 0}, "horizon is 0"), ({"layers": 0}, "layers at least"), ({"backbone": "rnn"}, "use one of conv"),
+        ({"horizon": 0}, "horizon is 0"), ({"layers": 0}, "layers is 0"), ({"backbone": "rnn"}, "use one of conv"),
         ({"history": 2.0}, "must be below low"), ({"imagined": 0.5}, "use 0 to history"), ({"forcing": 2}, "a share"),
-        ({"stride": 0}, "stride at least 1"),
+        ({"stride": 0}, "stride is 0"),
         ({"memory": 3}, "needs a horizon of 10 frames to be trained"), ({"codec": "jpeg"}, "use one of pixels"),
         ({"dropout": (1.0,)}, "give 5 numbers"),
         ({"guidance": (1.0, 0.0, 0.0, 0.0, 0.0)}, "needs a model that was trained"),

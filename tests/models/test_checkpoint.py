@@ -121,6 +121,28 @@ def test_another_family(path: Path) -> None:
     rewrite(path, family="oracle")
     with pytest.raises(CheckpointError, match="family 'oracle'; known are causal, diffusion"):
         checkpoint.load(path)
+    rewrite(path, family=[])
+    with pytest.raises(CheckpointError, match="MODELS if it is yours"):
+        checkpoint.load(path)
+
+
+def test_the_folder_of_an_ensemble_is_no_run(path: Path, tmp_path: Path) -> None:
+    for name in ("member-0", "member-1"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        checkpoint.save(linear_world.linear(), tmp_path / "all" / name / checkpoint.FILE)
+    with pytest.raises(CheckpointError, match=r"all: holds several runs, .* or use Ensemble.load"):
+        checkpoint.load(tmp_path / "all")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mean", []), ("mean", ["a"]), ("scale", [0.0, 1.0]), ("shape", [8, 12]), ("shape", [8, 12, 0]),
+     ("control_mean", None), ("view_step", None), ("view_step", float("nan"))],
+)  # fmt: skip
+def test_a_signature_that_no_windows_have(path: Path, field: str, value: Any) -> None:
+    rewrite(path, signature=checkpoint.signature_to_dict(linear_world.SIGNATURE) | {field: value})
+    with pytest.raises(CheckpointError, match="cannot be rebuilt"):
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,21 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+import toy
 from toy_model import SIGNATURE, TINY, batch, tiny
 
 from sciworld import config
 from sciworld.errors import ModelError, SettingsError
 from sciworld.models import checkpoint, family
+from sciworld.models.base import Signature
 from sciworld.models.diffusion import PRESETS, Diffusion, DiffusionSettings
+from sciworld.store import Store
+from sciworld.testing import _Few
 from sciworld.training.diagnostics import control_gain, controls_are_ignored
+from sciworld.windows import Windows
 
 
 def noise(seed=0):
@@ -43,6 +49,43 @@ def test_shapes(context, evaluations):
     assert again.shape == frames.shape and not torch.equal(again, frames)
     losses = model.loss(windows, noise())
     assert losses.total.shape == () and losses.total.requires_grad and not losses.parts["total"].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "dtype", "fine"),
+    [(1e9, 1e-3, np.float64, False), (1e9, 1e3, np.float64, True), (5.0, 1e-3, np.float64, True),
+     (7.0, 0.0, np.float64, True)],
+)  # fmt: skip
+def test_what_float32_does_not_tell_is_refused(mean, scale, dtype, fine, tmp_path):
+    recordings = []
+    for seed, ds in enumerate(toy.recordings(2)):
+        drawn = np.random.default_rng(seed).normal(mean, scale, ds["frames"].shape)
+        recordings.append(ds.assign(frames=ds["frames"].copy(data=drawn.astype(dtype))))
+    store = Store.create(tmp_path / "store")
+    store.append(recordings)
+    if fine:
+        assert Signature.of(Windows(store, 1, 1)).mean[0] == pytest.approx(mean, rel=1e-3)
+    else:
+        with pytest.raises(ModelError, match=r"which float32 does not tell; subtract an offset"):
+            Signature.of(Windows(store, 1, 1))
+
+
+@pytest.mark.parametrize("floor", [0.02, 0.5])
+def test_a_camera_begins_with_the_noise_that_recordings_show(floor):
+    windows, share = batch(b=64, t=3), 0.3
+    model = tiny(trained=False, camera=True, context=2)
+    zero = -model.mean / model.scale
+    dark, bright = torch.full((64, 2, 8, 6), 0.5), torch.full((64, 2, 8, 6), 4.0)
+    intensity = torch.cat([dark, bright], dim=3)[:, None].expand(-1, 3, -1, -1, -1)
+    spread = (floor + share * intensity).sqrt()
+    images = zero[:, None] + intensity + spread * torch.randn(intensity.shape, generator=noise())
+    frames = (images * model.scale + model.mean).movedim(2, 4)
+    model.prepare(_Few(dataclasses.replace(windows, frames=frames)))
+    found = model.noise.detach().exp()[:, :, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([[floor] * 2, [share] * 2]), rtol=0.2, atol=0.04)
+    learned = model.noise.detach().clone()
+    model.prepare(_Few(windows))  # as a run that goes on from another does
+    assert torch.equal(model.noise, learned)
 
 
 @pytest.mark.parametrize("context", [1, 2])
@@ -250,7 +293,7 @@ def test_sizes_that_do_not_fit():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"context": 0}, "context is 0 frames"),
+        ({"context": 0}, "context is 0; use an integer"),
         ({"width": 20}, "multiples of 8"),
         ({"pure": 1.5}, "pure is 1.5; it is a share"),
         ({"low": 30.0}, "noise levels from 30.0 to 25.0"),

@@ -44,6 +44,49 @@ def test_frames_go_in_and_come_out_in_their_units():
     assert np.abs(again.frames - counts.frames).max() < 1e-3
 
 
+def test_what_was_not_seen_is_not_imagined_from():
+    surrogate, present = Surrogate(tiny(), evaluations=1), seen()
+    for name in ("frames", "view"):
+        for value in (np.nan, np.inf):
+            wrong = getattr(present, name).copy()
+            wrong.flat[3] = value
+            with pytest.raises(ModelError, match=f"start: {name} are NaN or infinite"):
+                surrogate.start(dataclasses.replace(present, **{name: wrong}))
+    blind = dataclasses.replace(present, frames=np.full_like(present.frames, np.nan))
+    with pytest.raises(ModelError, match="observe: frames are NaN"):
+        surrogate.observe(surrogate.start(present), blind)
+    for covariates, said in (([np.inf], "infinite"), (["a"], "give numbers")):
+        with pytest.raises(ModelError, match=said):
+            surrogate.start(present, covariates=covariates)
+    with pytest.raises(ModelError, match="text is 3"):
+        surrogate.start(present, text=3)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    surrogate, present = Surrogate(tiny(context=2), evaluations=1), seen()
+    state = surrogate.start(present)
+    for shape in ((1, 4, 2), (1, 2, 4), (2, 4, 1), (4, 4, 1)):
+        with pytest.raises(ModelError, match=r"futures: controls are .*give \(3, candidate, step, 3\)"):
+            surrogate.futures(state, controls(*shape), 0, rng())
+    with pytest.raises(ModelError, match=r"step: controls are .*give \(3, 3\)"):
+        surrogate.step(state, controls(2), rng())
+    for samples in (-1, 1.5):
+        with pytest.raises(SettingsError, match="samples is"):
+            surrogate.futures(state, controls(3, 1, 1), samples, rng())
+    with pytest.raises(ModelError, match="of 2 candidates, the present has 3"):
+        surrogate.start([seen(2), present])
+    with pytest.raises(ModelError, match="start: frames are"):
+        surrogate.start([dataclasses.replace(present, frames=present.frames[:, :4]), present])
+    with pytest.raises(SettingsError, match=r"evaluations is 1\.5"):
+        Surrogate(tiny(), evaluations=1.5)
+
+
+def test_a_step_lasts_as_long_as_is_said():
+    surrogate = Surrogate(tiny(), seconds=0.25)
+    observation, _ = surrogate.step(surrogate.start(seen()), controls(3), rng())
+    assert observation.time == pytest.approx([10.25] * 3)
+
+
 def test_time_passes_as_a_control_says():
     surrogate = Surrogate(tiny(), seconds=("fan_x", 2.0))
     chosen = controls(3)

@@ -93,8 +93,9 @@ def test_training_takes_changes(toys: Store, tmp_path: Path) -> None:
     changes = {"width": 8, "coarse": 8, "embedding": 8, "context": 2}
     run = train(toys, tmp_path / "run", FIT, changes=changes, progress=False)
     assert run.model().settings == DiffusionSettings(**changes) and run.config["windows"]["context"] == 2
-    with pytest.raises(SettingsError, match=r"changes are of a preset, and .*run brings its own"):
-        train(toys, tmp_path / "more", FIT, changes=changes, start_from=run.path)
+    for told in ({"changes": changes}, {"family": "causal"}, {"preset": "certain"}):
+        with pytest.raises(SettingsError, match=r"run brings its own family and settings; leave out either"):
+            train(toys, tmp_path / "more", FIT, start_from=run.path, **told)  # type: ignore[arg-type]
 
 
 def test_the_same_columns_keep_the_model_and_its_normalisation(toys: Store, tmp_path: Path) -> None:
@@ -110,7 +111,11 @@ def test_the_same_columns_keep_the_model_and_its_normalisation(toys: Store, tmp_
 def test_other_columns_take_the_weights_that_fit(toys: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     signature = Signature.of(Windows(toys, 1, 1))
     fewer = dataclasses.replace(
-        signature, shape=(toy.Y * 2, toy.X, 2), controls=ColumnTable(signature.controls.columns[:2])
+        signature,
+        shape=(toy.Y * 2, toy.X, 2),
+        controls=ColumnTable(signature.controls.columns[:2]),
+        control_mean=signature.control_mean[:2],
+        control_scale=signature.control_scale[:2],
     )
     old = Diffusion(fewer, DiffusionSettings(**TINY))  # type: ignore[arg-type]
     checkpoint.save(old, tmp_path / "old.safetensors")

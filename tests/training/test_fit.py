@@ -424,15 +424,16 @@ def test_a_loss_or_gradient_that_is_not_finite(windows: Windows, tmp_path: Path,
     assert all(torch.isfinite(tensor).all() for tensor in good.values())
 
 
-def test_an_interrupt_makes_a_checkpoint(windows: Windows, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # a scheduler sends the second
+def test_an_interrupt_makes_a_checkpoint(windows: Windows, tmp_path: Path, number: signal.Signals) -> None:
     def event(self: Sudden, losses: Losses) -> Losses:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         return losses
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
         fit(sudden(13, event), windows, tmp_path / "run", settings())
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-000000013"]
     run = fit(linear_world.linear(5), windows, tmp_path / "run", settings(), resume=True)
     assert [line["step"] for line in run.log()] == [5, 10, 13, 15, 20, 25, 30, 35, 40]
@@ -578,3 +579,46 @@ def test_threads_are_given_back(windows: Windows, tmp_path: Path) -> None:
     fit(linear_world.linear(), windows, tmp_path / "run", settings(steps=1, threads=before + 1))
     assert torch.get_num_threads() == before
     assert json.loads((tmp_path / "run/versions.json").read_text())[0]["threads"] == before + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("fit", {}),
+        ("fit", "x"),
+        ("windows", {}),
+        ("windows", 3),
+        ("model", 1),
+    ],
+    ids=str,
+)
+def test_a_config_of_which_something_is_gone(windows: Windows, tmp_path: Path, name: str, change: Any) -> None:
+    run = fit(linear_world.linear(), windows, tmp_path / "run", settings(steps=2))
+    (run.path / "config.json").write_text(json.dumps(run.config | {name: change}))
+    with pytest.raises(CheckpointError, match=f"not of a run, or damaged \\('{name}'\\)"):
+        Run(run.path)
+
+
+@pytest.mark.parametrize(("line", "message"), [(b"\xff\n", "cannot be read"), (b"null\n", "line 1 is no record")])
+def test_a_log_that_is_none(windows: Windows, tmp_path: Path, line: bytes, message: str) -> None:
+    run = fit(linear_world.linear(), windows, tmp_path / "run", settings(steps=2))
+    (run.path / "log.jsonl").write_bytes(line)
+    with pytest.raises(CheckpointError, match=message):
+        run.log()
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_moments_of_another_model(windows: Windows, tmp_path: Path, lacks: bool) -> None:
+    def event(self: Sudden, losses: Losses) -> Losses:
+        signal.raise_signal(signal.SIGINT)
+        return losses
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(sudden(13, event), windows, tmp_path / "run", settings())
+    path = tmp_path / "run/checkpoints/step-000000013/optimizer.safetensors"
+    moments, _ = checkpoint.read_tensors(path, "optimizer")
+    name = next(name for name in moments if name.endswith("/exp_avg"))
+    moments = {key: value for key, value in moments.items() if key != name} | ({} if lacks else {name: torch.zeros(7)})
+    checkpoint.write_tensors(path, moments, "optimizer", {})
+    with pytest.raises(CheckpointError, match=r"optimizer\.safetensors: not of this model"):
+        fit(linear_world.linear(5), windows, tmp_path / "run", settings(), resume=True)

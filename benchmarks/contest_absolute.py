@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from sciworld.models.denoising import preconditioned
 from sciworld.models.diffusion import Diffusion, DiffusionState
+from sciworld.models.schedules import preconditioned
 
 
 class Absolute(Diffusion):

@@ -18,6 +18,7 @@ ROW = re.compile(
 )
 ROWS = [match.groups() for match in ROW.finditer((ROOT / "README.md").read_text())]
 BAR = re.compile(r"^(<=|>=|>) ([\d.e-]+)( \(missed\))?$")
+BETWEEN = re.compile(r"^([\d.]+)(?: \.\. ([\d.]+))?$")
 
 
 def stored(name: str) -> dict:
@@ -32,6 +33,9 @@ def test_the_readme_states_what_was_measured(figure: str, value: str, bar: str, 
     if found := BAR.match(bar.strip()):
         met = {"<=": le, ">=": ge, ">": gt}[found[1]](measured, float(found[2]))
         assert met != bool(found[3])
+    elif found := BETWEEN.match(bar.strip()):
+        low, high = float(found[1]), float(found[2] or found[1])
+        assert low <= measured <= high
 
 
 def test_every_figure_of_the_files_is_in_the_readme() -> None:

@@ -20,8 +20,8 @@ from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
 from sciworld.models.causal_net import Asked, CausalNet, Past
 from sciworld.models.causal_settings import PRESETS, CausalSettings
-from sciworld.models.denoising import Denoiser, preconditioned, shown
-from sciworld.models.schedules import levels_of, lowered
+from sciworld.models.denoising import Denoiser
+from sciworld.models.schedules import levels_of, lowered, preconditioned, shown
 
 if TYPE_CHECKING:
     from sciworld.windows import Batch
@@ -198,9 +198,7 @@ class Causal(Denoiser):
                 before = torch.cat([state.last[:, None], _expected(noised, level)[:, :-1]], dim=1)
                 return preconditioned(change, noised, before, level)
 
-            # Guided the posterior mean would be none.
-            plain = evaluations == 1
-            clean = denoise(controls, state.covariates) if plain else self.guided(denoise, controls, state.covariates)
+            clean = self.guided(denoise, controls, state.covariates, evaluations > 1)
             found = lowered(found, clean, levels, lower, generator)
         return self.pictured(found, generator) if evaluations > 1 else found
 

@@ -23,7 +23,7 @@ from torch.nn import functional
 from sciworld.config import require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature, WorldModel
-from sciworld.models.camera import noise_in
+from sciworld.models.camera import MIDDLE, noise_in
 from sciworld.models.codecs import CODECS, Autoencoder, codec_of
 from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning
 from sciworld.models.schedules import ancestral
@@ -213,17 +213,18 @@ class Denoiser(WorldModel):
         """
         self.require_step(controls, generator, evaluations)
         state, now = self.ready(state), controls[:, 0]
-        if evaluations == 1 or self.certain:  # guided it would be no mean
-            found = self.denoised(state, now, state.covariates, *self.pure_noise(now))
-        else:
-            found = self.answer(state, now, *self.pure_noise(now))
+        drawn = evaluations > 1 and not self.certain
+        found = self.answer(state, now, *self.pure_noise(now), drawn)
+        if drawn:
             found = self.sampled(partial(self.answer, state, now), found, generator, evaluations)
         return self.decoded(found)[:, None], self.after(state, found, now)
 
-    def answer(self, state: Any, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """The clean next latent, guided."""
+    def answer(
+        self, state: Any, controls: torch.Tensor, noised: torch.Tensor, level: torch.Tensor, drawn: bool = True
+    ) -> torch.Tensor:
+        """The clean next latent, see `guided`."""
         return self.guided(
-            lambda told, known: self.denoised(state, told, known, noised, level), controls, state.covariates
+            lambda told, known: self.denoised(state, told, known, noised, level), controls, state.covariates, drawn
         )
 
     def pure_noise(self, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -341,11 +342,11 @@ class Denoiser(WorldModel):
     def camera_loss(self, clean: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """How far the noise is from that of clean images (..., c, y, x); outliers, which are events, count little.
 
-        Half of all errors are below 0.6745 standard deviations if they are normal, and the median of the logarithm is
+        Half of all errors are below MIDDLE standard deviations if they are normal, and the median of the logarithm is
         where its mean absolute difference is least.
         """
         error, clean = (clean - target).detach().abs(), clean.detach()
-        return ((error + 1e-4).log() - (0.6745 * self.noise_of(clean)).log()).abs().mean()
+        return ((error + 1e-4).log() - (MIDDLE * self.noise_of(clean)).log()).abs().mean()
 
     def pictured(self, images: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
         """Sampled images (..., c, y, x) as a camera shows them; without one, as they are."""
@@ -358,11 +359,16 @@ class Denoiser(WorldModel):
         s, n = self._settings, evaluations - 1
         return [s.first * (s.last / s.first) ** (i / max(n - 1, 1)) for i in range(n)]
 
-    def guided(self, answer: Answer, controls: torch.Tensor, covariates: torch.Tensor | None) -> torch.Tensor:
-        """g = (1 + b) c - b u for every kind with guidance b: c knows it, u does not (Ho and Salimans 2022)."""
+    def guided(
+        self, answer: Answer, controls: torch.Tensor, covariates: torch.Tensor | None, drawn: bool
+    ) -> torch.Tensor:
+        """g = (1 + b) c - b u for every kind with guidance b: c knows it, u does not (Ho and Salimans 2022).
+
+        drawn : of a sample; the posterior mean is c, guided it would be no mean.
+        """
         found = known = answer(controls, covariates)
         for kind, strength in zip(KINDS, self._settings.guidance, strict=True):
-            if strength:
+            if drawn and strength:
                 found = found + strength * (known - answer(*self.conditioning.without(kind, controls, covariates)))
         return found
 
@@ -384,14 +390,3 @@ class Denoiser(WorldModel):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             found = ancestral(found, clean, level, lower, noise)
         return self.pictured(found, generator)
-
-
-def preconditioned(change: torch.Tensor, noised: torch.Tensor, last: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """The clean latent, from a network's `change`, the noised latent, the last one, and level (b,) or (b, t)."""
-    skip = 1 / (1 + level.square()[..., None, None, None])
-    return skip * noised + (1 - skip) * last + (1 - skip).sqrt() * change
-
-
-def shown(noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Noised latents at unit variance, as a network sees them."""
-    return noised * torch.rsqrt(1 + level.square()[..., None, None, None])

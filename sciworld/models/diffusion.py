@@ -10,8 +10,9 @@ import torch
 from sciworld.config import require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
-from sciworld.models.denoising import LARGEST_SIZE, Denoiser, DenoiserSettings, preconditioned, shown
+from sciworld.models.denoising import LARGEST_SIZE, Denoiser, DenoiserSettings
 from sciworld.models.layers import Decoder, Encoder, moved
+from sciworld.models.schedules import preconditioned, shown
 
 if TYPE_CHECKING:
     from sciworld.windows import Batch

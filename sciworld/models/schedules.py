@@ -2,7 +2,8 @@
 
 Diffusion forcing (Chen et al. 2024, arXiv:2407.01392, section 3.3) may give each frame any level at any pass. "full"
 takes all frames down together; in a "pyramid" each frame is one level behind the one before it, so that what is near
-is decided first, and what is far is decided knowing it.
+is decided first, and what is far is decided knowing it. Beside them stands how a network at a noise level sees what is
+noised and what its answer means (preconditioning, Karras et al. 2022, arXiv:2206.00364, section 5).
 """
 
 from __future__ import annotations
@@ -58,3 +59,14 @@ def ancestral(
     kept = 0.0 if math.isinf(level) else (lower / level) ** 2
     found = kept * noised + (1 - kept) * clean if kept else clean
     return found if noise is None else found + lower * math.sqrt(1 - kept) * noise
+
+
+def preconditioned(change: torch.Tensor, noised: torch.Tensor, last: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """The clean latent, from a network's `change`, the noised latent, the last one, and level (b,) or (b, t)."""
+    skip = 1 / (1 + level.square()[..., None, None, None])
+    return skip * noised + (1 - skip) * last + (1 - skip).sqrt() * change
+
+
+def shown(noised: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Noised latents at unit variance, as a network sees them."""
+    return noised * torch.rsqrt(1 + level.square()[..., None, None, None])

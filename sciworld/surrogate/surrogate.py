@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -251,7 +251,9 @@ def _read(text: str | Sequence[str] | None, n: int) -> np.ndarray | None:
     """The words of the texts of n candidates : (candidate, 16). Raises ModelError for another number of them."""
     if text is None:
         return None
-    texts = [text] * n if isinstance(text, str) else list(text) if isinstance(text, Sequence) else []
+    if isinstance(text, str):
+        text = [text] * n
+    texts = list(text) if isinstance(text, Iterable) else []
     if len(texts) != n or not all(isinstance(each, str) for each in texts):
         raise ModelError(f"text is {text!r:.80}; give a string, or one for each of {n} candidates")
     return np.stack([words_of(each) for each in texts])

@@ -32,7 +32,7 @@ class Entrant:
     seeds : of training; several make an ensemble, whose members share the seconds that anyone else is trained.
     fit : fields of FitSettings that differ. stores : it takes part in. focus : whether training heeds the domain's.
     asked : settings that differ from those it was trained with when it is scored. alone : that differ where it learns
-    one recording alone.
+    one recording alone. takes : the folder of a trained tokenizer that it keeps.
     """
 
     family: str
@@ -46,6 +46,7 @@ class Entrant:
     focus: bool = True
     asked: dict[str, Any] = field(default_factory=dict)
     alone: dict[str, Any] = field(default_factory=dict)
+    takes: Path | None = None
 
     def missing(self) -> str:
         """Why it cannot take part here, or nothing."""
@@ -56,13 +57,11 @@ class Entrant:
 
     def resolved(self, store: str) -> dict[str, Any]:
         """All settings of its model, JSON-safe."""
-        from sciworld.config import to_dict
+        from sciworld.config import from_dict, to_dict
 
-        base = kind_of(self.family).presets[self.preset]
-        settings: dict[str, Any] = to_dict(
-            dataclasses.replace(base, **{**self.settings, **self.by_store.get(store, {})})
-        )
-        return settings
+        kind = kind_of(self.family)
+        settings = {**to_dict(kind.presets[self.preset]), **self.settings, **self.by_store.get(store, {})}
+        return to_dict(from_dict(kind.Settings, settings))
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,14 @@ def trained(
     }  # fmt: skip
     if not entrant.focus:
         job["focus"] = False
+    if entrant.takes is not None:
+        job["tokenizer"] = entrant.takes.name
     digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
     folder = run.cache / "runs" / f"{store}-{entrant.family}-{digest}"
 
     def make(staged: Path) -> None:
-        run_job("train", {**job, "folder": str(staged)}, apart=not run.quick)
+        where = {} if entrant.takes is None else {"tokenizer": str(entrant.takes)}
+        run_job("train", {**job, **where, "folder": str(staged)}, apart=not run.quick)
 
     made_once(folder, make)
     return folder, json.loads((folder / FACTS).read_text())

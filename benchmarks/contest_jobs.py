@@ -82,7 +82,8 @@ def kind_of(family: str) -> Any:
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """Fit a model, and keep it in a folder with its facts.
 
-    job : family, settings, fit (of FitSettings), folder, and what `learned_from` asks for; focus, False for none.
+    job : family, settings, fit (of FitSettings), folder, and what `learned_from` asks for; focus, False for none;
+    tokenizer, the run of one that the model takes.
     """
     import torch
 
@@ -99,7 +100,8 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     own = from_dict(kind.Settings, job["settings"])
     windows = Windows(seen, *kind.lengths(own))
     torch.set_num_threads(settings.threads)
-    model = new_model(kind, own, Signature.of(windows), settings.seed)
+    codes = checkpoint.load(Path(job["tokenizer"]), role="tokenizer") if "tokenizer" in job else None
+    model = new_model(kind, own, Signature.of(windows), settings.seed, codes)
     folder, began, steps = Path(job["folder"]), time.perf_counter(), 0
     if any(parameter.requires_grad for parameter in model.parameters()):
         focus = focus if job.get("focus", True) else None
@@ -278,14 +280,16 @@ def peak() -> float:
 KINDS = {"train": train, "score": score, "reproduce": reproduce}
 
 
-def run_job(kind: str, job: dict[str, Any], apart: bool = True) -> dict[str, Any]:
-    """The result of a job, in a process of its own or in this one."""
+def run_job(
+    kind: str, job: dict[str, Any], apart: bool = True, script: Path = HERE / "contest_jobs.py"
+) -> dict[str, Any]:
+    """The result of a job, in a process of its own, of `script`, or in this one."""
     if not apart:
         return KINDS[kind](job)
     threads = str(job.get("threads") or job["fit"]["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
     done = subprocess.run(
-        [sys.executable, str(HERE / "contest_jobs.py"), kind],
+        [sys.executable, str(script), kind],
         input=json.dumps(job), text=True, stdout=subprocess.PIPE, env=environment, check=True,
     )  # fmt: skip
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

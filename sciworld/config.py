@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[T], fields: dict[str, Any], where: str = "", others: Iterable[str] = ()) -> T:
-    """Build the settings dataclass `kind` from `fields`; lists become tuples.
+    """Build the settings dataclass `kind` from `fields`; lists become tuples, and dicts settings of its own fields.
 
     Raises SettingsError for a name that `kind` does not have, or one that it needs and did not get; `where` is
     named in the message, and `others` : names that the caller has taken out, and knows.
@@ -41,7 +42,15 @@ def from_dict(kind: type[T], fields: dict[str, Any], where: str = "", others: It
     if unknown:
         names = ", ".join(sorted(known | set(others)))
         raise SettingsError(f"{where or kind.__name__}: unknown setting {', '.join(unknown)}; known are {names}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    nested: dict[str, Any] = {
+        name: hint for name, hint in typing.get_type_hints(kind).items() if dataclasses.is_dataclass(hint)
+    }
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in nested and isinstance(value, dict):
+            values[name] = from_dict(nested[name], value, f"{where or kind.__name__}, {name}")
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**values)
     except TypeError as error:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from sciworld import cli, models
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
+from sciworld.recording import control_table
 from sciworld.store import Store
 from sciworld.training import ensemble
 from sciworld.training.run import Run
@@ -111,3 +112,43 @@ def test_the_folder_of_an_ensemble_stands_for_a_run(store: Path, tmp_path: Path)
     assert "member-0 and member-2 were not trained on the same recordings" in wrong
     (third / "model.safetensors").unlink()
     assert "member-2/model.safetensors: no such file" in bad("evaluate", tmp_path / "all", store)
+
+
+SMALL = ("--set", "width=8", "--set", "layers=1", "--steps", 3)
+
+
+def test_a_masked_model_takes_the_tokenizer_of_a_run(store: Path, tmp_path: Path) -> None:
+    out = good("train", store, "--run", tmp_path / "codes", "--model", "vivit", "--set", "patch=4", *SMALL)
+    assert "rmse_smoke" in out and "codes_used" in out
+    masked = ("--model", "masked", *SMALL, "--set", "embedding=8", "--tokenizer", tmp_path / "codes")
+    assert "controls the loss is" in good("train", store, "--run", tmp_path / "run", *masked)
+    run = Run(tmp_path / "run")
+    codes = Run(tmp_path / "codes").tokenizer()
+    assert run.model().tokenizer.digest == codes.digest
+    assert any(codes.digest[:16] in source for source in run.config["sources"])
+    good("evaluate", tmp_path / "run", store, "--starts", 1, "--steps", 1, "--samples", 2)
+    alone = ("--model", "masked", *SMALL, "--set", "tokenizer.patch=4")
+    assert "name its run" in bad("train", store, "--run", tmp_path / "x", *alone, "--set", "joint=false")
+    given = ("--run", tmp_path / "x", "--tokenizer", tmp_path / "codes")
+    assert "leave out those of your own" in bad("train", store, *alone, *given)
+    assert "must be multiples of 8" in bad("train", store, "--run", tmp_path / "x", "--model", "masked", *SMALL)
+    assert "has no tokenizer" in bad("train", store, "--run", tmp_path / "y", "--tokenizer", tmp_path / "codes")
+    assert "the file of the tokenizer, not of the model" in bad(
+        "evaluate", tmp_path / "codes", store, "--starts", 1, "--steps", 1
+    )
+
+
+def test_another_tokenizer_does_not_go_on_with_a_run(store: Path, tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("other", 1)):
+        good("train", store, "--run", tmp_path / name, "--model", "vivit", "--set", "patch=4", *SMALL, "--seed", seed)
+    masked = ("--model", "masked", *SMALL, "--set", "embedding=8", "--run", tmp_path / "run")
+    good("train", store, *masked, "--tokenizer", tmp_path / "one")
+    assert "begun otherwise: sources" in bad("train", store, *masked, "--tokenizer", tmp_path / "other", "--resume")
+
+
+def test_actions_are_learned_and_stored(store: Path, tmp_path: Path) -> None:
+    good("train", store, "--run", tmp_path / "run", "--model", "latent", *SMALL)
+    assert "4 recordings" in good("label", tmp_path / "run", store, "--out", tmp_path / "new")
+    assert "action" in control_table(Store.open(tmp_path / "new")[0]).names
+    assert "exists already" in bad("label", tmp_path / "run", store, "--out", tmp_path / "new")
+    assert "the file of the actions, not of the model" in bad("evaluate", tmp_path / "run", store)

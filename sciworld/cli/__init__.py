@@ -49,6 +49,7 @@ for command in (
     learn.train,
     learn.rollout,
     learn.evaluate,
+    learn.label,
     learn.search,
     learn.replay,
     sweep,

@@ -30,13 +30,21 @@ demo_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Do a w
 def train(
     store: StoreFolder,
     run: Annotated[Path, typer.Option(help="The folder of the run; must not exist, but for --resume.")],
-    model: Annotated[str | None, typer.Option(help="The family; diffusion if you do not say.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The family: diffusion (if you do not say), causal, masked; vivit, a tokenizer; latent, actions."
+        ),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="The family's size or kind; tiny if you do not say.")] = None,
     set: Annotated[
         list[str] | None, typer.Option(help="Change a setting of the preset: NAME=VALUE; may be given several times.")
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option(help="A run whose model training goes on from, in place of a preset.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Of --model masked: the run of a tokenizer; without it one is trained along.")
     ] = None,
     domain: Annotated[
         str,
@@ -76,7 +84,7 @@ def train(
     )
     given: dict[str, Any] = {
         "family": model, "preset": preset, "changes": changes_of(model or FAMILY, set or ()), "domain": domain,
-        "start_from": start_from, "bootstrap": bootstrap, "resume": resume,
+        "start_from": start_from, "tokenizer": tokenizer, "bootstrap": bootstrap, "resume": resume,
     }  # fmt: skip
     if members == 1:
         if workers is not None:
@@ -96,6 +104,8 @@ def say(run: Any) -> None:
     """How a training ended."""
     last = run.log()[-1]
     typer.echo(f"{run.path}: {last['step']} steps in {last['seconds']:.0f} s, loss {last['loss']:.4g}")
+    if "validation" in last:
+        typer.echo("; ".join(f"{name} {value:.4g}" for name, value in last["validation"].items()))
     if "control_gain" in last:
         gain = last["control_gain"]
         typer.echo(f"under other windows' controls the loss is {abs(gain):.1%} {'higher' if gain > 0 else 'lower'}")
@@ -208,6 +218,26 @@ def evaluate(
     if report is not None:
         page.write(report, found, surrogate, stored, seed)
         typer.echo(f"the page: {report}")
+
+
+def label(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that learned actions: train --model latent.")],
+    store: StoreFolder,
+    out: Annotated[Path, typer.Option(help="The new store; must not exist.")],
+    name: Annotated[str, typer.Option(help="Of the new control.")] = "action",
+    device: Device = "cpu",
+) -> None:
+    """Infer what happens between frames, as one of a few actions, and store it as a control."""
+    from sciworld.models import checkpoint
+    from sciworld.store import Store
+    from sciworld.tasks import labelling
+    from sciworld.training.trainer import as_device
+
+    with bar("labelling") as progress:
+        made = labelling.label(
+            Store.open(store), checkpoint.load(run, as_device(device), "actions"), out, name, progress
+        )
+    typer.echo(repr(made))
 
 
 def search(

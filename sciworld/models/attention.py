@@ -25,14 +25,14 @@ class CrossAttention(nn.Module):
         self.ask = nn.Conv2d(width, width, 1)
         self.tell = nn.Linear(embedding, 2 * width)
         self.leave = nn.Conv2d(width, width, 1)
-        _silent(self.leave)
+        silent(self.leave)
 
     def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         b, width, rows, cols = x.shape
         query = self.ask(self.norm(x)).flatten(2).transpose(1, 2)
         key, value = self.tell(tokens).chunk(2, dim=2)
-        seen = _attended(query, key, value, self.heads)
-        found: torch.Tensor = self.leave(_joined(seen).transpose(1, 2).reshape(b, width, rows, cols))
+        seen = attended(query, key, value, self.heads)
+        found: torch.Tensor = self.leave(joined(seen).transpose(1, 2).reshape(b, width, rows, cols))
         return found
 
 
@@ -54,7 +54,7 @@ class SpatialBlock(nn.Module):
         )
         self.modulate = nn.Linear(embedding, 6 * width)
         self.cross = CrossAttention(width, embedding) if injection == "attention" else None
-        _silent(self.modulate)
+        silent(self.modulate)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
         b, width, rows, cols = x.shape
@@ -65,7 +65,7 @@ class SpatialBlock(nn.Module):
             6, dim=2
         )
         query, key, value = self.attend(self.norm1(h) * (1 + scale1) + shift1).chunk(3, dim=2)
-        h = h + gate1 * self.mix(_joined(_attended(query, key, value, self.heads)))
+        h = h + gate1 * self.mix(joined(attended(query, key, value, self.heads)))
         h = h + gate2 * self.think(self.norm2(h) * (1 + scale2) + shift2)
         return h.transpose(1, 2).reshape(b, width, rows, cols)
 
@@ -82,7 +82,7 @@ class TemporalAttention(nn.Module):
         self.norm = nn.GroupNorm(1, width)
         self.attend = nn.Conv2d(width, 3 * width, 1)
         self.leave = nn.Conv2d(width, width, 1)
-        _silent(self.leave)
+        silent(self.leave)
 
     def forward(
         self,
@@ -101,33 +101,33 @@ class TemporalAttention(nn.Module):
         query, offered = made[:, :, :width], made[:, :, width:]
         seen = offered if earlier is None else torch.cat([earlier, offered], dim=1)
         key, value = seen.chunk(2, dim=2)
-        asked, keyed = (_rotated(self._over_time(part), when) for part, when in zip((query, key), times, strict=True))
+        asked, keyed = (rotated(self._over_time(part), when) for part, when in zip((query, key), times, strict=True))
         found = functional.scaled_dot_product_attention(asked, keyed, self._over_time(value), attn_mask=mask)
-        found = _joined(found).reshape(b, rows, cols, t, width).permute(0, 3, 4, 1, 2)
+        found = joined(found).reshape(b, rows, cols, t, width).permute(0, 3, 4, 1, 2)
         return x + self.leave(found.flatten(0, 1)).reshape(x.shape), offered
 
     def _over_time(self, x: torch.Tensor) -> torch.Tensor:
         """(b, t, width, y, x) to (b y x, head, t, channel)."""
-        return _split(x.permute(0, 3, 4, 1, 2).flatten(0, 2), self.heads)
+        return split(x.permute(0, 3, 4, 1, 2).flatten(0, 2), self.heads)
 
 
-def _attended(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+def attended(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
     """What queries (b, n, width) find in keys and values (b, m, width) : (b, head, n, channel)."""
-    return functional.scaled_dot_product_attention(_split(query, heads), _split(key, heads), _split(value, heads))
+    return functional.scaled_dot_product_attention(split(query, heads), split(key, heads), split(value, heads))
 
 
-def _split(x: torch.Tensor, heads: int) -> torch.Tensor:
+def split(x: torch.Tensor, heads: int) -> torch.Tensor:
     """(b, n, width) to (b, head, n, channel)."""
     b, n, width = x.shape
     return x.reshape(b, n, heads, width // heads).transpose(1, 2)
 
 
-def _joined(x: torch.Tensor) -> torch.Tensor:
+def joined(x: torch.Tensor) -> torch.Tensor:
     """(b, head, n, channel) to (b, n, width)."""
     return x.transpose(1, 2).flatten(2)
 
 
-def _rotated(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+def rotated(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     """x : (b, head, n, channel), its pairs of channels turned by angles proportional to times : (n,)."""
     half = x.shape[3] // 2
     rates = SLOWEST ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
@@ -137,7 +137,7 @@ def _rotated(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     return torch.cat([one * cos - other * sin, one * sin + other * cos, x[..., 2 * half :]], dim=3)
 
 
-def _silent(layer: nn.Module) -> None:
+def silent(layer: nn.Module) -> None:
     """A layer that gives nothing at first."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

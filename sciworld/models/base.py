@@ -122,18 +122,17 @@ class Losses:
     parts: dict[str, torch.Tensor]
 
 
-class WorldModel(nn.Module, ABC):
-    """Learned dynamics of frames under controls.
+class Learned(nn.Module, ABC):
+    """What training fits to windows of a store: a world model, or a part of one that is learned beforehand.
 
-    `context` frames go in, `chunk` controls give `chunk` frames; nothing depends on frames or controls after the
-    chunk. Frames are float32 in the recording's units outside the model; normalising is the model's.
+    Frames are float32 in the recording's units outside of it; normalising is its own.
     """
 
+    role: str  # "model", "tokenizer" or "actions": what a file of it is called
     family: str
     Settings: type
     presets: Mapping[str, Any]
     context: int
-    chunk: int
 
     def __init__(self, signature: Signature, settings: Any = None) -> None:
         super().__init__()
@@ -142,15 +141,12 @@ class WorldModel(nn.Module, ABC):
     @property
     @abstractmethod
     def settings(self) -> Any:
-        """The flat frozen dataclass from which the model is rebuilt."""
+        """The frozen dataclass from which it is rebuilt."""
 
     @classmethod
+    @abstractmethod
     def lengths(cls, settings: Any) -> tuple[int, int]:
-        """Frames of context, and frames after them, in a window that a model with `settings` is trained on.
-
-        The latter are a chunk, or several where the loss rolls out.
-        """
-        return settings.context, cls.chunk
+        """Frames of context, and frames after them, in a window that one with `settings` is trained on."""
 
     def prepare(self, windows: Windows | Mixture) -> None:
         """Fit what no gradient trains, such as a basis of modes, before the first step of training."""
@@ -162,6 +158,22 @@ class WorldModel(nn.Module, ABC):
         weights : (b, y, x) float32, where the error counts more, from what was known before the chunk: never from
         what happened in it, which would bias the learned distribution toward events.
         """
+
+
+class WorldModel(Learned):
+    """Learned dynamics of frames under controls.
+
+    `context` frames go in, `chunk` controls give `chunk` frames; nothing depends on frames or controls after the
+    chunk.
+    """
+
+    role = "model"
+    chunk: int
+
+    @classmethod
+    def lengths(cls, settings: Any) -> tuple[int, int]:
+        """See `Learned.lengths`; the frames after the context are a chunk, or several where the loss rolls out."""
+        return settings.context, cls.chunk
 
     @abstractmethod
     def start(

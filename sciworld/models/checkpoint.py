@@ -22,15 +22,15 @@ from sciworld import __version__, config
 from sciworld.controls import ColumnTable
 from sciworld.errors import CheckpointError, SciworldError
 from sciworld.files import replace_file
-from sciworld.models import MODELS, family
-from sciworld.models.base import Signature, WorldModel
+from sciworld.models import ACTIONS, MODELS, TOKENIZERS, family
+from sciworld.models.base import Learned, Signature
 
 FORMAT = 1
 FILE = "model.safetensors"  # the trained model in the folder of a run
 TABLES = ("channels", "controls", "covariates")
 
 
-def save(model: WorldModel, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
+def save(model: Learned, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
     """Write `model` as one file; what stood there before is replaced in one go, or kept if that fails.
 
     extra : JSON-safe facts that travel with it. Raises CheckpointError if the file cannot be written.
@@ -41,12 +41,13 @@ def save(model: WorldModel, path: str | os.PathLike[str], extra: Mapping[str, An
         "signature": signature_to_dict(model.signature),
         "extra": dict(extra or {}),
     }
-    write_tensors(Path(path), model.state_dict(), "model", {name: json.dumps(fact) for name, fact in facts.items()})
+    write_tensors(Path(path), model.state_dict(), model.role, {name: json.dumps(fact) for name, fact in facts.items()})
 
 
-def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> WorldModel:
+def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", role: str = "model") -> Any:
     """Rebuild a model that `save` wrote, in evaluation mode; the folder of a run stands for the model in it.
 
+    role : what it must be, see `Learned`.
     Raises CheckpointError, naming the file, if it is missing, damaged, foreign, newer, or of an unknown family.
     """
     folder = Path(path)
@@ -55,18 +56,19 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Wo
         raise CheckpointError(
             f"{folder}: holds several runs, as of an ensemble; give one of them, or use Ensemble.load"
         )
-    tensors, facts = read_tensors(path, "model")
+    tensors, facts = read_tensors(path, role)
     name, settings, signature = (_fact(facts, fact, path) for fact in ("family", "settings", "signature"))
-    if not isinstance(name, str) or name not in MODELS:
+    known = MODELS | TOKENIZERS | ACTIONS
+    if not isinstance(name, str) or name not in known:
         raise CheckpointError(
-            f"{path}: a model of the family '{name}'; known are {', '.join(MODELS)}: enter it in "
+            f"{path}: a {role} of the family '{name}'; known are {', '.join(known)}: enter it in "
             "sciworld.models.MODELS if it is yours, else upgrade sciworld"
         )
     kind: Any = family(name)
     try:
         # Building draws initial weights: not from the caller's random numbers.
         with torch.random.fork_rng(devices=[]):
-            model: WorldModel = kind(signature_from_dict(signature), config.from_dict(kind.Settings, settings))
+            model: Learned = kind(signature_from_dict(signature), config.from_dict(kind.Settings, settings))
     except (SciworldError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: its '{name}' model cannot be rebuilt: {error}; use the version that wrote it, sciworld "
@@ -83,7 +85,7 @@ def extra(path: str | os.PathLike[str]) -> dict[str, Any]:
     return facts
 
 
-def load_state(model: WorldModel, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def load_state(model: Learned, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """Copy `tensors` into `model`. Raises CheckpointError, naming `path`, unless names, shapes and dtypes agree."""
     mine = {name: (tuple(value.shape), value.dtype) for name, value in model.state_dict().items()}
     theirs = {name: (tuple(value.shape), value.dtype) for name, value in tensors.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,10 @@ import torch
 
 from sciworld import config, models
 from sciworld.errors import ModelError, SettingsError, TrainingError
-from sciworld.models.base import Signature, WorldModel
+from sciworld.models import checkpoint
+from sciworld.models.base import Learned, Signature, WorldModel
+from sciworld.models.masked import Masked
+from sciworld.models.tokenizers.base import Tokenizer
 from sciworld.windows import Windows
 
 LOG = logging.getLogger(__name__)
@@ -34,39 +38,70 @@ def settings_of(family: str, preset: str, changes: Mapping[str, Any] | None = No
     if not changes:
         return chosen
     fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
-    return config.from_dict(kind.Settings, {**fields, **changes}, f"{family} {preset}")
+    for name, change in changes.items():
+        part = isinstance(change, Mapping) and dataclasses.is_dataclass(fields.get(name))
+        fields[name] = {**config.to_dict(fields[name]), **change} if part else change
+    return config.from_dict(kind.Settings, fields, f"{family} {preset}")
 
 
 def changes_of(family: str, texts: Iterable[str]) -> dict[str, Any]:
     """Changes of a family's settings from texts such as "context=2", read as the type of each setting.
 
-    A sequence is written with commas, no value as none. Raises ModelError, and SettingsError, naming the settings that
-    there are.
+    A sequence is written with commas, no value as none, a setting of a part with a dot: tokenizer.patch=8. Raises
+    ModelError, and SettingsError, naming the settings that there are.
     """
-    hints = typing.get_type_hints(models.family(family).Settings)
+    hints = _types(models.family(family).Settings)
     known = ", ".join(f"{name} ({_named(hint)})" for name, hint in hints.items())
-    found = {}
+    found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or name not in hints:
             raise SettingsError(f"set '{text}': write NAME=VALUE, where {family} knows {known}")
         try:
-            found[name] = _read(value.strip(), hints[name])
+            read = _read(value.strip(), hints[name])
         except ValueError as error:
             raise SettingsError(f"set '{text}': {name} is of type {_named(hints[name])}") from error
+        part, dot, inner = name.partition(".")
+        if dot:
+            found.setdefault(part, {})[inner] = read
+        else:
+            found[name] = read
     return found
 
 
-def new_model(kind: type[WorldModel], chosen: Any, signature: Signature, seed: int) -> WorldModel:
-    """A model with initial weights from `seed`. Raises ModelError where there is no memory for it."""
+def codes_for(
+    kind: type[Learned], tokenizer: str | os.PathLike[str], changes: Mapping[str, Any]
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """The tokenizer of a run, and the changes of settings with which a model of `kind` takes it.
+
+    Raises CheckpointError, SettingsError for a model that has none, or changes of it.
+    """
+    if not issubclass(kind, Masked):
+        raise SettingsError(f"{kind.family}: has no tokenizer, masked models have; leave out {tokenizer}")
+    if "tokenizer" in changes or changes.get("joint"):
+        raise SettingsError(f"{tokenizer} brings the tokenizer's settings, and is kept; leave out those of your own")
+    codes: Tokenizer = checkpoint.load(tokenizer, role="tokenizer")
+    return codes, {**changes, "tokenizer": codes.settings, "joint": False}
+
+
+def new_model(kind: type[Learned], chosen: Any, signature: Signature, seed: int, codes: Tokenizer | None = None) -> Any:
+    """A model with initial weights from `seed`, and the tokenizer `codes` if it takes one.
+
+    Raises ModelError where there is no memory for it, SettingsError for a tokenizer that is not given.
+    """
     with torch.random.fork_rng():  # torch's layers draw them from its global generator alone
         torch.manual_seed(seed)
         try:
-            return kind(signature, chosen)
+            model = kind(signature, chosen)
         except RuntimeError as error:  # torch found no memory for it
             why = str(error).strip().splitlines()[0]
             raise ModelError(f"{kind.family}: a model of {chosen} cannot be built: {why:.200}; choose less") from error
+    if isinstance(model, Masked) and not chosen.joint:
+        if codes is None:
+            raise SettingsError("joint=False is for a model that takes a trained tokenizer: name its run")
+        model.adopt(codes)
+    return model
 
 
 def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) -> WorldModel:
@@ -112,6 +147,15 @@ def _differences(signature: Signature, windows: Windows) -> list[str]:
 def _listed(names: list[str]) -> str:
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(names[:SHOWN]) or "none") + more
+
+
+def _types(kind: type) -> dict[str, Any]:
+    """The type of each setting; those of a part after its name and a dot."""
+    found: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        inner = _types(hint) if dataclasses.is_dataclass(hint) and isinstance(hint, type) else None
+        found |= {name: hint} if inner is None else {f"{name}.{each}": one for each, one in inner.items()}
+    return found
 
 
 def _read(text: str, hint: Any) -> Any:

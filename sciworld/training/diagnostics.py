@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sciworld.errors import TrainingError
-from sciworld.models.base import WorldModel
+from sciworld.models.base import Learned, WorldModel
 from sciworld.windows import Batch
 
 
@@ -51,6 +51,15 @@ def control_gain(
     # The standard error of a ratio of means of pairs (Cochran 1977, Sampling Techniques, section 2.11).
     error = np.std(other - (1 + gain) * own, ddof=1) / (abs(own.mean()) * math.sqrt(len(own)))
     return {"loss": float(own.mean()), "control_gain": gain, "control_gain_standard_error": float(error)}
+
+
+def mean_parts(
+    model: Learned, batches: Iterable[tuple[Batch, torch.Tensor | None]], generator: torch.Generator
+) -> dict[str, float]:
+    """Parts of the loss of a model that has no use for controls, means over batches as of `control_gain`."""
+    with torch.no_grad():
+        each = [model.loss(batch, generator, weights).parts for batch, weights in batches]
+    return {name: float(np.mean([float(parts[name]) for parts in each])) for name in each[0]}
 
 
 def controls_are_ignored(found: dict[str, float]) -> bool:

@@ -35,6 +35,7 @@ def train_ensemble(
     changes: Mapping[str, Any] | None = None,
     domain: str = "",
     start_from: str | Path | None = None,
+    tokenizer: str | Path | None = None,
     resume: bool = False,
     client: Client | str | None = None,
     workers: int | None = None,
@@ -57,7 +58,8 @@ def train_ensemble(
     folder = Path(folder).resolve()
     _make(folder, names, resume)
     count = min(whole(workers, "workers", 1) if workers is not None else cores(1), members)
-    given = (family, preset, None if changes is None else dict(changes), domain, bootstrap)
+    codes = None if tokenizer is None else Path(tokenizer).resolve()
+    given = (family, preset, None if changes is None else dict(changes), domain, codes, bootstrap)
     origin = None if start_from is None else Path(start_from).resolve()
     source = (store.path.resolve(), None) if isinstance(store, Store) else (store.store.path.resolve(), store.indices)
     done = 0
@@ -107,7 +109,7 @@ def _trained(
     """What a worker does for one member."""
     path, indices = source
     store = Store.open(path)
-    family, preset, changes, domain, bootstrap = given
+    family, preset, changes, domain, tokenizer, bootstrap = given
     train(
         store if indices is None else Selection(store, indices),
         folder,
@@ -117,6 +119,7 @@ def _trained(
         changes=changes,
         domain=domain,
         start_from=start_from,
+        tokenizer=tokenizer,
         bootstrap=bootstrap,
         resume=(folder / "config.json").exists(),
         progress=False,

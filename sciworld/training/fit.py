@@ -26,7 +26,7 @@ from sciworld.training.run import Run
 from sciworld.training.trainer import FitSettings, Focus, Trainer
 from sciworld.windows import Windows
 
-LogExtra = Callable[[WorldModel, int], dict[str, Any]]
+LogExtra = Callable[[Any, int], dict[str, Any]]
 
 
 def fit(

@@ -33,6 +33,7 @@ from sciworld.errors import CheckpointError, TrainingError
 from sciworld.files import STAGE, lock, replace_file, staged, sync_folder
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
+from sciworld.models.tokenizers.base import Tokenizer
 
 LOG = logging.getLogger(__name__)
 PREFIX = "step-"
@@ -93,7 +94,13 @@ class Run:
 
     def model(self, device: str | torch.device = "cpu") -> WorldModel:
         """The trained model. Raises CheckpointError before training has ended."""
-        return checkpoint.load(self.path / checkpoint.FILE, device)
+        model: WorldModel = checkpoint.load(self.path / checkpoint.FILE, device)
+        return model
+
+    def tokenizer(self, device: str | torch.device = "cpu") -> Tokenizer:
+        """The trained tokenizer, where that is what was trained. Raises CheckpointError as `model` does."""
+        tokenizer: Tokenizer = checkpoint.load(self.path / checkpoint.FILE, device, "tokenizer")
+        return tokenizer
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log; one that was cut off by a kill is left out. Raises CheckpointError if it is damaged."""

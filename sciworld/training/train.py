@@ -13,7 +13,7 @@ from sciworld import models
 from sciworld.domains import base as domains
 from sciworld.errors import SciworldError, SettingsError
 from sciworld.models import checkpoint
-from sciworld.models.base import Signature, WorldModel
+from sciworld.models.base import Learned, Signature
 from sciworld.selection import Selection
 from sciworld.store import Store
 from sciworld.training import beginnings
@@ -42,11 +42,12 @@ def train(
     domain: str = "",
     recordings: Any = None,
     start_from: str | Path | None = None,
+    tokenizer: str | Path | None = None,
     bootstrap: bool = False,
     resume: bool = False,
     progress: bool = True,
 ) -> Run:
-    """Train a model of a family's preset on a store, a tenth of its sessions held out for the diagnostics.
+    """Train a model of a family's preset on a store; a tenth of its sessions is held out for the diagnostics.
 
     Which are held out is the same for all runs on a store.
 
@@ -56,6 +57,7 @@ def train(
     recordings : indices of those to use.
     start_from : a checkpoint, or the folder of a run, that training goes on from, in place of a preset: its weights
         and normalisation, or of the weights what fits, where frames or columns are others; see `beginnings`.
+    tokenizer : of a masked model, the folder of a run that trained one; without it the model trains its own along.
     bootstrap : train on as many sessions as there are, drawn with replacement by the seed; the held-out ones stay out.
     Raises CheckpointError, ModelError for an unknown family or preset, SettingsError for changes that do not fit it,
     RecordingError where no window is left, TrainingError.
@@ -66,7 +68,12 @@ def train(
             f"{start_from} brings its own family and settings; leave out either it or family, preset and changes"
         )
     family, preset = family or FAMILY, preset or PRESET
-    kind: type[WorldModel] = models.family(family) if trained is None else type(trained)
+    kind: type[Learned] = models.family(family) if trained is None else type(trained)
+    codes = None
+    if tokenizer is not None:
+        if trained is not None:
+            raise SettingsError(f"{start_from} brings its own tokenizer; leave out {tokenizer}")
+        codes, changes = beginnings.codes_for(kind, tokenizer, changes or {})
     chosen = beginnings.settings_of(family, preset, changes) if trained is None else trained.settings
     context, horizon = kind.lengths(chosen)
     held_out = None
@@ -80,10 +87,14 @@ def train(
     windows = Windows(store, context, horizon, recordings=recordings)
     validation = None if held_out is None else Windows(held_out, context, horizon)
     if trained is None:
-        model = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed)
+        model: Any = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed, codes)
     else:
         model = beginnings.for_windows(trained, windows, settings.seed, str(start_from))
     field = domains.domain(domain) if domain else None
+    if trained is not None:
+        sources = [*sources, f"the weights of {start_from}"]
+    if codes is not None:
+        sources = [*sources, f"the tokenizer {codes.digest[:16]} of {tokenizer}"]
     return fit(
         model,
         windows,
@@ -92,7 +103,7 @@ def train(
         focus=field.focus if field else None,
         symmetries=_symmetries(field.symmetries, windows) if field else (),
         validation=validation,
-        sources=sources if trained is None else [*sources, f"the weights of {start_from}"],
+        sources=sources,
         progress=progress,
         resume=resume,
     )

@@ -28,9 +28,9 @@ from sciworld.config import require
 from sciworld.errors import CheckpointError, SettingsError, TrainingError
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
-from sciworld.models.base import Losses, WorldModel
+from sciworld.models.base import Learned, Losses, WorldModel
 from sciworld.training import symmetries as symmetry
-from sciworld.training.diagnostics import control_gain, controls_are_ignored
+from sciworld.training.diagnostics import control_gain, controls_are_ignored, mean_parts
 from sciworld.training.distributed import Processes
 from sciworld.windows import Batch, Windows
 
@@ -108,7 +108,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: WorldModel,
+        model: Learned,
         loader: Loader,
         settings: FitSettings,
         focus: Focus | None,
@@ -124,8 +124,10 @@ class Trainer:
             torch.cuda.set_device(self.device)  # whose memory is pinned
         self.model = model.to(self.device).train()
         self.ema = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.parameters: list[torch.Tensor] = list(self.model.parameters())
-        self.averages: list[torch.Tensor] = list(self.ema.parameters())
+        averages = dict(self.ema.named_parameters())
+        self.named = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        self.parameters: list[torch.Tensor] = list(self.named.values())
+        self.averages: list[torch.Tensor] = [averages[name] for name in self.named]
         self.adamw = torch.optim.AdamW(
             self.parameters,
             lr=settings.learning_rate,
@@ -228,6 +230,8 @@ class Trainer:
     def diagnose(self) -> dict[str, Any]:
         """Diagnostics of the averaged model, always on the same windows and random numbers, for the log."""
         self.generator.manual_seed(self.settings.seed)
+        if not isinstance(self.ema, WorldModel):
+            return {"validation": mean_parts(self.ema, self._diagnostic_batches(), self.generator)}
         found = control_gain(self.ema, self._diagnostic_batches(), self.generator)
         record: dict[str, Any] = {} if self.validation is None else {"validation_loss": found["loss"]}
         if len(self.model.signature.controls):
@@ -246,7 +250,7 @@ class Trainer:
         checkpoint.save(self.ema, folder / "ema.safetensors", facts)
         moments = {
             f"{name}/{key}": value
-            for name, parameter in self.model.named_parameters()
+            for name, parameter in self.named.items()
             for key, value in self.adamw.state.get(parameter, {}).items()
         }
         checkpoint.write_tensors(folder / "optimizer.safetensors", moments, "optimizer", {})
@@ -256,10 +260,10 @@ class Trainer:
         """Go on from what `save` wrote and returned. Raises CheckpointError."""
         for model, name in ((self.model, "model"), (self.ema, "ema")):
             path = folder / f"{name}.safetensors"
-            checkpoint.load_state(model, checkpoint.read_tensors(path, "model")[0], path)
+            checkpoint.load_state(model, checkpoint.read_tensors(path, model.role)[0], path)
         moments, _ = checkpoint.read_tensors(folder / "optimizer.safetensors", "optimizer")
         states: dict[int, dict[str, torch.Tensor]] = {}
-        for index, (name, parameter) in enumerate(self.model.named_parameters()):
+        for index, (name, parameter) in enumerate(self.named.items()):
             kept = {key: moments[f"{name}/{key}"] for key in MOMENTS if f"{name}/{key}" in moments}
             if kept and [kept[key].shape if key in kept else None for key in MOMENTS] != [(), *[parameter.shape] * 2]:
                 raise CheckpointError(f"{folder}/optimizer.safetensors: not of this model ('{name}'); restore the file")

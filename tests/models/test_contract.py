@@ -10,9 +10,14 @@ import torch
 from sciworld.errors import ModelError
 from sciworld.models import MODELS, family
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
+from sciworld.models.tokenizers.vivit import ViViTSettings
 from sciworld.testing import check_model
 
-FEW: dict[str, Any] = {"width": 16, "coarse": 16, "embedding": 16}
+FEW: dict[str, dict[str, Any]] = {
+    "causal": {"width": 16, "coarse": 16, "embedding": 16},
+    "diffusion": {"width": 16, "coarse": 16, "embedding": 16},
+    "masked": {"width": 32, "layers": 2, "embedding": 16, "tokenizer": ViViTSettings(patch=4, width=32, parts=2)},
+}
 SMALL: dict[str, list[dict[str, Any]]] = {
     "causal": [
         {},
@@ -32,6 +37,14 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "guidance": (0.5, 0.5, 0.5, 0.0, 0.0), "text": "words",
         },
     ],
+    "masked": [
+        {},
+        {"backbone": "stpt", "context": 2, "chunk": 2, "text": "words", "order": "confident"},
+        {
+            "context": 2, "every": True, "positions": "numbers", "dropout": (0.2, 0.2, 0.2, 0.0, 0.0),
+            "guidance": (0.5, 0.5, 0.5, 0.0, 0.0),
+        },
+    ],
 }  # fmt: skip
 
 
@@ -44,7 +57,7 @@ def test_every_family_is_held_to_it() -> None:
 )
 def test_a_family_holds_to_the_contract(name: str, settings: dict[str, Any]) -> None:
     # A spot that jumps is the last thing that modes are for: what they learn is tested on waves, in test_codecs.
-    check_model(family(name), family(name).Settings(**FEW, **settings), trains=settings.get("codec") != "pod")
+    check_model(family(name), family(name).Settings(**FEW[name], **settings), trains=settings.get("codec") != "pod")
 
 
 class Forgetful(Diffusion):
@@ -86,4 +99,4 @@ class Crowded(Diffusion):
 )
 def test_what_breaks_the_contract_is_named(kind: type[Diffusion], said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        check_model(kind, DiffusionSettings(**FEW, decoder_blocks=1), trains=False)
+        check_model(kind, DiffusionSettings(**FEW["diffusion"], decoder_blocks=1), trains=False)

@@ -19,6 +19,7 @@ from sciworld.errors import ModelError, SettingsError, TrainingError
 from sciworld.models import checkpoint
 from sciworld.models.base import Signature
 from sciworld.models.diffusion import Diffusion, DiffusionSettings
+from sciworld.models.masked_settings import PRESETS
 from sciworld.store import Store
 from sciworld.training.beginnings import changes_of, for_windows, settings_of
 from sciworld.training.train import train
@@ -65,6 +66,17 @@ def test_settings_are_read_by_their_types(other: str) -> None:
     assert settings_of(other, "tiny", found) == Settings(**found)
     assert settings_of(other, "tiny") == Settings()
     assert settings_of("diffusion", "tiny", {"context": 2, "width": 64}) == DiffusionSettings(context=2, width=64)
+
+
+def test_settings_of_a_part_have_a_dot() -> None:
+    found = changes_of("masked", ["tokenizer.patch=4", "width=16", "tokenizer.levels=5,3"])
+    assert found == {"tokenizer": {"patch": 4, "levels": (5, 3)}, "width": 16}
+    made = settings_of("masked", "small", found)
+    kept = PRESETS["small"]
+    tokenizer = dataclasses.replace(kept.tokenizer, patch=4, levels=(5, 3))
+    assert made == dataclasses.replace(kept, width=16, tokenizer=tokenizer)
+    with pytest.raises(SettingsError, match=r"tokenizer\.patches=4': write NAME=VALUE, .*tokenizer\.patch \(int\)"):
+        changes_of("masked", ["tokenizer.patches=4"])
 
 
 @pytest.mark.parametrize("text", ["depth=2", "width", "=3", ""])

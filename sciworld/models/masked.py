@@ -1,0 +1,281 @@
+"""Masked dynamics: the codes of the next frames, a few at a time, given those that are decided.
+
+A transformer sees the codes of past frames and those of the next ones that are known, and says how likely each code is
+in every other place (MaskGIT: Chang et al. 2022, arXiv:2202.04200; of video under controls: Bruce et al. 2024,
+arXiv:2402.15391). A sample decides more and more of them; an event, such as a hop of an atom, is then one choice among
+codes, and what is decided later agrees with it. Beside them the network learns the mean frame of what it cannot decide:
+the answer in one evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from sciworld.errors import ModelError
+from sciworld.models.base import Losses, Signature, WorldModel
+from sciworld.models.conditioning import KINDS, Conditioning
+from sciworld.models.masked_net import MaskedNet, Told
+from sciworld.models.masked_sampling import Ask, decided
+from sciworld.models.masked_settings import PRESETS, MaskedSettings
+from sciworld.models.tokenizers.base import Tokenizer
+from sciworld.models.tokenizers.vivit import ViViT
+
+if TYPE_CHECKING:
+    from sciworld.windows import Batch
+
+
+@dataclass
+class MaskedState:
+    """The present of b candidates, and what is seen of their past.
+
+    Parameters
+    ----------
+    frames : (b, context, y, x, channel) in their units. codes : (b, context, place, part) of them.
+    led : (b, context, control), which controls led to each, NaN if unknown. view : (b, 6).
+    covariates : (b, covariate) or None, see `Conditioning.known`.
+    """
+
+    frames: torch.Tensor
+    codes: torch.Tensor
+    led: torch.Tensor
+    view: torch.Tensor
+    covariates: torch.Tensor | None = None
+
+    @property
+    def told(self) -> Told:
+        """What is known of its frames."""
+        return Told(self.led, self.view, self.covariates)
+
+
+class Masked(WorldModel):
+    """A world model that decides codes of frames. See the module for its sources.
+
+    Its tokenizer is a part of it: one that is trained before, see `adopt`, or along with it. Raises ModelError if the
+    patches do not divide the frames.
+    """
+
+    family = "masked"
+    Settings = MaskedSettings
+    presets = PRESETS
+
+    def __init__(self, signature: Signature, settings: MaskedSettings | None = None) -> None:
+        super().__init__(signature)
+        self._settings = s = settings or MaskedSettings()
+        self.context, self.chunk = s.context, s.chunk
+        self.tokenizer = ViViT(signature, s.tokenizer).requires_grad_(s.joint)
+        self.net = MaskedNet(signature, s, self.tokenizer)
+
+    @property
+    def settings(self) -> MaskedSettings:
+        """What the model is rebuilt from."""
+        return self._settings
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """What it is told beside frames."""
+        return self.net.conditioning
+
+    @classmethod
+    def lengths(cls, settings: MaskedSettings) -> tuple[int, int]:
+        """Frames of context, and those of a chunk."""
+        return settings.context, settings.chunk
+
+    def adopt(self, tokenizer: Tokenizer) -> None:
+        """Take what a trained tokenizer has learned, and keep it.
+
+        Raises ModelError for one of other frames or settings, or where the model trains its own.
+        """
+        mine = self.tokenizer
+        if self._settings.joint:
+            raise ModelError("a model with joint=True trains a tokenizer of its own; set joint=False")
+        if tokenizer.settings != mine.settings or tokenizer.signature.shape != mine.signature.shape:
+            raise ModelError(
+                f"a tokenizer of {tokenizer.settings} for frames {tokenizer.signature.shape}; the model needs one of "
+                f"{mine.settings} for {mine.signature.shape}: train one on this store"
+            )
+        theirs, own = (one.signature.channels for one in (tokenizer, mine))
+        if theirs.unbounded() != own.unbounded():
+            raise ModelError(
+                f"a tokenizer of the channels {theirs.names}; the model's are {own.names}, or in other units"
+            )
+        mine.load_state_dict(tokenizer.state_dict())
+
+    def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
+        """Cross-entropy of masked codes, in nats, and the squared error of the mean of frames that are all masked, both
+        weighed by `weights`; and the loss of a tokenizer that is trained along.
+        """
+        frames, s = batch.frames.to(torch.float32), self._settings
+        self.signature.require(tuple(frames.shape[2:]), batch.controls.shape[-1])
+        b, t = frames.shape[:2]
+        view = batch.view[:, s.context - 1]
+        known = self.conditioning.known(view, batch.covariates, batch.words)
+        controls, known = self.conditioning.dropped(batch.controls.to(torch.float32), known, s.dropout, generator)
+        # A start does not know what led to its frames: of some of the first ones no controls are told.
+        ignorant = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=frames.device)
+        led = torch.cat([torch.full_like(controls[:, :1], math.nan), controls], dim=1)
+        led = torch.where(torch.arange(t, device=frames.device)[:, None] < ignorant, math.nan, led)
+        if s.joint:
+            tokenizing, codes = self.tokenizer.learn(frames, generator, weights)
+        else:
+            codes = self.tokenizer.encode(frames)
+        codes = codes.flatten(2, 3)
+        masked = self._drawn_masks(b, t, generator, frames.device)
+        features = self.net(self.tokenizer.vectors(codes).detach(), masked, Told(led, view, known))
+        parts = {"codes": self._undecided(features, codes, masked, weights)}
+        asked, whole = features[:, s.context :], masked[:, s.context :].flatten(1).all(dim=1)
+        whole = whole & ~masked[:, : s.context].flatten(1).any(dim=1)
+        error = (
+            self.net.changes(asked) - (frames[:, s.context :] - frames[:, s.context - 1, None]) / self.tokenizer.scale
+        )
+        error = error.square().mean(dim=(1, 4))
+        if weights is not None:
+            error = error * weights
+        parts["mean"] = (error.mean(dim=(1, 2)) * whole).sum() / whole.sum().clamp(min=1)
+        if s.joint:
+            parts["tokenizer"] = tokenizing.total
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+
+    def _drawn_masks(self, b: int, t: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+        """Which codes (b, t, place, part) are masked in training."""
+        s, (rows, cols), parts = self._settings, self.tokenizer.grid, self.tokenizer.parts
+
+        def drawn(*shape: int) -> torch.Tensor:
+            return torch.rand(shape, generator=generator, device=device)
+
+        share = s.least + (1 - s.least) * drawn(b, 1, 1, 1)
+        masked = drawn(b, t, rows * cols, parts) < share
+        when = torch.arange(t, device=device)[:, None, None]
+        predicted = masked & (when >= (1 if s.every else s.context))
+        predicted = torch.where(drawn(b, 1, 1, 1) < s.whole, when >= s.context, predicted)
+        kind = drawn(b, 1, 1, 1)
+        corner, opposite = drawn(2, b, 2).sort(dim=0).values  # of a rectangle
+        inside = [
+            (place >= corner[:, axis, None]) & (place < opposite[:, axis, None])
+            for axis, place in enumerate((torch.arange(n, device=device) + 0.5) / n for n in (rows, cols))
+        ]
+        region = (inside[0][:, :, None] & inside[1][:, None]).flatten(1)[:, None, :, None]
+        region = region.expand(b, t, -1, parts)
+        masked = torch.where(kind < s.region + s.anything, masked, predicted)
+        return torch.where(kind < s.region, region, masked)
+
+    def _undecided(
+        self, features: torch.Tensor, codes: torch.Tensor, masked: torch.Tensor, weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Cross-entropy in nats a code, the mean over those that are masked."""
+        first = 0 if self._settings.region + self._settings.anything else 1 if self._settings.every else self.context
+        features, codes, masked = features[:, first:], codes[:, first:], masked[:, first:]
+        nats = functional.cross_entropy(self.net.logits(features).flatten(0, 3), codes.flatten(), reduction="none")
+        nats = nats.reshape(codes.shape) * masked
+        if weights is not None:
+            nats = nats * functional.avg_pool2d(weights[:, None], self.tokenizer.patch).flatten(2)[..., None]
+        return nats.sum() / masked.sum().clamp(min=1)
+
+    def start(
+        self,
+        frames: torch.Tensor,
+        view: torch.Tensor,
+        covariates: torch.Tensor | None = None,
+        words: torch.Tensor | None = None,
+    ) -> MaskedState:
+        """See `WorldModel.start`. Raises ModelError for frames of another shape, or number."""
+        if frames.shape[1] != self.context:
+            raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
+        self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
+        frames = frames.to(torch.float32)
+        led = frames.new_full((*frames.shape[:2], len(self.signature.controls)), math.nan)
+        known = self.conditioning.known(view, covariates, words)
+        return MaskedState(frames, self.tokenizer.encode(frames).flatten(2, 3), led, view, known)
+
+    def anchor(self, state: MaskedState, frames: torch.Tensor) -> MaskedState:
+        """The state with a measured present, frames (b, y, x, channel)."""
+        seen = torch.cat([state.frames[:, :-1], frames[:, None].to(torch.float32)], dim=1)
+        codes = self.tokenizer.encode(seen)[:, -1:].flatten(2, 3)
+        return replace(state, frames=seen, codes=torch.cat([state.codes[:, :-1], codes], dim=1))
+
+    def step(
+        self, state: MaskedState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
+    ) -> tuple[torch.Tensor, MaskedState]:
+        """A chunk further under controls (b, chunk, control): the posterior mean in one evaluation, else a sample whose
+        codes are decided in so many evaluations.
+
+        Raises ModelError for controls of another shape, or a sample without a generator.
+        """
+        k = self.chunk
+        if controls.ndim != 3 or controls.shape[1] != k:
+            raise ModelError(f"step: controls are {tuple(controls.shape)}; one step takes (b, {k}, control)")
+        self.signature.require(self.signature.shape, controls.shape[2], "step")
+        codes = torch.zeros((len(controls), k, *self.codes_a_frame), dtype=torch.long, device=controls.device)
+        masked = torch.ones_like(codes, dtype=torch.bool)
+        if evaluations == 1:
+            features = self._asked_for(state, controls)(codes, masked)
+            frames = state.frames[:, -1:] + self.net.changes(features) * self.tokenizer.scale
+            codes = self.tokenizer.encode(torch.cat([state.frames, frames.detach()], dim=1))[:, -k:].flatten(2, 3)
+        elif generator is None:
+            raise ModelError(f"step: a sample in {evaluations} evaluations is drawn from a generator; give one")
+        else:
+            ask = self.asker(state, controls)
+            codes = decided(ask, codes, masked, generator, evaluations, self._settings)
+            frames = self.decoded(torch.cat([state.codes, codes], dim=1))[:, -k:]
+
+        def after(seen: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+            return torch.cat([seen, new.detach()], dim=1)[:, -self.context :]
+
+        frames_seen, led = after(state.frames, frames), after(state.led, controls)
+        return frames, replace(state, frames=frames_seen, codes=after(state.codes, codes), led=led)
+
+    def decoded(self, codes: torch.Tensor) -> torch.Tensor:
+        """Frames (b, t, y, x, channel) of codes (b, t, place, part)."""
+        return self.tokenizer.decode(codes.unflatten(2, self.tokenizer.grid))
+
+    @property
+    def codes_a_frame(self) -> tuple[int, int]:
+        """Places, and codes of each."""
+        return math.prod(self.tokenizer.grid), self.tokenizer.parts
+
+    def asker(self, state: MaskedState, controls: torch.Tensor) -> Ask:
+        """What answers for the next frames under controls (b, chunk, control), guided."""
+        kinds = [(kind, b) for kind, b in zip(KINDS, self._settings.guidance, strict=True) if b]
+        knowing = self._asked_for(state, controls)
+        ignorant = []
+        for kind, strength in kinds:
+            now, known = self.conditioning.without(kind, controls, state.covariates)
+            ignorant.append((strength, self._asked_for(replace(state, covariates=known), now)))
+
+        def ask(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+            """g = (1 + b) c - b u for every kind with guidance b (Ho and Salimans 2022, arXiv:2207.12598)."""
+            found = known = self.net.logits(knowing(codes, masked))
+            for strength, unknowing in ignorant:
+                found = found + strength * (known - self.net.logits(unknowing(codes, masked)))
+            return found
+
+        return ask
+
+    def _asked_for(self, state: MaskedState, controls: torch.Tensor) -> Any:
+        """What gives features (b, chunk, place, width) of the next frames, of codes and their mask,
+        (b, chunk, place, part) both.
+        """
+        k = self.chunk
+        vectors, told = self.tokenizer.vectors, Told(controls, state.view, state.covariates)
+        if self.net.causal:  # what the past offers is found once
+            offered = self.net.past(vectors(state.codes), state.told)
+
+            def ahead(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+                return self.net(vectors(codes), masked, told, offered)
+
+            return ahead
+        past = vectors(state.codes)
+        clean = torch.zeros(state.codes.shape, dtype=torch.bool, device=controls.device)
+        every = replace(told, controls=torch.cat([state.led, controls], dim=1))
+
+        def around(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+            shown = torch.cat([past, vectors(codes)], dim=1)
+            hidden = torch.cat([clean, masked], dim=1)
+            return self.net(shown, hidden, every)[:, -k:]
+
+        return around

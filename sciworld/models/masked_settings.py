@@ -1,0 +1,97 @@
+"""The shape of the masked model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sciworld.config import require
+from sciworld.models.conditioning import KINDS
+from sciworld.models.tokenizers.vivit import PRESETS as TOKENIZERS
+from sciworld.models.tokenizers.vivit import ViViTSettings
+
+ORDERS = ("random", "confident")
+BACKBONES = ("genie", "stpt")
+
+
+@dataclass(frozen=True)
+class MaskedSettings:
+    """The shape of the network, what it sees, and how it is asked.
+
+    Parameters
+    ----------
+    tokenizer : of the frames. joint : it is trained along; else one that is trained before is taken as it is.
+    context : past frames seen. chunk : frames that come after them together.
+    backbone : "genie", each frame sees itself and those before it, see `spacetime`; "stpt", all see each other, see
+        `stpt`: what is asked for may then lie anywhere.
+    width : of the transformer. layers : of it. embedding : width of what scalars, categories, covariates and text say.
+    least : the lowest share of codes that training masks; it is drawn from there to 1 (Bruce et al., section 2.1).
+    whole : share of training windows in which all that comes after the context is masked, and nothing else: of these
+        the posterior mean is learned.
+    every : in the others frames of the context are masked, too, and learned, as in Genie; else they are clean, as in
+        rollouts.
+    region, anything : shares of training windows in which what is masked lies in a rectangle of all frames, or anywhere
+        in them: what a model learns inpainting, restyling and generating from, see `masked_tasks`.
+    order : in which samples are decided: "random", or the most "confident" first (MaskGIT: Chang et al. 2022,
+        arXiv:2202.04200), which looks better and changes how often things happen.
+    temperature : of what is drawn. choice : of confidence, falling to 0.
+    positions : "maps", drawn on the pixel grid, or "numbers". text : "words", or "" to heed none.
+    dropout, guidance : see DenoiserSettings.
+    """
+
+    tokenizer: ViViTSettings = field(default_factory=ViViTSettings)
+    joint: bool = True
+    context: int = 1
+    chunk: int = 1
+    backbone: str = "genie"
+    width: int = 96
+    layers: int = 3
+    embedding: int = 64
+    least: float = 0.0
+    whole: float = 0.5
+    every: bool = False
+    region: float = 0.0
+    anything: float = 0.0
+    order: str = "random"
+    temperature: float = 1.0
+    choice: float = 4.5
+    positions: str = "maps"
+    text: str = ""
+    dropout: tuple[float, ...] = (0.0, 0.0, 0.0, 0.1, 0.1)
+    guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name in ("context", "chunk", "layers", "embedding"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} is {value}; use at least 1")
+        require(self.width % 8 == 0 and self.width > 0, f"width is {self.width}; use a multiple of 8")
+        for name in ("least", "whole", "region", "anything"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{name} is {value}; it is a share")
+        require(self.region + self.anything <= 1, "region and anything are shares of all windows; together at most 1")
+        require(self.order in ORDERS, f"order is {self.order!r}; use one of {', '.join(ORDERS)}")
+        require(self.temperature > 0 and self.choice >= 0, "temperature must be above 0, choice at least 0")
+        for name, known in (("positions", ("maps", "numbers")), ("text", ("", "words")), ("backbone", BACKBONES)):
+            value = getattr(self, name)
+            require(value in known, f"{name} is {value!r}; use one of {', '.join(map(repr, known))}")
+        require_shares(self.dropout, self.guidance)
+
+
+def require_shares(dropout: tuple[float, ...], guidance: tuple[float, ...]) -> None:
+    """Raise SettingsError unless these are numbers for every kind of KINDS, and guidance has its dropout."""
+    for name, values, most in (("dropout", dropout, 1.0), ("guidance", guidance, 100.0)):
+        fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
+        require(fine, f"{name} is {values}; give {len(KINDS)} numbers of 0 to {most:g}, for {', '.join(KINDS)}")
+    for kind, rate, strength in zip(KINDS, dropout, guidance, strict=True):
+        require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
+
+
+PRESETS = {
+    "tiny": MaskedSettings(),
+    "tasks": MaskedSettings(backbone="stpt", chunk=4, region=0.2, anything=0.3, dropout=(0.1, 0.1, 0.1, 0.3, 0.3)),
+    "small": MaskedSettings(TOKENIZERS["small"], context=4, width=256, layers=6, embedding=128),
+    "base": MaskedSettings(TOKENIZERS["base"], context=8, width=384, layers=12, embedding=256),
+    "genie-coinrun": MaskedSettings(
+        TOKENIZERS["genie-coinrun"], context=15, width=512, layers=12, embedding=512, least=0.5, whole=0.1, every=True,
+        order="confident",
+    ),
+}  # fmt: skip

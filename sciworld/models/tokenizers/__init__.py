@@ -1,0 +1,1 @@
+"""Tokenizers: frames as codes of a finite set."""

@@ -1,0 +1,133 @@
+"""Controls for video that has none: actions are inferred from what changes, stored, and told in real controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from sciworld import recording
+from sciworld.controls import Column, ColumnTable
+from sciworld.errors import ControlError, SettingsError
+from sciworld.files import staged
+from sciworld.models.latent import LatentActions
+from sciworld.store import Store
+
+AT_ONCE = 256  # transitions inferred together
+HELD = 2**28  # bytes of frames in memory before they are written
+NAME = "action"
+
+
+def label(
+    store: Store,
+    actions: LatentActions,
+    out: str | Path,
+    name: str = NAME,
+    progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """A new store of the same recordings, with the inferred actions as another control, see `labelled`.
+
+    progress : called with the recordings that are done, and all. Raises SettingsError where `out` exists, ControlError
+    if the recordings have a control of that name, ModelError if their frames are not those of `actions`.
+    """
+    if Path(out).exists():
+        raise SettingsError(f"{out}: exists already; name a new store, the old one is left as it is")
+    with staged(Path(out)) as stage:
+        made, held = Store.create(stage), []
+        for number in range(len(store)):
+            held.append(labelled(store[number], actions, name))
+            if sum(one["frames"].nbytes for one in held) > HELD or number == len(store) - 1:
+                made.append(held)
+                held = []
+            if progress is not None:
+                progress(number + 1, len(store))
+    return Store.open(out)
+
+
+def labelled(ds: xr.Dataset, actions: LatentActions, name: str = NAME) -> xr.Dataset:
+    """A copy of a recording with the inferred actions as a control of kind categorical and role "inferred".
+
+    Row t is of what happens between the frames t and t + 1; the last is NaN, as of every control.
+    Raises ControlError if there is a control of that name, ModelError if the frames are not those of `actions`.
+    """
+    table = recording.control_table(ds)
+    if name in table.names:
+        raise ControlError(f"{ds.attrs['source']}: has a control '{name}' already; choose another name")
+    levels = tuple(f"{name}{code}" for code in range(actions.settings.codes))
+    column = Column(name, "1", kind="categorical", levels=levels, role="inferred")
+    found = np.full((ds.sizes["time"], 1), np.nan)
+    found[:-1, 0] = codes_of(ds["frames"].values, actions)
+    own = [ds["controls"].values] if len(table) else []
+    variables = {
+        "controls": (
+            ("time", "control"), np.concatenate([*own, found], axis=1),
+            {"columns": ColumnTable((*table, column)).to_json()},
+        )
+    }  # fmt: skip
+    history = f"{ds.attrs['history']}; control {name} inferred from frames by a model of {len(levels)} actions"
+    return recording.check(ds.drop_vars("controls", errors="ignore").assign(variables).assign_attrs(history=history))
+
+
+def codes_of(frames: np.ndarray, actions: LatentActions) -> np.ndarray:
+    """The actions (time - 1,) int64 between frames (time, y, x, channel) in their units.
+
+    Each is inferred from as many frames as training saw, or all that there are before it.
+    """
+    length, count, device = actions.settings.frames, len(frames) - 1, actions.mean.device
+    found = np.zeros(count, dtype=np.int64)
+    with torch.no_grad():
+        early = min(length, count + 1)
+        if early >= 2:
+            first = torch.from_numpy(np.asarray(frames[None, :early], dtype=np.float32))
+            found[: early - 1] = actions.actions(first.to(device))[0].cpu().numpy()
+        for begin in range(early - 1, count, AT_ONCE):
+            ends = np.arange(begin, min(begin + AT_ONCE, count)) + 1
+            window = np.asarray(frames[ends[:, None] + np.arange(1 - length, 1)], dtype=np.float32)
+            found[ends - 1] = actions.actions(torch.from_numpy(window).to(device))[:, -1].cpu().numpy()
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """What actions mean in real controls, from frames of which both are known.
+
+    Parameters
+    ----------
+    table : of the controls. means : (action, control) in their units, NaN for an action that was not seen; of a
+    categorical control the commonest level. counts : (action,), how often each was seen.
+    """
+
+    table: ColumnTable
+    means: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, actions: np.ndarray, controls: np.ndarray, table: ColumnTable, count: int) -> Meaning:
+        """From actions (n,) of `count`, and the controls (n, control) that came with them.
+
+        Raises ControlError for shapes that do not fit, unknown controls, or nothing.
+        """
+        actions, controls = np.asarray(actions), np.asarray(controls, dtype=np.float64)
+        if controls.shape != (len(actions), len(table)) or not len(actions) or not np.isfinite(controls).all():
+            raise ControlError(
+                f"meaning: {len(actions)} actions and controls {controls.shape} of {len(table)} columns; give one "
+                "known row of controls for each action"
+            )
+        means = np.full((count, len(table)), np.nan)
+        for code in np.unique(actions):
+            rows = controls[actions == code]
+            for k, column in enumerate(table):
+                if column.kind == "categorical":
+                    means[code, k] = np.bincount(rows[:, k].astype(int)).argmax()
+                else:
+                    means[code, k] = rows[:, k].mean()
+        return cls(table, means, np.bincount(actions, minlength=count))
+
+    def controls(self, actions: np.ndarray) -> np.ndarray:
+        """Controls (..., control) that actions (...) stand for, in their units; NaN for one that was never seen."""
+        found: np.ndarray = self.means[np.asarray(actions)]
+        return found

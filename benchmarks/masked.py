@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from contest import CODES, OURS
+from contest import CODES, OURS, TOKENS
 from contest_entrants import Entrant, Options, parsed, scored, trained
 from contest_jobs import ARENAS
 from harness import Benchmark, Figure, Run, mean, median
 from masked_jobs import run as run_job
 
 MASKED = OURS["masked"]
-TOKENIZER = Entrant("vivit", {}, {store: {**one, "frames": 2} for store, one in CODES.items()}, fit={"batch": 8})
-ACTIONS = Entrant("latent", fit={"batch": 16}, stores=("stem", "road"))
+TOKENIZER = Entrant("vivit", {}, dict(CODES), fit={"batch": 8}, focus=False)
+ACTIONS = Entrant("latent", {}, {"road": {"pixels": 4}}, fit={"batch": 8}, stores=("stem", "road"))
 STEPS = (10, 25)  # evaluations of a sample that are held against each other
 
 
@@ -64,7 +64,7 @@ class Measured:
         rows = []
         for store in ARENAS:
             tokenizer, _ = trained(run, self.options, store, TOKENIZER, 0)
-            settings = {"tokenizer": TOKENIZER.resolved(store), "joint": False}
+            settings = {**TOKENS[store], "tokenizer": TOKENIZER.resolved(store), "joint": False}
             alone = Entrant("masked", settings, fit={"batch": 8}, takes=tokenizer)
             rows.append({"store": store, **self.job(run, "overfit", "masked-one", store, alone, one=True)})
         shares = [float(np.mean(row["accuracy"])) for row in rows]

@@ -147,7 +147,7 @@ def test_another_tokenizer_does_not_go_on_with_a_run(store: Path, tmp_path: Path
 
 
 def test_actions_are_learned_and_stored(store: Path, tmp_path: Path) -> None:
-    good("train", store, "--run", tmp_path / "run", "--model", "latent", *SMALL)
+    good("train", store, "--run", tmp_path / "run", "--model", "latent", "--set", "width=8", "--steps", 3)
     assert "4 recordings" in good("label", tmp_path / "run", store, "--out", tmp_path / "new")
     assert "action" in control_table(Store.open(tmp_path / "new")[0]).names
     assert "exists already" in bad("label", tmp_path / "run", store, "--out", tmp_path / "new")

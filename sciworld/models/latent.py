@@ -17,8 +17,7 @@ from torch.nn import functional
 from sciworld.config import require
 from sciworld.errors import ModelError
 from sciworld.models.base import Learned, Losses, Signature
-from sciworld.models.patches import pieces_of
-from sciworld.models.spacetime import SpaceTime, causal
+from sciworld.models.layers import Decoder, Encoder, moved
 from sciworld.models.tokenizers.quantizers import Vectors
 
 if TYPE_CHECKING:
@@ -32,32 +31,29 @@ class LatentSettings:
     Parameters
     ----------
     codes : how many actions there are. code_width : numbers that each stands for.
-    patch : pixels along the side of what is a token. frames : of a window of training; the decoder sees all but the
-        last.
-    width : of the transformers. layers : of each of both.
+    context : frames before the next one that both see; with two or more the decoder knows how things went on before,
+        and codes tell what is new of it.
+    width : of the convolutions, twice that where they see coarsely. pixels : along the side of what they see.
+    motion : the decoder may move the last frame, see DiffusionSettings.
     """
 
     codes: int = 8
-    code_width: int = 16
-    patch: int = 4
-    frames: int = 3
-    width: int = 96
-    layers: int = 2
+    code_width: int = 4
+    context: int = 1
+    width: int = 48
+    pixels: int = 2
+    motion: bool = True
 
     def __post_init__(self) -> None:
         require(self.codes >= 2, f"codes is {self.codes}; one action tells nothing, use at least 2")
-        for name in ("code_width", "patch", "layers"):
+        for name in ("code_width", "context", "pixels"):
             value = getattr(self, name)
             require(value >= 1, f"{name} is {value}; use at least 1")
-        require(self.frames >= 2, f"frames is {self.frames}; an action lies between two")
         require(self.width % 8 == 0 and self.width > 0, f"width is {self.width}; use a multiple of 8")
 
 
-PRESETS = {
-    "tiny": LatentSettings(),
-    "small": LatentSettings(frames=8, width=256, layers=4),
-    "genie-coinrun": LatentSettings(code_width=32, frames=16, patch=16, width=512, layers=8),
-}
+PRESETS = {"tiny": LatentSettings(), "small": LatentSettings(width=128), "base": LatentSettings(context=4, width=256)}
+BLOCKS = 2  # that heed an action
 
 
 class LatentActions(Learned):
@@ -67,7 +63,6 @@ class LatentActions(Learned):
     family = "latent"
     Settings = LatentSettings
     presets = PRESETS
-    context = 1
     mean: torch.Tensor
     scale: torch.Tensor
 
@@ -75,18 +70,20 @@ class LatentActions(Learned):
         super().__init__(signature)
         self._settings = s = settings or LatentSettings()
         y, x, channels = signature.shape
-        if y % s.patch or x % s.patch:
-            raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {s.patch}; crop or pad")
+        least = 2 * s.pixels
+        if y % least or x % least:
+            raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {least}; crop or pad")
+        self.context = s.context
         for name in ("mean", "scale"):
-            self.register_buffer(name, torch.tensor(getattr(signature, name)), persistent=False)
-        pixels, places = channels * s.patch**2, (y // s.patch) * (x // s.patch)
-        self.enter, self.show = nn.Linear(2 * pixels, s.width), nn.Linear(pixels, s.width)
-        self.encoder, self.decoder = (SpaceTime(s.width, s.layers, places) for _ in range(2))
-        self.narrow, self.tell = nn.Linear(s.width, s.code_width), nn.Linear(s.code_width, s.width)
+            self.register_buffer(name, torch.tensor(getattr(signature, name))[:, None, None], persistent=False)
+        self.encoder = Encoder((s.context + 2) * channels, s.width, 2 * s.width, 1, s.pixels)
+        self.narrow = nn.Linear(2 * s.width, s.code_width)
         self.quantizer = Vectors(s.codes, s.code_width)
-        self.leave = nn.Linear(s.width, pixels)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        self.past = Encoder(s.context * channels, s.width, 2 * s.width, 1, s.pixels)
+        self.tell = nn.Linear(s.code_width, s.width)
+        # What the past is like as a whole, so that a code need not tell it.
+        self.like = nn.Linear(2 * s.width, s.width)
+        self.decoder = Decoder(0, channels + 2 * s.motion, s.width, BLOCKS, s.width, s.pixels)
 
     @property
     def settings(self) -> LatentSettings:
@@ -95,34 +92,42 @@ class LatentActions(Learned):
 
     @classmethod
     def lengths(cls, settings: LatentSettings) -> tuple[int, int]:
-        """One frame, and those after it."""
-        return 1, settings.frames - 1
+        """Frames that both see, and the one after them."""
+        return settings.context, 1
 
     def actions(self, frames: torch.Tensor) -> torch.Tensor:
         """The actions (b, t - 1) int64, from 0 on, between frames (b, t, y, x, channel) in their units, t at least 2.
 
-        Each depends on the frames up to the one that it led to.
+        Each depends on the frames up to the one that it led to, `context` before that; what came before the first one
+        is taken to be like it.
         """
         self._require(frames)
-        return self.quantizer.numbers(self._said(self._pieces(frames)))
+        b, t = frames.shape[:2]
+        images = self._images(frames)
+        images = torch.cat([images[:, :1].expand(-1, self.context - 1, -1, -1, -1), images], dim=1)
+        windows = torch.stack([images[:, k : k + self.context + 1] for k in range(t - 1)], dim=1)
+        return self.quantizer.numbers(self._said(windows.flatten(0, 1))).unflatten(0, (b, t - 1))
 
     def loss(self, batch: Batch, generator: torch.Generator, weights: torch.Tensor | None = None) -> Losses:
-        """Squared error of normalised frames after the first, weighed by `weights`, and what the codes need.
+        """Squared error of the next frame, normalised and weighed by `weights`, and what the codes need.
 
         parts : beside these the error that is left where the next frame is guessed to be the last, and the share of
         codes that are used.
         """
         self._require(batch.frames)
-        pieces = self._pieces(batch.frames)
-        chosen, _, quantized = self.quantizer.learned(self._said(pieces), generator)
-        x = self.show(pieces[:, :-1]) + self.tell(chosen)[:, :, None]
-        t = x.shape[1]
-        found = self.leave(self.decoder(x, causal(t, t, x.device))[0])
-        change = pieces[:, 1:] - pieces[:, :-1]
-        error, still = ((change - found).square().mean(dim=3)), change.square().mean(dim=3)
+        images = self._images(batch.frames)
+        chosen, _, quantized = self.quantizer.learned(self._said(images), generator)
+        last, truth = images[:, -2], images[:, -1]
+        past = self.past(images[:, :-1].flatten(1, 2))
+        found = self.decoder(past, last, self.tell(chosen) + self.like(_pooled(past)))
+        if self._settings.motion:
+            found, displacement = found.split([last.shape[1], 2], dim=1)
+            guess = moved(last, displacement) + found
+        else:
+            guess = last + found
+        error, still = ((one - truth).square().mean(dim=1) for one in (guess, last))
         if weights is not None:
-            weighed = functional.avg_pool2d(weights[:, None], self._settings.patch).flatten(2)
-            error, still = error * weighed, still * weighed
+            error, still = error * weights, still * weights
         parts = {"guessed": error.mean(), "codes": quantized}
         total = torch.stack(list(parts.values())).sum()
         parts |= {"still": still.mean(), "codes_used": self.quantizer.alive()}
@@ -134,14 +139,23 @@ class LatentActions(Learned):
         if frames.shape[1] < 2:
             raise ModelError(f"actions: {frames.shape[1]} frame; an action lies between two")
 
-    def _said(self, pieces: torch.Tensor) -> torch.Tensor:
-        """What the encoder says (b, t - 1, code_width) of each frame after the first, before it is a code."""
-        t = pieces.shape[1]
-        change = torch.cat([torch.zeros_like(pieces[:, :1]), pieces[:, 1:] - pieces[:, :-1]], dim=1)
-        found = self.encoder(self.enter(torch.cat([pieces, change], dim=3)), causal(t, t, pieces.device))[0]
-        said: torch.Tensor = self.narrow(found[:, 1:].mean(dim=2))
+    def _said(self, images: torch.Tensor) -> torch.Tensor:
+        """What the encoder says (b, code_width) of the last of images (b, context + 1, channel, y, x), before it is a
+        code."""
+        change = images[:, -1:] - images[:, -2:-1]
+        asked = torch.cat([images, change], dim=1)
+        # Beside it the same past if nothing happened: what a recording looks like is no action.
+        still = torch.cat([images[:, :-1], images[:, -2:-1], torch.zeros_like(change)], dim=1)
+        happened, looks = _pooled(self.encoder(torch.cat([asked, still]).flatten(1, 2))).chunk(2)
+        said: torch.Tensor = self.narrow(happened - looks)
         return said
 
-    def _pieces(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames (b, t, y, x, channel) in their units to normalised patches (b, t, place, pixel)."""
-        return pieces_of((frames.to(torch.float32) - self.mean) / self.scale, self._settings.patch)
+    def _images(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (b, t, y, x, channel) in their units to normalised images (b, t, channel, y, x)."""
+        return (frames.to(torch.float32).movedim(4, 2) - self.mean) / self.scale
+
+
+def _pooled(features: torch.Tensor) -> torch.Tensor:
+    """The mean and the most of features (b, width, y, x) over all places : (b, 2 width)."""
+    found = functional.silu(features)
+    return torch.cat([found.mean(dim=(2, 3)), found.amax(dim=(2, 3))], dim=1)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature, WorldModel
 from sciworld.models.conditioning import KINDS, Conditioning
+from sciworld.models.masked_conv import ConvolvedNet
 from sciworld.models.masked_net import MaskedNet, Told
 from sciworld.models.masked_sampling import Ask, decided
 from sciworld.models.masked_settings import PRESETS, MaskedSettings
@@ -68,7 +69,11 @@ class Masked(WorldModel):
         self._settings = s = settings or MaskedSettings()
         self.context, self.chunk = s.context, s.chunk
         self.tokenizer = ViViT(signature, s.tokenizer).requires_grad_(s.joint)
-        self.net = MaskedNet(signature, s, self.tokenizer)
+        y, x, _ = signature.shape
+        if s.backbone == "conv" and (y % (2 * s.pixels) or x % (2 * s.pixels)):
+            raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {2 * s.pixels}; crop or pad")
+        kind = ConvolvedNet if s.backbone == "conv" else MaskedNet
+        self.net: ConvolvedNet | MaskedNet = kind(signature, s, self.tokenizer)
 
     @property
     def settings(self) -> MaskedSettings:
@@ -125,14 +130,18 @@ class Masked(WorldModel):
             codes = self.tokenizer.encode(frames)
         codes = codes.flatten(2, 3)
         masked = self._drawn_masks(b, t, generator, frames.device)
-        features = self.net(self.tokenizer.vectors(codes).detach(), masked, Told(led, view, known))
+        told = Told(led, view, known)
+        if isinstance(self.net, ConvolvedNet):
+            past = self._as_seen(frames[:, : s.context], codes[:, : s.context], generator)
+            change, hints = self.net.seen(self.normalised(past), led[:, s.context], view, known)
+            features = self.net(self.tokenizer.vectors(codes[:, s.context :]).detach(), masked[:, s.context :], hints)
+            last, whole = past[:, -1:], torch.ones(b, dtype=torch.bool, device=frames.device)
+        else:
+            features = self.net(self.tokenizer.vectors(codes).detach(), masked, told)
+            change, last = self.net.changes(features[:, s.context :]), frames[:, s.context - 1, None]
+            whole = masked[:, s.context :].flatten(1).all(dim=1) & ~masked[:, : s.context].flatten(1).any(dim=1)
         parts = {"codes": self._undecided(features, codes, masked, weights)}
-        asked, whole = features[:, s.context :], masked[:, s.context :].flatten(1).all(dim=1)
-        whole = whole & ~masked[:, : s.context].flatten(1).any(dim=1)
-        error = (
-            self.net.changes(asked) - (frames[:, s.context :] - frames[:, s.context - 1, None]) / self.tokenizer.scale
-        )
-        error = error.square().mean(dim=(1, 4))
+        error = (change - (frames[:, s.context :] - last) / self.tokenizer.scale).square().mean(dim=(1, 4))
         if weights is not None:
             error = error * weights
         parts["mean"] = (error.mean(dim=(1, 2)) * whole).sum() / whole.sum().clamp(min=1)
@@ -140,6 +149,16 @@ class Masked(WorldModel):
             parts["tokenizer"] = tokenizing.total
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+
+    def normalised(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames (..., y, x, channel) in their units to unit variance, as the tokenizer does."""
+        return (frames - self.tokenizer.mean) / self.tokenizer.scale
+
+    @torch.no_grad()
+    def _as_seen(self, frames: torch.Tensor, codes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Frames of the past (b, context, y, x, channel), of some windows what their codes keep of them."""
+        luck = torch.rand((len(frames), 1, 1, 1, 1), generator=generator, device=frames.device)
+        return torch.where(luck < self._settings.rebuilt, self.decoded(codes), frames)
 
     def _drawn_masks(self, b: int, t: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
         """Which codes (b, t, place, part) are masked in training."""
@@ -169,7 +188,8 @@ class Masked(WorldModel):
     ) -> torch.Tensor:
         """Cross-entropy in nats a code, the mean over those that are masked."""
         first = 0 if self._settings.region + self._settings.anything else 1 if self._settings.every else self.context
-        features, codes, masked = features[:, first:], codes[:, first:], masked[:, first:]
+        features = features[:, first - codes.shape[1] :] if first else features
+        codes, masked = codes[:, first:], masked[:, first:]
         nats = functional.cross_entropy(self.net.logits(features).flatten(0, 3), codes.flatten(), reduction="none")
         nats = nats.reshape(codes.shape) * masked
         if weights is not None:
@@ -213,8 +233,11 @@ class Masked(WorldModel):
         codes = torch.zeros((len(controls), k, *self.codes_a_frame), dtype=torch.long, device=controls.device)
         masked = torch.ones_like(codes, dtype=torch.bool)
         if evaluations == 1:
-            features = self._asked_for(state, controls)(codes, masked)
-            frames = state.frames[:, -1:] + self.net.changes(features) * self.tokenizer.scale
+            if isinstance(self.net, ConvolvedNet):
+                change, _ = self._seen(state, controls)
+            else:
+                change = self.net.changes(self._asked_for(state, controls)(codes, masked))
+            frames = state.frames[:, -1:] + change * self.tokenizer.scale
             codes = self.tokenizer.encode(torch.cat([state.frames, frames.detach()], dim=1))[:, -k:].flatten(2, 3)
         elif generator is None:
             raise ModelError(f"step: a sample in {evaluations} evaluations is drawn from a generator; give one")
@@ -262,6 +285,10 @@ class Masked(WorldModel):
         """
         k = self.chunk
         vectors, told = self.tokenizer.vectors, Told(controls, state.view, state.covariates)
+        if isinstance(self.net, ConvolvedNet):
+            _, hints = self._seen(state, controls)
+            lit = self.net
+            return lambda codes, masked: lit(vectors(codes), masked, hints)
         if self.net.causal:  # what the past offers is found once
             offered = self.net.past(vectors(state.codes), state.told)
 
@@ -279,3 +306,8 @@ class Masked(WorldModel):
             return self.net(shown, hidden, every)[:, -k:]
 
         return around
+
+    def _seen(self, state: MaskedState, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `ConvolvedNet.seen`."""
+        assert isinstance(self.net, ConvolvedNet)
+        return self.net.seen(self.normalised(state.frames), controls[:, 0], state.view, state.covariates)

@@ -35,20 +35,40 @@ class Told:
         return replace(self, controls=self.controls[:, begin:end])
 
 
-class MaskedNet(nn.Module):
-    """Codes (b, t, place, part), of which some are masked, to features (b, t, place, width), and these to logits of the
-    codes and changes of pixels.
+class CodeNet(nn.Module):
+    """What every backbone has: codes go in, of which some are hidden, and how likely each code is comes out."""
+
+    def __init__(self, s: MaskedSettings, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.grid, self.patch, self.parts = tokenizer.grid, tokenizer.patch, tokenizer.parts
+        self.enter = nn.Linear(self.parts * (tokenizer.width + 1), s.width)  # and whether each is hidden
+        self.decide = nn.Linear(s.width, self.parts * tokenizer.count)
+
+    def shown(self, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+        """Vectors (b, t, place, part, number), but for masked ones (b, t, place, part), to (b, t, place, width)."""
+        hidden = masked[..., None]
+        entering = torch.cat([vectors.masked_fill(hidden, 0.0), hidden.to(vectors.dtype)], dim=4)
+        found: torch.Tensor = self.enter(entering.flatten(3))
+        return found
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (b, t, place, width) to logits (b, t, place, part, code)."""
+        found: torch.Tensor = self.decide(features)
+        return found.unflatten(3, (self.parts, -1))
+
+
+class MaskedNet(CodeNet):
+    """Codes (b, t, place, part) of the past and of what is asked for, of which some are masked, to features
+    (b, t, place, width), and these to logits of the codes and changes of pixels.
     """
 
     def __init__(self, signature: Signature, s: MaskedSettings, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self.grid, self.patch, self.parts = tokenizer.grid, tokenizer.patch, tokenizer.parts
+        super().__init__(s, tokenizer)
         self.causal = s.backbone == "genie"
         drawn = s.positions == "maps"
         self.conditioning = Conditioning(
             signature, s.embedding, drawn=drawn, apart=not self.causal, reads=s.text == "words"
         )
-        self.enter = nn.Linear(self.parts * (tokenizer.width + 1), s.width)  # and whether each is hidden
         self.tell = nn.Linear(s.embedding, s.width)
         maps = self.conditioning.maps * self.patch**2
         self.show = nn.Linear(maps, s.width) if maps else None
@@ -57,7 +77,6 @@ class MaskedNet(nn.Module):
             self.net = SpaceTime(s.width, s.layers, self.grid[0] * self.grid[1])
         else:
             self.net = Patchwise(s.width, s.layers, self.grid, s.context + s.chunk, s.embedding)
-        self.decide = nn.Linear(s.width, self.parts * tokenizer.count)
         self.change = nn.Linear(s.width, signature.shape[2] * self.patch**2)
         nn.init.zeros_(self.change.weight)
         nn.init.zeros_(self.change.bias)
@@ -86,11 +105,6 @@ class MaskedNet(nn.Module):
         offered: torch.Tensor = self.net(x, causal(t, t, x.device))[1]
         return offered
 
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (b, t, place, width) to logits (b, t, place, part, code)."""
-        found: torch.Tensor = self.decide(features)
-        return found.unflatten(3, (self.parts, -1))
-
     def changes(self, features: torch.Tensor) -> torch.Tensor:
         """Features (b, t, place, width) to changes of normalised pixels (b, t, y, x, channel)."""
         return whole_of(self.change(features), self.grid, self.patch)
@@ -100,8 +114,7 @@ class MaskedNet(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """What the network sees (b, t, place, width), and tokens (b, told, embedding) beside it, if any."""
         b, t = vectors.shape[:2]
-        hidden = masked[..., None]
-        x = self.enter(torch.cat([vectors.masked_fill(hidden, 0.0), hidden.to(vectors.dtype)], dim=4).flatten(3))
+        x = self.shown(vectors, masked)
         controls = told.controls.flatten(0, 1)
         view = told.view.repeat_interleave(t, dim=0)
         known = None if told.covariates is None else told.covariates.repeat_interleave(t, dim=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sciworld.config import require
 from sciworld.models.conditioning import KINDS
@@ -10,7 +11,7 @@ from sciworld.models.tokenizers.vivit import PRESETS as TOKENIZERS
 from sciworld.models.tokenizers.vivit import ViViTSettings
 
 ORDERS = ("random", "confident")
-BACKBONES = ("genie", "stpt")
+BACKBONES = ("conv", "genie", "stpt")
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,16 @@ class MaskedSettings:
     ----------
     tokenizer : of the frames. joint : it is trained along; else one that is trained before is taken as it is.
     context : past frames seen. chunk : frames that come after them together.
-    backbone : "genie", each frame sees itself and those before it, see `spacetime`; "stpt", all see each other, see
-        `stpt`: what is asked for may then lie anywhere.
+    backbone : "conv", convolutions see the past, see `masked_conv`; "genie", each frame sees the codes of itself and of
+        those before it, see `spacetime`; "stpt", all see each other, see `stpt`: what is asked for may then lie
+        anywhere.
     width : of the transformer. layers : of it. embedding : width of what scalars, categories, covariates and text say.
+    fine : width of the convolutions, twice that where they see coarsely. pixels : along the side of what they see.
     least : the lowest share of codes that training masks; it is drawn from there to 1 (Bruce et al., section 2.1).
+    rebuilt : of "conv", which sees frames: share of training windows whose past is what the tokenizer makes of it, as
+        in samples.
     whole : share of training windows in which all that comes after the context is masked, and nothing else: of these
-        the posterior mean is learned.
+        the posterior mean is learned; "conv" learns it of all.
     every : in the others frames of the context are masked, too, and learned, as in Genie; else they are clean, as in
         rollouts.
     region, anything : shares of training windows in which what is masked lies in a rectangle of all frames, or anywhere
@@ -42,10 +47,13 @@ class MaskedSettings:
     joint: bool = True
     context: int = 1
     chunk: int = 1
-    backbone: str = "genie"
+    backbone: str = "conv"
     width: int = 96
-    layers: int = 3
+    layers: int = 2
     embedding: int = 64
+    fine: int = 48
+    pixels: int = 2
+    rebuilt: float = 0.5
     least: float = 0.0
     whole: float = 0.5
     every: bool = False
@@ -60,14 +68,19 @@ class MaskedSettings:
     guidance: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        for name in ("context", "chunk", "layers", "embedding"):
+        for name in ("context", "chunk", "layers", "embedding", "pixels"):
             value = getattr(self, name)
             require(value >= 1, f"{name} is {value}; use at least 1")
-        require(self.width % 8 == 0 and self.width > 0, f"width is {self.width}; use a multiple of 8")
-        for name in ("least", "whole", "region", "anything"):
+        for name in ("width", "fine"):
+            value = getattr(self, name)
+            require(value % 8 == 0 and value > 0, f"{name} is {value}; use a multiple of 8")
+        for name in ("least", "whole", "region", "anything", "rebuilt"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}; it is a share")
         require(self.region + self.anything <= 1, "region and anything are shares of all windows; together at most 1")
+        if self.backbone == "conv":
+            alone = self.chunk == 1 and not self.every and not self.region + self.anything
+            require(alone, "backbone 'conv' learns one next frame alone: chunk is 1, every, region and anything are 0")
         require(self.order in ORDERS, f"order is {self.order!r}; use one of {', '.join(ORDERS)}")
         require(self.temperature > 0 and self.choice >= 0, "temperature must be above 0, choice at least 0")
         for name, known in (("positions", ("maps", "numbers")), ("text", ("", "words")), ("backbone", BACKBONES)):
@@ -85,13 +98,22 @@ def require_shares(dropout: tuple[float, ...], guidance: tuple[float, ...]) -> N
         require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
 
 
+TASKS: dict[str, Any] = {"chunk": 4, "region": 0.2, "anything": 0.3, "dropout": (0.1, 0.1, 0.1, 0.3, 0.3)}
+GENIE: dict[str, Any] = {
+    "context": 15,
+    "width": 512,
+    "layers": 12,
+    "embedding": 512,
+    "least": 0.5,
+    "whole": 0.1,
+}
 PRESETS = {
     "tiny": MaskedSettings(),
-    "tasks": MaskedSettings(backbone="stpt", chunk=4, region=0.2, anything=0.3, dropout=(0.1, 0.1, 0.1, 0.3, 0.3)),
-    "small": MaskedSettings(TOKENIZERS["small"], context=4, width=256, layers=6, embedding=128),
-    "base": MaskedSettings(TOKENIZERS["base"], context=8, width=384, layers=12, embedding=256),
+    "tasks": MaskedSettings(backbone="stpt", layers=3, **TASKS),
+    "genie": MaskedSettings(backbone="genie", layers=3),
+    "small": MaskedSettings(TOKENIZERS["small"], backbone="genie", context=4, width=256, layers=6, embedding=128),
+    "base": MaskedSettings(TOKENIZERS["base"], backbone="genie", context=8, width=384, layers=12, embedding=256),
     "genie-coinrun": MaskedSettings(
-        TOKENIZERS["genie-coinrun"], context=15, width=512, layers=12, embedding=512, least=0.5, whole=0.1, every=True,
-        order="confident",
+        TOKENIZERS["genie-coinrun"], backbone="genie", order="confident", every=True, **GENIE
     ),
-}  # fmt: skip
+}

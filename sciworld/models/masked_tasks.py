@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from sciworld.errors import ModelError
 from sciworld.models.masked import Masked
-from sciworld.models.masked_net import Told
+from sciworld.models.masked_net import MaskedNet, Told
 from sciworld.models.masked_sampling import decided
 
 
@@ -45,6 +45,11 @@ def filled(
     """
     b, t, y, x, _ = frames.shape
     model.signature.require(tuple(frames.shape[2:]), len(model.signature.controls), "filled")
+    if not isinstance(model.net, MaskedNet):
+        raise ModelError(
+            "filled: backbone 'conv' sees whole frames of the past alone; train the preset 'tasks', or set backbone to "
+            "'stpt' or 'genie'"
+        )
     if known.shape != (b, t, y, x) or known.dtype != torch.bool:
         raise ModelError(
             f"filled: known is {known.dtype} {tuple(known.shape)}; give a bool for each pixel, {(b, t, y, x)}"

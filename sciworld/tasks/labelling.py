@@ -77,7 +77,7 @@ def codes_of(frames: np.ndarray, actions: LatentActions) -> np.ndarray:
 
     Each is inferred from as many frames as training saw, or all that there are before it.
     """
-    length, count, device = actions.settings.frames, len(frames) - 1, actions.mean.device
+    length, count, device = actions.context + 1, len(frames) - 1, actions.mean.device
     found = np.zeros(count, dtype=np.int64)
     with torch.no_grad():
         early = min(length, count + 1)

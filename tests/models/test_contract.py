@@ -16,7 +16,13 @@ from sciworld.testing import check_model
 FEW: dict[str, dict[str, Any]] = {
     "causal": {"width": 16, "coarse": 16, "embedding": 16},
     "diffusion": {"width": 16, "coarse": 16, "embedding": 16},
-    "masked": {"width": 32, "layers": 2, "embedding": 16, "tokenizer": ViViTSettings(patch=4, width=32, parts=2)},
+    "masked": {
+        "width": 32,
+        "layers": 2,
+        "embedding": 16,
+        "fine": 16,
+        "tokenizer": ViViTSettings(patch=4, width=32, parts=2),
+    },
 }
 SMALL: dict[str, list[dict[str, Any]]] = {
     "causal": [
@@ -39,10 +45,11 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     ],
     "masked": [
         {},
-        {"backbone": "stpt", "context": 2, "chunk": 2, "text": "words", "order": "confident"},
+        {"backbone": "genie"},
+        {"backbone": "stpt", "chunk": 2, "text": "words", "order": "confident"},
         {
-            "context": 2, "every": True, "positions": "numbers", "dropout": (0.2, 0.2, 0.2, 0.0, 0.0),
-            "guidance": (0.5, 0.5, 0.5, 0.0, 0.0),
+            "backbone": "genie", "context": 2, "every": True, "positions": "numbers",
+            "dropout": (0.2, 0.2, 0.2, 0.0, 0.0), "guidance": (0.5, 0.5, 0.5, 0.0, 0.0),
         },
     ],
 }  # fmt: skip

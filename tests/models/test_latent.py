@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sciworld.errors import ModelError, SettingsError
-from sciworld.models.latent import PRESETS, LatentActions, LatentSettings
+from sciworld.models.latent import LatentActions, LatentSettings
 from sciworld.testing import signature, windows
 
-FEW: dict[str, Any] = {"width": 16, "layers": 1, "code_width": 8}
+FEW: dict[str, Any] = {"width": 16}
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -35,14 +35,14 @@ def test_an_action_depends_on_no_later_frame() -> None:
 
 def test_codes_come_to_mean_what_the_past_does_not_tell() -> None:
     """All grows warmer or colder by a step that is chance: two codes tell which."""
-    actions = made(codes=2, frames=2).train()
+    actions = made(codes=2, context=1).train()
     shape = actions.signature.shape
 
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         first = torch.rand(64, 1, 1, 1, 1, generator=noise(seed)).expand(64, 1, *shape)
         warmer = torch.rand(64, generator=noise(seed + 1000)) < 0.5
         both = torch.cat([first, first + torch.where(warmer, 0.5, -0.5)[:, None, None, None, None]], dim=1)
-        return both * actions.scale + actions.mean, warmer
+        return both * actions.scale[:, 0, 0] + actions.mean[:, 0, 0], warmer
 
     adamw = torch.optim.AdamW(actions.parameters(), lr=3e-3)
     for step in range(60):
@@ -63,17 +63,12 @@ def test_codes_come_to_mean_what_the_past_does_not_tell() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(SettingsError, match="codes is 1"):
         LatentSettings(codes=1)
-    with pytest.raises(SettingsError, match="frames is 1"):
-        LatentSettings(frames=1)
-    with pytest.raises(ModelError, match="multiples of 5"):
-        made(patch=5)
+    with pytest.raises(SettingsError, match="context is 0"):
+        LatentSettings(context=0)
+    with pytest.raises(ModelError, match="multiples of 10"):
+        made(pixels=5)
     actions = made()
     with pytest.raises(ModelError, match="an action lies between two"):
         actions.actions(torch.zeros(1, 1, 8, 12, 2))
     with pytest.raises(ModelError, match="was made for"):
         actions.actions(torch.zeros(1, 2, 8, 8, 2))
-
-
-def test_presets_have_the_published_sizes() -> None:
-    genie = PRESETS["genie-coinrun"]
-    assert (genie.codes, genie.code_width, genie.frames) == (8, 32, 16)

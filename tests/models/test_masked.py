@@ -20,7 +20,9 @@ from sciworld.models.tokenizers.vivit import ViViT, ViViTSettings
 from sciworld.testing import signature, windows
 
 TOKENS = ViViTSettings(patch=4, width=16, layers=1, levels=(4, 3), frames=2, parts=2)
-FEW: dict[str, Any] = {"tokenizer": TOKENS, "width": 16, "layers": 1, "embedding": 16}
+FEW: dict[str, Any] = {
+    "tokenizer": TOKENS, "backbone": "genie", "width": 16, "layers": 1, "embedding": 16, "fine": 16
+}  # fmt: skip
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -111,9 +113,10 @@ def test_regions_are_rectangles_in_all_frames() -> None:
     assert int(sizes.min()) <= 1 and int(sizes.max()) >= 15
 
 
-def test_a_step_sees_what_training_sees() -> None:
+@pytest.mark.parametrize("backbone", ["conv", "genie", "stpt"])
+def test_a_step_sees_what_training_sees(backbone: str) -> None:
     """The mean that a step gives is that of the loss, computed side by side, for windows that are all masked."""
-    model = made(context=2, whole=1.0, dropout=(0.0,) * 5)
+    model = made(backbone=backbone, context=2, whole=1.0, rebuilt=0.0, dropout=(0.0,) * 5)
     batch = windows(model.signature, 3, 5)
     state = model.start(batch.frames[:, :2], batch.view[:, 1], batch.covariates, batch.words)
     with torch.no_grad():
@@ -127,16 +130,25 @@ def test_a_step_sees_what_training_sees() -> None:
     assert float(parts["mean"]) == pytest.approx(float(error), rel=1e-4)
 
 
-@pytest.mark.parametrize("backbone", ["genie", "stpt"])
-def test_the_past_is_what_was_imagined(backbone: str) -> None:
-    model = made(context=2, chunk=2, backbone=backbone)
+@pytest.mark.parametrize(("backbone", "k"), [("conv", 1), ("genie", 2), ("stpt", 2)])
+def test_the_past_is_what_was_imagined(backbone: str, k: int) -> None:
+    model = made(context=k, chunk=k, backbone=backbone)
     batch = windows(model.signature, 6, 3)
-    state = model.start(batch.frames[:, :2], batch.view[:, 1])
+    state = model.start(batch.frames[:, :k], batch.view[:, k - 1])
     with torch.no_grad():
-        frames, after = model.step(state, batch.controls[:, 1:3], noise(), 3)
-        assert frames.shape == (3, 2, 8, 12, 2)
-        assert torch.equal(after.frames, frames) and torch.equal(after.led, batch.controls[:, 1:3])
-        assert torch.allclose(model.decoded(torch.cat([state.codes, after.codes], dim=1))[:, 2:], frames)
+        frames, after = model.step(state, batch.controls[:, k - 1 : 2 * k - 1], noise(), 3)
+        assert frames.shape == (3, k, 8, 12, 2)
+        assert torch.equal(after.frames, frames) and torch.equal(after.led, batch.controls[:, k - 1 : 2 * k - 1])
+        assert torch.allclose(model.decoded(torch.cat([state.codes, after.codes], dim=1))[:, k:], frames)
+
+
+def test_convolutions_learn_of_pasts_as_samples_have_them() -> None:
+    model = made(backbone="conv", context=2, rebuilt=0.5)
+    batch = windows(model.signature, 3, 40)
+    codes = model.tokenizer.encode(batch.frames).flatten(2, 3)
+    seen = model._as_seen(batch.frames, codes, noise())
+    kept, rebuilt = ((seen == one).flatten(1).all(dim=1) for one in (batch.frames, model.decoded(codes)))
+    assert (kept ^ rebuilt).all() and 8 < int(kept.sum()) < 32
 
 
 def test_guidance_goes_beyond_what_is_known() -> None:
@@ -208,6 +220,8 @@ def test_filling_refuses_what_does_not_fit() -> None:
     known = torch.ones(frames.shape[:4], dtype=torch.bool)
     with pytest.raises(ModelError, match="give a bool for each pixel"):
         filled(model, frames, known[:, :, :4], view, noise())
+    with pytest.raises(ModelError, match="backbone 'conv' sees whole frames of the past alone"):
+        filled(made(backbone="conv"), frames, known, view, noise())
     with pytest.raises(ModelError, match="the model sees 2 at a time"):
         filled(model, batch.frames, torch.ones(batch.frames.shape[:4], dtype=torch.bool), view, noise())
     with pytest.raises(ModelError, match="NaN where they are unknown"):
@@ -237,6 +251,9 @@ def test_a_known_pixel_does_not_make_its_patch_known() -> None:
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"guidance": (1.0, 0, 0, 0, 0)}, "guidance by positions needs"),
         ({"backbone": "unet"}, "backbone is 'unet'"),
+        ({"chunk": 2}, "learns one next frame alone"),
+        ({"rebuilt": 2.0}, "rebuilt is 2.0"),
+        ({"fine": 20}, "fine is 20; use a multiple of 8"),
     ],
     ids=str,
 )

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
 
 def actions_of(store: Store, **settings: Any) -> LatentActions:
     torch.manual_seed(0)
-    few = {"width": 16, "layers": 1, "code_width": 8, "codes": 5, **settings}
+    few = {"width": 16, "codes": 5, **settings}
     return LatentActions(Signature.of(Windows(store, 1, 1)), LatentSettings(**few)).eval()
 
 
@@ -57,7 +57,7 @@ def test_a_recording_without_controls_gets_its_first(store: Store) -> None:
 
 @pytest.mark.parametrize("frames", [2, 3, 6])
 def test_each_action_is_inferred_from_what_training_sees(store: Store, frames: int) -> None:
-    actions, shown = actions_of(store, frames=frames), store[1]["frames"].values
+    actions, shown = actions_of(store, context=frames - 1), store[1]["frames"].values
     found = codes_of(shown, actions)
     assert found.shape == (len(shown) - 1,)
     for k in (0, 1, len(shown) - 2):

@@ -1,0 +1,62 @@
+"""A masked model's backbone for few recordings: convolutions see the past and the controls once a frame, and find the
+mean of what comes; a transformer over the places of one frame decides codes in the light of it.
+
+What a beam does depends on how it lies to an atom, wherever both are: convolutions know that from the first step, and
+transformers over patches must learn it everywhere anew.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sciworld.models.base import Signature
+from sciworld.models.conditioning import Conditioning
+from sciworld.models.layers import Decoder, Encoder
+from sciworld.models.masked_net import CodeNet
+from sciworld.models.masked_settings import MaskedSettings
+from sciworld.models.patches import pieces_of
+from sciworld.models.spacetime import SpaceTime, causal
+from sciworld.models.tokenizers.base import Tokenizer
+
+HINTS = 8  # channels that convolutions pass on beside the mean
+BLOCKS = 2  # of the convolutions that heed the controls
+
+
+class ConvolvedNet(CodeNet):
+    """The mean of the next frame, and features (b, 1, place, width) of its codes."""
+
+    def __init__(self, signature: Signature, s: MaskedSettings, tokenizer: Tokenizer) -> None:
+        super().__init__(s, tokenizer)
+        self.channels = signature.shape[2]
+        self.conditioning = Conditioning(
+            signature, s.embedding, drawn=s.positions == "maps", apart=False, reads=s.text == "words"
+        )
+        self.encoder = Encoder(s.context * self.channels, s.fine, 2 * s.fine, 1, s.pixels)
+        self.decoder = Decoder(
+            self.conditioning.maps, self.channels + HINTS, s.fine, BLOCKS, s.embedding, s.pixels
+        )  # fmt: skip
+        self.hint = nn.Linear((2 * self.channels + HINTS) * self.patch**2, s.width)
+        self.net = SpaceTime(s.width, s.layers, self.grid[0] * self.grid[1])
+
+    def seen(
+        self, past: torch.Tensor, controls: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The change of the mean (b, 1, y, x, channel), and what the places are told (b, 1, place, width), of frames
+        of the past (b, context, y, x, channel), normalised.
+
+        controls : (b, control). view : (b, 6). known : (b, covariate) or None, see `Conditioning.known`.
+        """
+        images = past.movedim(4, 2)
+        embedded, _ = self.conditioning.embed(controls, controls.new_zeros(len(controls)), view, known)
+        maps = self.conditioning.draw(controls, view)
+        found = self.decoder(self.encoder(images.flatten(1, 2)), maps, embedded)
+        change = found[:, : self.channels]
+        passed = torch.cat([images[:, -1], found], dim=1).movedim(1, 3)
+        return change.movedim(1, 3)[:, None], self.hint(pieces_of(passed[:, None], self.patch))
+
+    def forward(self, vectors: torch.Tensor, masked: torch.Tensor, hints: torch.Tensor) -> torch.Tensor:
+        """Features (b, 1, place, width) of codes' vectors, see `shown`, and `hints`, see `seen`."""
+        x = self.shown(vectors, masked) + hints
+        found: torch.Tensor = self.net(x, causal(1, 1, x.device))[0]
+        return found

@@ -57,7 +57,11 @@ WINDOWS = {
 }
 # Large places with many small codes each take a fraction of the time of small places with one. How many: silicon's
 # camera noise is above what 30 dB allow, so that a part of it is kept, too.
-CODES = {"stem": {"patch": 8, "parts": 16}, "flow": {"patch": 16, "parts": 24}, "road": {"patch": 16, "parts": 48}}
+CODES = {
+    "stem": {"patch": 8, "parts": 16},
+    "flow": {"patch": 16, "parts": 24},
+    "road": {"patch": 8, "parts": 28, "width": 64, "layers": 1},
+}
 TOKENS = {
     "stem": {"tokenizer": CODES["stem"]},
     "flow": {"tokenizer": CODES["flow"], "context": 2},

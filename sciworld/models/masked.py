@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -20,7 +20,8 @@ from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature, WorldModel
 from sciworld.models.conditioning import KINDS, Conditioning
 from sciworld.models.masked_conv import ConvolvedNet
-from sciworld.models.masked_net import MaskedNet, Told
+from sciworld.models.masked_hiding import drawn_masks
+from sciworld.models.masked_net import MaskedNet, Past, Told
 from sciworld.models.masked_sampling import Ask, decided
 from sciworld.models.masked_settings import PRESETS, MaskedSettings
 from sciworld.models.tokenizers.base import Tokenizer
@@ -47,11 +48,6 @@ class MaskedState:
     view: torch.Tensor
     covariates: torch.Tensor | None = None
 
-    @property
-    def told(self) -> Told:
-        """What is known of its frames."""
-        return Told(self.led, self.view, self.covariates)
-
 
 class Masked(WorldModel):
     """A world model that decides codes of frames. See the module for its sources.
@@ -72,8 +68,8 @@ class Masked(WorldModel):
         y, x, _ = signature.shape
         if s.backbone == "conv" and (y % (2 * s.pixels) or x % (2 * s.pixels)):
             raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {2 * s.pixels}; crop or pad")
-        kind = ConvolvedNet if s.backbone == "conv" else MaskedNet
-        self.net: ConvolvedNet | MaskedNet = kind(signature, s, self.tokenizer)
+        kind: type[ConvolvedNet | MaskedNet] = ConvolvedNet if s.backbone == "conv" else MaskedNet
+        self.net = kind(signature, s, self.tokenizer)
 
     @property
     def settings(self) -> MaskedSettings:
@@ -124,33 +120,32 @@ class Masked(WorldModel):
         ignorant = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=frames.device)
         led = torch.cat([torch.full_like(controls[:, :1], math.nan), controls], dim=1)
         led = torch.where(torch.arange(t, device=frames.device)[:, None] < ignorant, math.nan, led)
+        tokenizing = None
         if s.joint:
             tokenizing, codes = self.tokenizer.learn(frames, generator, weights)
         else:
             codes = self.tokenizer.encode(frames)
         codes = codes.flatten(2, 3)
-        masked = self._drawn_masks(b, t, generator, frames.device)
-        told = Told(led, view, known)
-        if isinstance(self.net, ConvolvedNet):
-            past = self._as_seen(frames[:, : s.context], codes[:, : s.context], generator)
-            change, hints = self.net.seen(self.normalised(past), led[:, s.context], view, known)
-            features = self.net(self.tokenizer.vectors(codes[:, s.context :]).detach(), masked[:, s.context :], hints)
-            last, whole = past[:, -1:], torch.ones(b, dtype=torch.bool, device=frames.device)
-        else:
-            features = self.net(self.tokenizer.vectors(codes).detach(), masked, told)
-            change, last = self.net.changes(features[:, s.context :]), frames[:, s.context - 1, None]
-            whole = masked[:, s.context :].flatten(1).all(dim=1) & ~masked[:, : s.context].flatten(1).any(dim=1)
+        masked = drawn_masks(s, (b, t), self.tokenizer, generator, frames.device)
+        before = frames[:, : s.context]
+        if self.net.looks:
+            before = self._as_seen(before, codes[:, : s.context], generator)
+        told, vectors = Told(led, view, known), self.tokenizer.vectors(codes).detach()
+        past = Past(self._normalised(before), vectors[:, : s.context], told.frames(0, s.context))
+        features, change, whole = self.net.learned(past, vectors, masked, told)
         parts = {"codes": self._undecided(features, codes, masked, weights)}
-        error = (change - (frames[:, s.context :] - last) / self.tokenizer.scale).square().mean(dim=(1, 4))
+        truth = (frames[:, s.context :] - before[:, -1:]) / self.tokenizer.scale
+        error = (change - truth).square().mean(dim=(1, 4))
         if weights is not None:
             error = error * weights
         parts["mean"] = (error.mean(dim=(1, 2)) * whole).sum() / whole.sum().clamp(min=1)
-        if s.joint:
+        if tokenizing is not None:
             parts["tokenizer"] = tokenizing.total
         total = torch.stack(list(parts.values())).sum()
-        return Losses(total, {"total": total.detach(), **{name: part.detach() for name, part in parts.items()}})
+        said = {"total": total, **parts, **({} if tokenizing is None else tokenizing.parts)}
+        return Losses(total, {name: part.detach() for name, part in said.items()})
 
-    def normalised(self, frames: torch.Tensor) -> torch.Tensor:
+    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
         """Frames (..., y, x, channel) in their units to unit variance, as the tokenizer does."""
         return (frames - self.tokenizer.mean) / self.tokenizer.scale
 
@@ -159,29 +154,6 @@ class Masked(WorldModel):
         """Frames of the past (b, context, y, x, channel), of some windows what their codes keep of them."""
         luck = torch.rand((len(frames), 1, 1, 1, 1), generator=generator, device=frames.device)
         return torch.where(luck < self._settings.rebuilt, self.decoded(codes), frames)
-
-    def _drawn_masks(self, b: int, t: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-        """Which codes (b, t, place, part) are masked in training."""
-        s, (rows, cols), parts = self._settings, self.tokenizer.grid, self.tokenizer.parts
-
-        def drawn(*shape: int) -> torch.Tensor:
-            return torch.rand(shape, generator=generator, device=device)
-
-        share = s.least + (1 - s.least) * drawn(b, 1, 1, 1)
-        masked = drawn(b, t, rows * cols, parts) < share
-        when = torch.arange(t, device=device)[:, None, None]
-        predicted = masked & (when >= (1 if s.every else s.context))
-        predicted = torch.where(drawn(b, 1, 1, 1) < s.whole, when >= s.context, predicted)
-        kind = drawn(b, 1, 1, 1)
-        corner, opposite = drawn(2, b, 2).sort(dim=0).values  # of a rectangle
-        inside = [
-            (place >= corner[:, axis, None]) & (place < opposite[:, axis, None])
-            for axis, place in enumerate((torch.arange(n, device=device) + 0.5) / n for n in (rows, cols))
-        ]
-        region = (inside[0][:, :, None] & inside[1][:, None]).flatten(1)[:, None, :, None]
-        region = region.expand(b, t, -1, parts)
-        masked = torch.where(kind < s.region + s.anything, masked, predicted)
-        return torch.where(kind < s.region, region, masked)
 
     def _undecided(
         self, features: torch.Tensor, codes: torch.Tensor, masked: torch.Tensor, weights: torch.Tensor | None
@@ -233,10 +205,7 @@ class Masked(WorldModel):
         codes = torch.zeros((len(controls), k, *self.codes_a_frame), dtype=torch.long, device=controls.device)
         masked = torch.ones_like(codes, dtype=torch.bool)
         if evaluations == 1:
-            if isinstance(self.net, ConvolvedNet):
-                change, _ = self._seen(state, controls)
-            else:
-                change = self.net.changes(self._asked_for(state, controls)(codes, masked))
+            change = self.net.mean(*self._given(state, controls))
             frames = state.frames[:, -1:] + change * self.tokenizer.scale
             codes = self.tokenizer.encode(torch.cat([state.frames, frames.detach()], dim=1))[:, -k:].flatten(2, 3)
         elif generator is None:
@@ -264,50 +233,24 @@ class Masked(WorldModel):
     def asker(self, state: MaskedState, controls: torch.Tensor) -> Ask:
         """What answers for the next frames under controls (b, chunk, control), guided."""
         kinds = [(kind, b) for kind, b in zip(KINDS, self._settings.guidance, strict=True) if b]
-        knowing = self._asked_for(state, controls)
+        knowing = self.net.ahead(*self._given(state, controls))
         ignorant = []
         for kind, strength in kinds:
             now, known = self.conditioning.without(kind, controls, state.covariates)
-            ignorant.append((strength, self._asked_for(replace(state, covariates=known), now)))
+            ignorant.append((strength, self.net.ahead(*self._given(replace(state, covariates=known), now))))
 
         def ask(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
             """g = (1 + b) c - b u for every kind with guidance b (Ho and Salimans 2022, arXiv:2207.12598)."""
-            found = known = self.net.logits(knowing(codes, masked))
+            vectors = self.tokenizer.vectors(codes)
+            found = known = self.net.logits(knowing(vectors, masked))
             for strength, unknowing in ignorant:
-                found = found + strength * (known - self.net.logits(unknowing(codes, masked)))
+                found = found + strength * (known - self.net.logits(unknowing(vectors, masked)))
             return found
 
         return ask
 
-    def _asked_for(self, state: MaskedState, controls: torch.Tensor) -> Any:
-        """What gives features (b, chunk, place, width) of the next frames, of codes and their mask,
-        (b, chunk, place, part) both.
-        """
-        k = self.chunk
-        vectors, told = self.tokenizer.vectors, Told(controls, state.view, state.covariates)
-        if isinstance(self.net, ConvolvedNet):
-            _, hints = self._seen(state, controls)
-            lit = self.net
-            return lambda codes, masked: lit(vectors(codes), masked, hints)
-        if self.net.causal:  # what the past offers is found once
-            offered = self.net.past(vectors(state.codes), state.told)
-
-            def ahead(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-                return self.net(vectors(codes), masked, told, offered)
-
-            return ahead
-        past = vectors(state.codes)
-        clean = torch.zeros(state.codes.shape, dtype=torch.bool, device=controls.device)
-        every = replace(told, controls=torch.cat([state.led, controls], dim=1))
-
-        def around(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-            shown = torch.cat([past, vectors(codes)], dim=1)
-            hidden = torch.cat([clean, masked], dim=1)
-            return self.net(shown, hidden, every)[:, -k:]
-
-        return around
-
-    def _seen(self, state: MaskedState, controls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `ConvolvedNet.seen`."""
-        assert isinstance(self.net, ConvolvedNet)
-        return self.net.seen(self.normalised(state.frames), controls[:, 0], state.view, state.covariates)
+    def _given(self, state: MaskedState, controls: torch.Tensor) -> tuple[Past, Told]:
+        """What the network is given of a state, and of the next frames under controls (b, chunk, control)."""
+        told = Told(state.led, state.view, state.covariates)
+        past = Past(self._normalised(state.frames), self.tokenizer.vectors(state.codes), told)
+        return past, replace(told, controls=controls)

@@ -13,7 +13,7 @@ from torch import nn
 from sciworld.models.base import Signature
 from sciworld.models.conditioning import Conditioning
 from sciworld.models.layers import Decoder, Encoder
-from sciworld.models.masked_net import CodeNet
+from sciworld.models.masked_net import Ahead, CodeNet, Past, Told
 from sciworld.models.masked_settings import MaskedSettings
 from sciworld.models.patches import pieces_of
 from sciworld.models.spacetime import SpaceTime, causal
@@ -25,6 +25,8 @@ BLOCKS = 2  # of the convolutions that heed the controls
 
 class ConvolvedNet(CodeNet):
     """The mean of the next frame, and features (b, 1, place, width) of its codes."""
+
+    looks = True
 
     def __init__(self, signature: Signature, s: MaskedSettings, tokenizer: Tokenizer) -> None:
         super().__init__(s, tokenizer)
@@ -39,24 +41,33 @@ class ConvolvedNet(CodeNet):
         self.hint = nn.Linear((2 * self.channels + HINTS) * self.patch**2, s.width)
         self.net = SpaceTime(s.width, s.layers, self.grid[0] * self.grid[1])
 
-    def seen(
-        self, past: torch.Tensor, controls: torch.Tensor, view: torch.Tensor, known: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The change of the mean (b, 1, y, x, channel), and what the places are told (b, 1, place, width), of frames
-        of the past (b, context, y, x, channel), normalised.
+    def learned(
+        self, past: Past, vectors: torch.Tensor, masked: torch.Tensor, told: Told
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        context = past.images.shape[1]
+        change, hints = self._seen(past, told.frames(context))
+        whole = torch.ones(len(change), dtype=torch.bool, device=change.device)
+        return self(vectors[:, context:], masked[:, context:], hints), change, whole
 
-        controls : (b, control). view : (b, 6). known : (b, covariate) or None, see `Conditioning.known`.
-        """
-        images = past.movedim(4, 2)
-        embedded, _ = self.conditioning.embed(controls, controls.new_zeros(len(controls)), view, known)
-        maps = self.conditioning.draw(controls, view)
+    def ahead(self, past: Past, told: Told) -> Ahead:
+        _, hints = self._seen(past, told)
+        return lambda vectors, masked: self(vectors, masked, hints)
+
+    def mean(self, past: Past, told: Told) -> torch.Tensor:
+        return self._seen(past, told)[0]
+
+    def forward(self, vectors: torch.Tensor, masked: torch.Tensor, hints: torch.Tensor) -> torch.Tensor:
+        """Features (b, 1, place, width) of codes' vectors, see `shown`, and `hints`, see `_seen`."""
+        x = self.shown(vectors, masked) + hints
+        found: torch.Tensor = self.net(x, causal(1, 1, x.device))[0]
+        return found
+
+    def _seen(self, past: Past, told: Told) -> tuple[torch.Tensor, torch.Tensor]:
+        """The change of the mean (b, 1, y, x, channel), and what the places are told (b, 1, place, width)."""
+        images, controls = past.images.movedim(4, 2), told.controls[:, 0]
+        embedded, _ = self.conditioning.embed(controls, controls.new_zeros(len(controls)), told.view, told.covariates)
+        maps = self.conditioning.draw(controls, told.view)
         found = self.decoder(self.encoder(images.flatten(1, 2)), maps, embedded)
         change = found[:, : self.channels]
         passed = torch.cat([images[:, -1], found], dim=1).movedim(1, 3)
         return change.movedim(1, 3)[:, None], self.hint(pieces_of(passed[:, None], self.patch))
-
-    def forward(self, vectors: torch.Tensor, masked: torch.Tensor, hints: torch.Tensor) -> torch.Tensor:
-        """Features (b, 1, place, width) of codes' vectors, see `shown`, and `hints`, see `seen`."""
-        x = self.shown(vectors, masked) + hints
-        found: torch.Tensor = self.net(x, causal(1, 1, x.device))[0]
-        return found

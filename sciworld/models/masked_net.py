@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,14 +37,57 @@ class Told:
         return replace(self, controls=self.controls[:, begin:end])
 
 
-class CodeNet(nn.Module):
-    """What every backbone has: codes go in, of which some are hidden, and how likely each code is comes out."""
+@dataclass(frozen=True)
+class Past:
+    """What the network sees of the frames before those that it is asked about.
+
+    Parameters
+    ----------
+    images : (b, context, y, x, channel), normalised. vectors : (b, context, place, part, number) of their codes.
+    told : of them.
+    """
+
+    images: torch.Tensor
+    vectors: torch.Tensor
+    told: Told
+
+
+# Vectors of codes (b, k, place, part, number), and which are hidden (b, k, place, part), to features
+# (b, k, place, width).
+Ahead = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class CodeNet(nn.Module, ABC):
+    """What every backbone has: codes go in, of which some are hidden, and how likely each code is comes out.
+
+    `looks` : it sees frames of the past, not only their codes.
+    """
+
+    conditioning: Conditioning
+    looks: bool
 
     def __init__(self, s: MaskedSettings, tokenizer: Tokenizer) -> None:
         super().__init__()
         self.grid, self.patch, self.parts = tokenizer.grid, tokenizer.patch, tokenizer.parts
         self.enter = nn.Linear(self.parts * (tokenizer.width + 1), s.width)  # and whether each is hidden
         self.decide = nn.Linear(s.width, self.parts * tokenizer.count)
+
+    @abstractmethod
+    def learned(
+        self, past: Past, vectors: torch.Tensor, masked: torch.Tensor, told: Told
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of windows of t frames, `past` their beginning: features (b, n, place, width) of the last n of them; the
+        change of their mean (b, t - context, y, x, channel), normalised, from the last of the past; of which windows
+        (b,) it is one, since all was hidden.
+        """
+
+    @abstractmethod
+    def ahead(self, past: Past, told: Told) -> Ahead:
+        """What finds features of the next frames, told what led to them."""
+
+    @abstractmethod
+    def mean(self, past: Past, told: Told) -> torch.Tensor:
+        """The change of the mean of the next k frames (b, k, y, x, channel), normalised, from the last of the past."""
 
     def shown(self, vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
         """Vectors (b, t, place, part, number), but for masked ones (b, t, place, part), to (b, t, place, width)."""
@@ -61,6 +106,8 @@ class MaskedNet(CodeNet):
     """Codes (b, t, place, part) of the past and of what is asked for, of which some are masked, to features
     (b, t, place, width), and these to logits of the codes and changes of pixels.
     """
+
+    looks = False
 
     def __init__(self, signature: Signature, s: MaskedSettings, tokenizer: Tokenizer) -> None:
         super().__init__(s, tokenizer)
@@ -96,6 +143,34 @@ class MaskedNet(CodeNet):
         t, earlier = x.shape[1], 0 if offered is None else offered.shape[2]
         features: torch.Tensor = self.net(x, causal(t, t + earlier, x.device, earlier), offered)[0]
         return features
+
+    def learned(
+        self, past: Past, vectors: torch.Tensor, masked: torch.Tensor, told: Told
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        context = past.images.shape[1]
+        features = self(vectors, masked, told)
+        whole = masked[:, context:].flatten(1).all(dim=1) & ~masked[:, :context].flatten(1).any(dim=1)
+        return features, self.changes(features[:, context:]), whole
+
+    def ahead(self, past: Past, told: Told) -> Ahead:
+        if self.causal:  # what the past offers is found once
+            offered = self.past(past.vectors, past.told)
+            return lambda vectors, masked: self(vectors, masked, told, offered)
+        clean = torch.zeros(past.vectors.shape[:4], dtype=torch.bool, device=past.vectors.device)
+        every = replace(told, controls=torch.cat([past.told.controls, told.controls], dim=1))
+
+        def around(vectors: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+            shown, hidden = torch.cat([past.vectors, vectors], dim=1), torch.cat([clean, masked], dim=1)
+            found: torch.Tensor = self(shown, hidden, every)
+            return found[:, -vectors.shape[1] :]
+
+        return around
+
+    def mean(self, past: Past, told: Told) -> torch.Tensor:
+        b, k = told.controls.shape[:2]
+        nothing = past.vectors.new_zeros((b, k, *past.vectors.shape[2:]))
+        hidden = torch.ones(nothing.shape[:4], dtype=torch.bool, device=nothing.device)
+        return self.changes(self.ahead(past, told)(nothing, hidden))
 
     def past(self, vectors: torch.Tensor, told: Told) -> torch.Tensor:
         """What frames that are known offer later ones, of a causal network."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sciworld.errors import ModelError, SettingsError
 from sciworld.models.masked import Masked
+from sciworld.models.masked_hiding import drawn_masks
 from sciworld.models.masked_sampling import decided, drawn_from
 from sciworld.models.masked_settings import PRESETS, MaskedSettings
 from sciworld.models.masked_tasks import filled, some_of
@@ -36,6 +37,10 @@ def made(rows: int = 8, columns: int = 12, **changes: Any) -> Masked:
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
     return model.eval()
+
+
+def masks(model: Masked, b: int, t: int) -> torch.Tensor:
+    return drawn_masks(model.settings, (b, t), model.tokenizer, noise(), torch.device("cpu"))
 
 
 @given(st.integers(1, 6), st.integers(1, 9), st.sampled_from(["random", "confident"]), st.integers(0, 99))
@@ -89,18 +94,18 @@ def test_decided_one_at_a_time_at_random_what_goes_together_does() -> None:
 @pytest.mark.parametrize("every", [False, True])
 def test_training_hides_a_share_from_its_least_to_all(every: bool) -> None:
     model = made(context=2, least=0.5, whole=0.0, every=every)
-    masked = model._drawn_masks(400, 3, noise(), torch.device("cpu"))
+    masked = masks(model, 400, 3)
     first = 1 if every else 2
     assert not masked[:, :first].any()
     share = masked[:, first:].float().mean(dim=(1, 2, 3))
     assert 0.7 < float(share.mean()) < 0.8 and float(share.min()) < 0.65
-    whole = made(whole=1.0)._drawn_masks(50, 2, noise(), torch.device("cpu"))
+    whole = masks(made(whole=1.0), 50, 2)
     assert whole[:, 1].all() and not whole[:, 0].any()
 
 
 def test_regions_are_rectangles_in_all_frames() -> None:
     model = made(16, 24, region=1.0, backbone="stpt")
-    masked = model._drawn_masks(300, 2, noise(), torch.device("cpu")).unflatten(2, (4, 6))
+    masked = masks(model, 300, 2).unflatten(2, (4, 6))
     assert torch.equal(masked[..., 0], masked[..., 1])
     masked = masked[..., 0]
     assert torch.equal(masked[:, 0], masked[:, 1])

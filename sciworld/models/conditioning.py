@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from sciworld.config import require
 from sciworld.controls import ColumnTable
 from sciworld.models.base import Signature
 from sciworld.words import COUNT, NUMBERS
@@ -27,6 +28,15 @@ KINDS = ("positions", "scalars", "categories", "covariates", "text")
 OF_RUNS = ("covariates", "text")  # the kinds of what is known of a whole run
 PACE = 16.0  # the words' embeddings over their weights: from 0, these would learn too slowly at the rate of the others
 INJECTIONS = ("film", "add", "attention")
+
+
+def require_shares(dropout: tuple[float, ...], guidance: tuple[float, ...]) -> None:
+    """Raise SettingsError unless these are numbers for every kind of KINDS, and what guides was dropped in training."""
+    for name, values, most in (("dropout", dropout, 1.0), ("guidance", guidance, 100.0)):
+        fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
+        require(fine, f"{name} is {values}; give {len(KINDS)} numbers of 0 to {most:g}, for {', '.join(KINDS)}")
+    for kind, rate, strength in zip(KINDS, dropout, guidance, strict=True):
+        require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
 
 
 class Conditioning(nn.Module):

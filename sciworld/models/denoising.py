@@ -25,7 +25,7 @@ from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature, WorldModel
 from sciworld.models.camera import MIDDLE, noise_in
 from sciworld.models.codecs import CODECS, Autoencoder, codec_of
-from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning
+from sciworld.models.conditioning import INJECTIONS, KINDS, Conditioning, require_shares
 from sciworld.models.schedules import ancestral
 
 if TYPE_CHECKING:
@@ -101,12 +101,7 @@ class DenoiserSettings:
             value = getattr(self, name)
             require(value in known, f"{name} is {value!r}; use one of {', '.join(known)}")
         require(self.text in ("", "words"), f"text is {self.text!r}; use 'words', or '' to heed none")
-        for name, most in (("dropout", 1.0), ("guidance", 100.0)):
-            values = getattr(self, name)
-            fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
-            require(fine, f"{name} is {values}; give {len(KINDS)} numbers of 0 to {most:g}, for {', '.join(KINDS)}")
-        for kind, rate, strength in zip(KINDS, self.dropout, self.guidance, strict=True):
-            require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
+        require_shares(self.dropout, self.guidance)
         require(0 <= self.pure <= 1, f"pure is {self.pure}; it is a share")
         for name in ("high", "first", "decided"):
             value = getattr(self, name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sciworld.config import require
-from sciworld.models.conditioning import KINDS
+from sciworld.models.conditioning import require_shares
 from sciworld.models.tokenizers.vivit import PRESETS as TOKENIZERS
 from sciworld.models.tokenizers.vivit import ViViTSettings
 
@@ -87,15 +87,6 @@ class MaskedSettings:
             value = getattr(self, name)
             require(value in known, f"{name} is {value!r}; use one of {', '.join(map(repr, known))}")
         require_shares(self.dropout, self.guidance)
-
-
-def require_shares(dropout: tuple[float, ...], guidance: tuple[float, ...]) -> None:
-    """Raise SettingsError unless these are numbers for every kind of KINDS, and guidance has its dropout."""
-    for name, values, most in (("dropout", dropout, 1.0), ("guidance", guidance, 100.0)):
-        fine = len(values) == len(KINDS) and all(0 <= value <= most for value in values)
-        require(fine, f"{name} is {values}; give {len(KINDS)} numbers of 0 to {most:g}, for {', '.join(KINDS)}")
-    for kind, rate, strength in zip(KINDS, dropout, guidance, strict=True):
-        require(not strength or rate > 0, f"guidance by {kind} needs a model that was trained with dropout of them")
 
 
 TASKS: dict[str, Any] = {"chunk": 4, "region": 0.2, "anything": 0.3, "dropout": (0.1, 0.1, 0.1, 0.3, 0.3)}

@@ -55,18 +55,6 @@ WINDOWS = {
     # controls.
     "road": {**SCENE, "context": 2, "horizon": 1},
 }
-# Large places with many small codes each take a fraction of the time of small places with one. How many: silicon's
-# camera noise is above what 30 dB allow, so that a part of it is kept, too.
-CODES = {
-    "stem": {"patch": 8, "parts": 16},
-    "flow": {"patch": 16, "parts": 24},
-    "road": {"patch": 8, "parts": 28, "width": 64, "layers": 1},
-}
-TOKENS = {
-    "stem": {"tokenizer": CODES["stem"]},
-    "flow": {"tokenizer": CODES["flow"], "context": 2},
-    "road": {"tokenizer": CODES["road"], "context": 2, "pixels": 4},
-}
 # So short a training wants many small steps: in 30 s on the wake, batches of 8 in place of 32 gain ours 6 dB four steps
 # ahead; with batches of 4 the operator, at twice the learning rate, went from 23 to 41 dB there, though in a run that
 # shared the machine.
@@ -79,7 +67,6 @@ OURS = {
     "ensemble_certain": Entrant("diffusion", {}, KINDS, fit={"batch": 4}, seeds=(0, 1, 2), stores=("flow", "road")),
     "causal": Entrant("causal", {}, WINDOWS, fit={"batch": 4}),
     "causal_unfocused": Entrant("causal", {}, WINDOWS, fit={"batch": 4}, stores=("stem",), focus=False),
-    "masked": Entrant("masked", {}, TOKENS, evaluations=10, fit={"batch": 8}),
     "mean": Entrant("diffusion", {"context": 2, "rollout": 4, **CERTAIN}, SHORT, fit={"batch": 4}, stores=("stem",)),
     "modes": Entrant(
         "diffusion",

@@ -205,7 +205,10 @@ def hop_map(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def published(job: dict[str, Any]) -> dict[str, Any]:
-    """The model of Genie's CoinRun experiment: its parameters, and seconds of one step of training and of imagining."""
+    """The model of Genie's CoinRun experiment: its parameters, and seconds of one step of training.
+
+    It imagines a frame, too.
+    """
     import torch
 
     from sciworld.models.masked import Masked

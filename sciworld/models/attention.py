@@ -25,7 +25,7 @@ class CrossAttention(nn.Module):
         self.ask = nn.Conv2d(width, width, 1)
         self.tell = nn.Linear(embedding, 2 * width)
         self.leave = nn.Conv2d(width, width, 1)
-        silent(self.leave)
+        _silent(self.leave)
 
     def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         b, width, rows, cols = x.shape
@@ -54,7 +54,7 @@ class SpatialBlock(nn.Module):
         )
         self.modulate = nn.Linear(embedding, 6 * width)
         self.cross = CrossAttention(width, embedding) if injection == "attention" else None
-        silent(self.modulate)
+        _silent(self.modulate)
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor, tokens: torch.Tensor | None = None) -> torch.Tensor:
         b, width, rows, cols = x.shape
@@ -82,7 +82,7 @@ class TemporalAttention(nn.Module):
         self.norm = nn.GroupNorm(1, width)
         self.attend = nn.Conv2d(width, 3 * width, 1)
         self.leave = nn.Conv2d(width, width, 1)
-        silent(self.leave)
+        _silent(self.leave)
 
     def forward(
         self,
@@ -137,7 +137,7 @@ def rotated(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     return torch.cat([one * cos - other * sin, one * sin + other * cos, x[..., 2 * half :]], dim=3)
 
 
-def silent(layer: nn.Module) -> None:
+def _silent(layer: nn.Module) -> None:
     """A layer that gives nothing at first."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

@@ -1,7 +1,7 @@
 """Masked dynamics: the codes of the next frames, a few at a time, given those that are decided.
 
-A transformer sees the codes of past frames and those of the next ones that are known, and says how likely each code is
-in every other place (MaskGIT: Chang et al. 2022, arXiv:2202.04200; of video under controls: Bruce et al. 2024,
+A network sees the past and the codes of the next frames that are known, and says how likely each code is in every
+other place (MaskGIT: Chang et al. 2022, arXiv:2202.04200; of video under controls: Bruce et al. 2024,
 arXiv:2402.15391). A sample decides more and more of them; an event, such as a hop of an atom, is then one choice among
 codes, and what is decided later agrees with it. Beside them the network learns the mean frame of what it cannot decide:
 the answer in one evaluation.
@@ -186,9 +186,11 @@ class Masked(WorldModel):
 
     def anchor(self, state: MaskedState, frames: torch.Tensor) -> MaskedState:
         """The state with a measured present, frames (b, y, x, channel)."""
-        seen = torch.cat([state.frames[:, :-1], frames[:, None].to(torch.float32)], dim=1)
-        codes = self.tokenizer.encode(seen)[:, -1:].flatten(2, 3)
-        return replace(state, frames=seen, codes=torch.cat([state.codes[:, :-1], codes], dim=1))
+        now, before = frames[:, None].to(torch.float32), state.frames[:, :-1]
+        codes = self._encoded(before, now)
+        return replace(
+            state, frames=torch.cat([before, now], dim=1), codes=torch.cat([state.codes[:, :-1], codes], dim=1)
+        )
 
     def step(
         self, state: MaskedState, controls: torch.Tensor, generator: torch.Generator | None, evaluations: int = 1
@@ -202,18 +204,17 @@ class Masked(WorldModel):
         if controls.ndim != 3 or controls.shape[1] != k:
             raise ModelError(f"step: controls are {tuple(controls.shape)}; one step takes (b, {k}, control)")
         self.signature.require(self.signature.shape, controls.shape[2], "step")
-        codes = torch.zeros((len(controls), k, *self.codes_a_frame), dtype=torch.long, device=controls.device)
-        masked = torch.ones_like(codes, dtype=torch.bool)
         if evaluations == 1:
             change = self.net.mean(*self._given(state, controls))
             frames = state.frames[:, -1:] + change * self.tokenizer.scale
-            codes = self.tokenizer.encode(torch.cat([state.frames, frames.detach()], dim=1))[:, -k:].flatten(2, 3)
+            codes = self._encoded(state.frames, frames.detach())
         elif generator is None:
             raise ModelError(f"step: a sample in {evaluations} evaluations is drawn from a generator; give one")
         else:
-            ask = self.asker(state, controls)
-            codes = decided(ask, codes, masked, generator, evaluations, self._settings)
-            frames = self.decoded(torch.cat([state.codes, codes], dim=1))[:, -k:]
+            nothing = torch.zeros((len(controls), k, *self.codes_a_frame), dtype=torch.long, device=controls.device)
+            masked = torch.ones_like(nothing, dtype=torch.bool)
+            codes = decided(self.asker(state, controls), nothing, masked, generator, evaluations, self._settings)
+            frames = self.decoded(torch.cat([self._recalled(state.codes), codes], dim=1))[:, -k:]
 
         def after(seen: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             return torch.cat([seen, new.detach()], dim=1)[:, -self.context :]
@@ -224,6 +225,15 @@ class Masked(WorldModel):
     def decoded(self, codes: torch.Tensor) -> torch.Tensor:
         """Frames (b, t, y, x, channel) of codes (b, t, place, part)."""
         return self.tokenizer.decode(codes.unflatten(2, self.tokenizer.grid))
+
+    def _encoded(self, before: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Codes (b, k, place, part) of frames (b, k, y, x, channel) that come after others."""
+        seen = torch.cat([self._recalled(before), frames], dim=1)
+        return self.tokenizer.encode(seen)[:, -frames.shape[1] :].flatten(2, 3)
+
+    def _recalled(self, past: torch.Tensor) -> torch.Tensor:
+        """As much of the past (b, t, ...) as codes of what comes next depend on."""
+        return past[:, max(0, past.shape[1] - self.tokenizer.recalls) :]
 
     @property
     def codes_a_frame(self) -> tuple[int, int]:

@@ -35,9 +35,7 @@ class ConvolvedNet(CodeNet):
             signature, s.embedding, drawn=s.positions == "maps", apart=False, reads=s.text == "words"
         )
         self.encoder = Encoder(s.context * self.channels, s.fine, 2 * s.fine, 1, s.pixels)
-        self.decoder = Decoder(
-            self.conditioning.maps, self.channels + HINTS, s.fine, BLOCKS, s.embedding, s.pixels
-        )  # fmt: skip
+        self.decoder = Decoder(self.conditioning.maps, self.channels + HINTS, s.fine, BLOCKS, s.embedding, s.pixels)
         self.hint = nn.Linear((2 * self.channels + HINTS) * self.patch**2, s.width)
         self.net = SpaceTime(s.width, s.layers, self.grid[0] * self.grid[1])
 

@@ -73,21 +73,15 @@ def labelled(ds: xr.Dataset, actions: LatentActions, name: str = NAME) -> xr.Dat
 
 
 def codes_of(frames: np.ndarray, actions: LatentActions) -> np.ndarray:
-    """The actions (time - 1,) int64 between frames (time, y, x, channel) in their units.
-
-    Each is inferred from as many frames as training saw, or all that there are before it.
-    """
-    length, count, device = actions.context + 1, len(frames) - 1, actions.mean.device
+    """The actions (time - 1,) int64 between frames (time, y, x, channel) in their units: `LatentActions.actions`."""
+    count, device = max(len(frames) - 1, 0), actions.mean.device
     found = np.zeros(count, dtype=np.int64)
     with torch.no_grad():
-        early = min(length, count + 1)
-        if early >= 2:
-            first = torch.from_numpy(np.asarray(frames[None, :early], dtype=np.float32))
-            found[: early - 1] = actions.actions(first.to(device))[0].cpu().numpy()
-        for begin in range(early - 1, count, AT_ONCE):
-            ends = np.arange(begin, min(begin + AT_ONCE, count)) + 1
-            window = np.asarray(frames[ends[:, None] + np.arange(1 - length, 1)], dtype=np.float32)
-            found[ends - 1] = actions.actions(torch.from_numpy(window).to(device))[:, -1].cpu().numpy()
+        for begin in range(0, count, AT_ONCE):
+            first = max(0, begin - actions.context + 1)  # that the first of these depends on
+            seen = np.asarray(frames[None, first : begin + AT_ONCE + 1], dtype=np.float32)
+            read = actions.actions(torch.from_numpy(seen).to(device))[0, begin - first :]
+            found[begin : begin + AT_ONCE] = read.cpu().numpy()
     return found
 
 

@@ -15,24 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from contest import CODES, OURS, TOKENS
 from contest_entrants import Entrant, Options, parsed, scored, trained
 from contest_jobs import ARENAS
 from harness import Benchmark, Figure, Run, mean, median
 from masked_jobs import run as run_job
 
-# Large places with many small codes each take a fraction of the time of small places with one. How many: silicon's
-# camera noise is above what 30 dB allow, so that a part of it is kept, too.
-CODES = {
-    "stem": {"patch": 8, "parts": 16},
-    "flow": {"patch": 16, "parts": 24},
-    "road": {"patch": 8, "parts": 28, "width": 64, "layers": 1},
-}
-TOKENS = {
-    "stem": {"tokenizer": CODES["stem"]},
-    "flow": {"tokenizer": CODES["flow"], "context": 2},
-    "road": {"tokenizer": CODES["road"], "context": 2, "pixels": 4},
-}
-MASKED = Entrant("masked", {}, TOKENS, evaluations=10, fit={"batch": 8})
+MASKED = OURS["masked"]
 TOKENIZER = Entrant("vivit", {}, dict(CODES), fit={"batch": 8}, focus=False)
 ACTIONS = Entrant("latent", {}, {"road": {"pixels": 4}}, fit={"batch": 8}, stores=("stem", "road"))
 STEPS = (10, 25)  # evaluations of a sample that are held against each other

@@ -65,7 +65,7 @@ CODES = {
 TOKENS = {
     "stem": {"tokenizer": CODES["stem"]},
     "flow": {"tokenizer": CODES["flow"], "context": 2},
-    "road": {"tokenizer": CODES["road"], "context": 2, "pixels": 4},
+    "road": {"tokenizer": CODES["road"], "context": 2, "pixels": 4, "motion": True, "dropout": SCENE["dropout"]},
 }
 # So short a training wants many small steps: in 30 s on the wake, batches of 8 in place of 32 gain ours 6 dB four steps
 # ahead; with batches of 4 the operator, at twice the learning rate, went from 23 to 41 dB there, though in a run that

@@ -1,5 +1,6 @@
 """A masked model's backbone for few recordings: convolutions see the past and the controls once a frame, and find the
-mean of what comes; a transformer over the places of one frame decides codes in the light of it.
+mean of what comes; a transformer over the places of one frame decides codes in the light of it, and of what the
+tokenizer would make of it.
 
 What a beam does depends on how it lies to an atom, wherever both are: convolutions know that from the first step, and
 transformers over patches must learn it everywhere anew.
@@ -12,14 +13,13 @@ from torch import nn
 
 from sciworld.models.base import Signature
 from sciworld.models.conditioning import Conditioning
-from sciworld.models.layers import Decoder, Encoder
+from sciworld.models.layers import Decoder, Encoder, moved
 from sciworld.models.masked_net import Ahead, CodeNet, Past, Told
 from sciworld.models.masked_settings import MaskedSettings
 from sciworld.models.patches import pieces_of
 from sciworld.models.spacetime import SpaceTime, causal
 from sciworld.models.tokenizers.base import Tokenizer
 
-HINTS = 8  # channels that convolutions pass on beside the mean
 BLOCKS = 2  # of the convolutions that heed the controls
 
 
@@ -34,9 +34,12 @@ class ConvolvedNet(CodeNet):
         self.conditioning = Conditioning(
             signature, s.embedding, drawn=s.positions == "maps", apart=False, reads=s.text == "words"
         )
+        self.expected = tokenizer.unquantized
+        self.motion = s.motion
         self.encoder = Encoder(s.context * self.channels, s.fine, 2 * s.fine, 1, s.pixels)
-        self.decoder = Decoder(self.conditioning.maps, self.channels + HINTS, s.fine, BLOCKS, s.embedding, s.pixels)
-        self.hint = nn.Linear((2 * self.channels + HINTS) * self.patch**2, s.width)
+        found = self.channels + 2 * s.motion
+        self.decoder = Decoder(self.conditioning.maps, found, s.fine, BLOCKS, s.embedding, s.pixels)
+        self.hint = nn.Linear(2 * self.channels * self.patch**2 + self.parts * tokenizer.width, s.width)
         self.net = SpaceTime(s.width, s.layers, self.grid[0] * self.grid[1])
 
     def learned(
@@ -65,7 +68,14 @@ class ConvolvedNet(CodeNet):
         images, controls = past.images.movedim(4, 2), told.controls[:, 0]
         embedded, _ = self.conditioning.embed(controls, controls.new_zeros(len(controls)), told.view, told.covariates)
         maps = self.conditioning.draw(controls, told.view)
-        found = self.decoder(self.encoder(images.flatten(1, 2)), maps, embedded)
-        change = found[:, : self.channels]
-        passed = torch.cat([images[:, -1], found], dim=1).movedim(1, 3)
-        return change.movedim(1, 3)[:, None], self.hint(pieces_of(passed[:, None], self.patch))
+        change = self.decoder(self.encoder(images.flatten(1, 2)), maps, embedded)
+        last = images[:, -1]
+        if self.motion:
+            change, displacement = change.split([self.channels, 2], dim=1)
+            change = change + moved(last, displacement) - last
+        last, change = (one.movedim(1, 3)[:, None] for one in (last, change))
+        # The codes of windows are noisy: through what they ask for, convolutions would not come to heed controls.
+        mean = change.detach()
+        with torch.no_grad():
+            expected = self.expected(last + mean).flatten(3)
+        return change, self.hint(torch.cat([pieces_of(torch.cat([last, mean], 4), self.patch), expected], dim=3))

@@ -27,6 +27,7 @@ class MaskedSettings:
         anywhere.
     width : of the transformer. layers : of it. embedding : width of what scalars, categories, covariates and text say.
     fine : width of the convolutions, twice that where they see coarsely. pixels : along the side of what they see.
+    motion : of "conv": the mean is the last frame, moved, and what differs from it; see DiffusionSettings.
     least : the lowest share of codes that training masks; it is drawn from there to 1 (Bruce et al., section 2.1).
     rebuilt : of "conv", which sees frames: share of training windows whose past is what the tokenizer makes of it, as
         in samples.
@@ -53,6 +54,7 @@ class MaskedSettings:
     embedding: int = 64
     fine: int = 48
     pixels: int = 2
+    motion: bool = False
     rebuilt: float = 0.5
     least: float = 0.0
     whole: float = 0.5

@@ -54,6 +54,10 @@ class Tokenizer(Learned):
         """Codes (b, t, *grid, part) int64 of frames (b, t, y, x, channel) in their units."""
 
     @abstractmethod
+    def unquantized(self, images: torch.Tensor) -> torch.Tensor:
+        """What is said of normalised frames (b, t, y, x, channel), before it is codes : (b, t, place, part, width)."""
+
+    @abstractmethod
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         """What codes (...) stand for : (..., width), of order one."""
 

@@ -100,7 +100,7 @@ class ViViT(Tokenizer):
         """
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls))
         images = (frames - self.mean) / self.scale
-        vectors, codes, quantized = self.quantizer.learned(self._encoded(images), generator)
+        vectors, codes, quantized = self.quantizer.learned(self.unquantized(images), generator)
         error = (self._decoded(vectors) - images).square()
         plain = error.detach().mean(dim=(0, 1, 2, 3)).sqrt() * self.scale
         if weights is not None:
@@ -113,7 +113,7 @@ class ViViT(Tokenizer):
 
     def encode(self, frames: torch.Tensor) -> torch.Tensor:
         with torch.autocast(frames.device.type, enabled=False):
-            numbers = self.quantizer.numbers(self._encoded((frames.to(torch.float32) - self.mean) / self.scale))
+            numbers = self.quantizer.numbers(self.unquantized((frames.to(torch.float32) - self.mean) / self.scale))
         return numbers.unflatten(2, self.grid)
 
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
@@ -122,8 +122,7 @@ class ViViT(Tokenizer):
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         return self._decoded(self.vectors(codes.flatten(2, 3))) * self.scale + self.mean
 
-    def _encoded(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised frames (b, t, y, x, channel) to vectors (b, t, place, part, width), before they are codes."""
+    def unquantized(self, images: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.narrow(self._over_time(self.encoder, self.enter(pieces_of(images, self.patch))))
         return found.unflatten(3, (self.parts, self.width))
 

@@ -83,6 +83,7 @@ class MaskedSettings:
         if self.backbone == "conv":
             alone = self.chunk == 1 and not self.every and not self.region + self.anything
             require(alone, "backbone 'conv' learns one next frame alone: chunk is 1, every, region and anything are 0")
+        require(not self.motion or self.backbone == "conv", "motion is of the backbone 'conv', which sees frames")
         require(self.order in ORDERS, f"order is {self.order!r}; use one of {', '.join(ORDERS)}")
         require(self.temperature > 0 and self.choice >= 0, "temperature must be above 0, choice at least 0")
         for name, known in (("positions", ("maps", "numbers")), ("text", ("", "words")), ("backbone", BACKBONES)):
@@ -102,6 +103,13 @@ GENIE: dict[str, Any] = {
 }
 PRESETS = {
     "tiny": MaskedSettings(),
+    "scene": MaskedSettings(
+        ViViTSettings(parts=28, width=64, layers=1),
+        context=2,
+        pixels=4,
+        motion=True,
+        dropout=(0.0, 0.0, 0.0, 0.5, 0.0),
+    ),  # fmt: skip
     "tasks": MaskedSettings(backbone="stpt", layers=3, **TASKS),
     "genie": MaskedSettings(backbone="genie", layers=3),
     "small": MaskedSettings(TOKENIZERS["small"], backbone="genie", context=4, width=256, layers=6, embedding=128),

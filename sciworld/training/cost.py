@@ -81,13 +81,14 @@ def cost(family: str, preset: str, settings: Any, signature: Signature, evaluati
     """Of one model. Raises ModelError where it cannot be built for such frames."""
     kind: Any = models.family(family)
     with torch.random.fork_rng(devices=[]):
-        model: WorldModel = kind(signature, settings)
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            mean, sample, kept = _counted(model, evaluations, batch)
-    except RuntimeError:  # a family that looks at values, which such tensors have not
-        mean, sample, kept = _counted(model, evaluations, 1)
-        kept *= batch
+        try:
+            with FakeTensorMode():  # weights, too: drawing those of large presets takes seconds
+                model: WorldModel = kind(signature, settings)
+                mean, sample, kept = _counted(model, evaluations, batch)
+        except RuntimeError:  # a family that looks at values, which such tensors have not
+            model = kind(signature, settings)
+            mean, sample, kept = _counted(model, evaluations, 1)
+            kept *= batch
     weights = [p.numel() for p in model.parameters()]
     return Cost(
         family=family,

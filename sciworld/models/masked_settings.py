@@ -109,7 +109,7 @@ PRESETS = {
         pixels=4,
         motion=True,
         dropout=(0.0, 0.0, 0.0, 0.5, 0.0),
-    ),  # fmt: skip
+    ),
     "tasks": MaskedSettings(backbone="stpt", layers=3, **TASKS),
     "genie": MaskedSettings(backbone="genie", layers=3),
     "small": MaskedSettings(TOKENIZERS["small"], backbone="genie", context=4, width=256, layers=6, embedding=128),

@@ -116,6 +116,9 @@ class Masked(WorldModel):
         view = batch.view[:, s.context - 1]
         known = self.conditioning.known(view, batch.covariates, batch.words)
         controls, known = self.conditioning.dropped(batch.controls.to(torch.float32), known, s.dropout, generator)
+        if s.anything:  # what is made from nothing is made under no controls at all
+            nothing = torch.rand((b, 1, 1), generator=generator, device=frames.device) < s.anything / 2
+            controls = torch.where(nothing, math.nan, controls)
         # A start does not know what led to its frames: of some of the first ones no controls are told.
         ignorant = torch.randint(1, s.context + 1, (b, 1, 1), generator=generator, device=frames.device)
         led = torch.cat([torch.full_like(controls[:, :1], math.nan), controls], dim=1)
@@ -247,7 +250,9 @@ class Masked(WorldModel):
         ignorant = []
         for kind, strength in kinds:
             now, known = self.conditioning.without(kind, controls, state.covariates)
-            ignorant.append((strength, self.net.ahead(*self._given(replace(state, covariates=known), now))))
+            # Training hides a kind from all of a window.
+            led, _ = self.conditioning.without(kind, state.led, state.covariates)
+            ignorant.append((strength, self.net.ahead(*self._given(replace(state, covariates=known, led=led), now))))
 
         def ask(codes: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
             """g = (1 + b) c - b u for every kind with guidance b (Ho and Salimans 2022, arXiv:2207.12598)."""

@@ -55,7 +55,7 @@ class ConvolvedNet(CodeNet):
         return lambda vectors, masked: self(vectors, masked, hints)
 
     def mean(self, past: Past, told: Told) -> torch.Tensor:
-        return self._seen(past, told)[0]
+        return self._changed(past, told)
 
     def forward(self, vectors: torch.Tensor, masked: torch.Tensor, hints: torch.Tensor) -> torch.Tensor:
         """Features (b, 1, place, width) of codes' vectors, see `shown`, and `hints`, see `_seen`."""
@@ -63,17 +63,21 @@ class ConvolvedNet(CodeNet):
         found: torch.Tensor = self.net(x, causal(1, 1, x.device))[0]
         return found
 
-    def _seen(self, past: Past, told: Told) -> tuple[torch.Tensor, torch.Tensor]:
-        """The change of the mean (b, 1, y, x, channel), and what the places are told (b, 1, place, width)."""
+    def _changed(self, past: Past, told: Told) -> torch.Tensor:
+        """The change of the mean (b, 1, y, x, channel)."""
         images, controls = past.images.movedim(4, 2), told.controls[:, 0]
         embedded, _ = self.conditioning.embed(controls, controls.new_zeros(len(controls)), told.view, told.covariates)
         maps = self.conditioning.draw(controls, told.view)
         change = self.decoder(self.encoder(images.flatten(1, 2)), maps, embedded)
-        last = images[:, -1]
         if self.motion:
+            last = images[:, -1]
             change, displacement = change.split([self.channels, 2], dim=1)
             change = change + moved(last, displacement) - last
-        last, change = (one.movedim(1, 3)[:, None] for one in (last, change))
+        return change.movedim(1, 3)[:, None]
+
+    def _seen(self, past: Past, told: Told) -> tuple[torch.Tensor, torch.Tensor]:
+        """The change of the mean, and what the places are told (b, 1, place, width)."""
+        change, last = self._changed(past, told), past.images[:, -1:]
         # The codes of windows are noisy: through what they ask for, convolutions would not come to heed controls.
         mean = change.detach()
         with torch.no_grad():

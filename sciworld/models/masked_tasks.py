@@ -36,23 +36,27 @@ def filled(
 ) -> torch.Tensor:
     """A sample of frames (b, t, y, x, channel) in their units, at most context + chunk of them, of which some is known.
 
-    known : (b, t, y, x) bool; a patch of which a pixel is unknown is drawn anew as a whole, what else is known stays as
-    it is. view : (b, 6). controls : (b, t - 1, control), NaN for unknown, or None for all unknown. covariates, words :
-    see `WorldModel.start`.
+    known : (b, t, y, x) bool; what is known stays as it is. Of a patch of which a pixel is unknown the codes are drawn
+    anew, with nothing of it seen. view : (b, 6). controls : (b, t - 1, control), NaN for unknown, or None for all
+    unknown. covariates, words : see `WorldModel.start`.
 
     A causal backbone ("genie") decides one frame after the other, each knowing the ones before it; "stpt" all together.
-    Raises ModelError for shapes that do not fit, or more frames than the model sees.
+    Raises ModelError for shapes that do not fit, more frames than the model sees, or what its training never hid.
     """
     b, t, y, x, _ = frames.shape
     model.signature.require(tuple(frames.shape[2:]), len(model.signature.controls), "filled")
     if not isinstance(model.net, MaskedNet):
-        raise ModelError(
-            "filled: backbone 'conv' sees whole frames of the past alone; train the preset 'tasks', or set backbone to "
-            "'stpt' or 'genie'"
-        )
+        raise ModelError("filled: backbone 'conv' sees whole frames of the past alone; train the preset 'tasks'")
     if known.shape != (b, t, y, x) or known.dtype != torch.bool:
         raise ModelError(
             f"filled: known is {known.dtype} {tuple(known.shape)}; give a bool for each pixel, {(b, t, y, x)}"
+        )
+    s = model.settings
+    first = 0 if s.region + s.anything else 1 if s.every else s.context
+    if not known[:, :first].all():
+        raise ModelError(
+            f"filled: the first {first} frames of {t} are not all known, and this model's training never hid any of "
+            "them; train the preset 'tasks', or with region and anything above 0"
         )
     if t > model.context + model.chunk:
         raise ModelError(f"filled: {t} frames; the model sees {model.context + model.chunk} at a time")
@@ -85,8 +89,7 @@ def filled(
         now = slice(begin, end)
         drawn = decided(ask, codes[:, now], hidden[:, now], generator, evaluations, model.settings)
         codes = torch.cat([codes[:, :begin], drawn, codes[:, end:]], dim=1)
-    whole = functional.interpolate(anew.float(), scale_factor=patch) > 0
-    return torch.where(whole[..., None], model.decoded(codes), frames.to(torch.float32))
+    return torch.where(known[..., None], frames.to(torch.float32), model.decoded(codes))
 
 
 def some_of(shape: tuple[int, ...], patch: int, share: float, generator: torch.Generator) -> torch.Tensor:

@@ -92,7 +92,8 @@ class Meaning:
     Parameters
     ----------
     table : of the controls. means : (action, control) in their units, NaN for an action that was not seen; of a
-    categorical control the commonest level. counts : (action,), how often each was seen.
+    categorical or whole control the commonest value, of an angle the mean direction. counts : (action,), how often
+    each was seen.
     """
 
     table: ColumnTable
@@ -115,8 +116,11 @@ class Meaning:
         for code in np.unique(actions):
             rows = controls[actions == code]
             for k, column in enumerate(table):
-                if column.kind == "categorical":
-                    means[code, k] = np.bincount(rows[:, k].astype(int)).argmax()
+                if column.kind in ("categorical", "integer", "event"):
+                    values, often = np.unique(rows[:, k], return_counts=True)
+                    means[code, k] = values[often.argmax()]
+                elif column.kind == "angle":
+                    means[code, k] = np.arctan2(np.sin(rows[:, k]).mean(), np.cos(rows[:, k]).mean())
                 else:
                     means[code, k] = rows[:, k].mean()
         return cls(table, means, np.bincount(actions, minlength=count))

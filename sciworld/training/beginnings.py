@@ -115,7 +115,8 @@ def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) ->
     other = _differences(trained.signature, windows)
     if not other:
         return trained
-    model = new_model(type(trained), trained.settings, Signature.of(windows), seed)
+    codes = trained.tokenizer if isinstance(trained, Masked) and not trained.settings.joint else None
+    model = new_model(type(trained), trained.settings, Signature.of(windows), seed, codes)
     theirs = dict(trained.named_parameters())
     copied, anew = [], []
     with torch.no_grad():

@@ -191,7 +191,7 @@ def test_a_trained_tokenizer_is_taken_and_kept() -> None:
 @pytest.mark.parametrize("backbone", ["genie", "stpt"])
 @pytest.mark.parametrize("what", ["predict", "controlled", "inpaint", "restyle", "generate"])
 def test_one_call_fills_in_whatever_is_not_known(backbone: str, what: str) -> None:
-    model = made(backbone=backbone, chunk=2, text="words")
+    model = made(backbone=backbone, chunk=2, text="words", region=0.2, anything=0.3)
     batch = windows(model.signature, 3, 2)
     known = torch.zeros(batch.frames.shape[:4], dtype=torch.bool)
     given: dict[str, Any] = {}
@@ -235,15 +235,40 @@ def test_filling_refuses_what_does_not_fit() -> None:
         some_of(frames.shape, 4, 1.5, noise())
 
 
-def test_a_known_pixel_does_not_make_its_patch_known() -> None:
+def test_a_known_pixel_stays_as_it_is_in_a_patch_that_is_drawn_anew() -> None:
     model = made()
     batch = windows(model.signature, 2, 2)
     known = torch.ones(batch.frames.shape[:4], dtype=torch.bool)
     known[:, 1, 0, 0] = False
     found = filled(model, batch.frames, known, batch.view[:, 0], noise(), evaluations=2)
-    same = (found == batch.frames).all(dim=-1)
-    assert same[:, 0].all() and same[:, 1, 4:].all() and same[:, 1, :, 4:].all()
-    assert not same[:, 1, :4, :4].all()
+    assert torch.equal((found == batch.frames).all(dim=-1), known)
+
+
+def test_what_training_never_hid_is_not_filled_in() -> None:
+    """An untrained answer looks like any other."""
+    model, taught = made(), made(anything=0.5)
+    batch = windows(model.signature, 2, 2)
+    known = torch.ones(batch.frames.shape[:4], dtype=torch.bool)
+    known[:, 0, :4, :4] = False
+    assert torch.isfinite(filled(taught, batch.frames, known, batch.view[:, 0], noise(), evaluations=2)).all()
+    with pytest.raises(ModelError, match="the first 1 frames of 2 are not all known"):
+        filled(model, batch.frames, known, batch.view[:, 0], noise())
+
+
+@pytest.mark.parametrize("backbone", ["genie", "stpt"])
+def test_guidance_compares_with_a_window_that_knows_nothing_of_a_kind(backbone: str, monkeypatch: Any) -> None:
+    """Also of the past: training hides a kind from all of a window."""
+    model = made(backbone=backbone, context=2, dropout=(0.0, 0.3, 0.0, 0.0, 0.0), guidance=(0.0, 2.0, 0.0, 0.0, 0.0))
+    batch = windows(model.signature, 4, 2)
+    state = model.start(batch.frames[:, :2], batch.view[:, 1])
+    _, state = model.step(state, batch.controls[:, 1:2], noise(), 2)
+    assert torch.isfinite(state.led[:, -1]).all()
+    told: list[torch.Tensor] = []
+    given = model._given
+    monkeypatch.setattr(model, "_given", lambda state, now: told.append(state.led) or given(state, now))
+    model.asker(state, batch.controls[:, 2:3])
+    columns = model.conditioning.columns_of("scalars")
+    assert columns and torch.isfinite(told[0][:, -1]).all() and torch.isnan(told[1][..., columns]).all()
 
 
 @pytest.mark.parametrize(

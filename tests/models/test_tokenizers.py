@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -63,13 +64,14 @@ def test_learned_codes_are_the_nearest_of_what_is_spread() -> None:
     assert torch.equal(quantizer.mean, kept)
 
 
-@pytest.mark.parametrize("quantizer", [Levels([3, 3]), Vectors(9, 2)], ids=["levels", "vectors"])
-def test_the_gradient_passes_straight_through(quantizer: Quantizer) -> None:
+@pytest.mark.parametrize("kind", [lambda: Levels([3, 3]), lambda: Vectors(9, 2)], ids=["levels", "vectors"])
+def test_the_gradient_passes_straight_through(kind: Callable[[], Quantizer]) -> None:
+    quantizer = kind().eval()  # in training a batch is spread: its sum has no gradient at all
     found = torch.randn(5, 2, generator=noise(), requires_grad=True)
     vectors, numbers, _ = quantizer.learned(found, noise())
     assert torch.allclose(vectors, quantizer.vectors(numbers), atol=1e-6)
     vectors.sum().backward()
-    assert found.grad is not None and (found.grad != 0).any(dim=1).all()
+    assert found.grad is not None and (found.grad.abs() > 1e-3).all()
 
 
 def test_dead_codes_are_drawn_to_the_data_and_come_to_life() -> None:

@@ -12,6 +12,7 @@ import toy
 import xarray as xr
 
 from sciworld import recording
+from sciworld.controls import Column, ColumnTable
 from sciworld.errors import ControlError, ModelError, SettingsError
 from sciworld.models.base import Signature
 from sciworld.models.latent import LatentActions, LatentSettings
@@ -88,3 +89,10 @@ def test_actions_are_told_in_real_controls() -> None:
     assert np.isnan(meaning.controls(np.array([1]))).all()
     with pytest.raises(ControlError, match="one known row"):
         Meaning.of(np.array([0]), controls, table, 4)
+
+
+def test_an_angle_is_told_by_its_direction_and_a_whole_control_by_what_is_commonest():
+    table = ColumnTable((Column("heading", "rad", kind="angle"), Column("gear", "1", 0, 5, kind="integer")))
+    controls = np.array([[3.1, 1.0], [-3.1, 4.0], [np.pi, 4.0]])
+    heading, gear = Meaning.of(np.zeros(3, dtype=int), controls, table, 2).controls(np.array([0]))[0]
+    assert abs(heading) == pytest.approx(np.pi, abs=1e-6) and gear == 4.0

@@ -21,7 +21,8 @@ class Tokenizer(Learned):
     Parameters
     ----------
     count : of codes. width : of the vectors that they stand for. grid : (y, x), places of a frame. parts : codes of a
-    place. patch : pixels along the side of a place. recalls : frames before one that its codes depend on.
+    place. patch : pixels along the side of a place. recalls : frames before one that its codes depend on, and codes
+    before its own that what comes back depends on.
     """
 
     role = "tokenizer"

@@ -74,7 +74,7 @@ class ViViT(Tokenizer):
         y, x, channels = signature.shape
         if y % s.patch or x % s.patch:
             raise ModelError(f"frames of {y} x {x} pixels: both must be multiples of {s.patch}; crop or pad")
-        self.patch, self.grid, self.recalls = s.patch, (y // s.patch, x // s.patch), 2 * s.layers * (s.window - 1)
+        self.patch, self.grid, self.recalls = s.patch, (y // s.patch, x // s.patch), s.layers * (s.window - 1)
         self.quantizer: Quantizer = Levels(s.levels) if s.levels else Vectors(s.codes, s.code_width)
         self.count, self.width, self.parts = self.quantizer.count, self.quantizer.width, s.parts
         pixels, places = channels * s.patch**2, self.grid[0] * self.grid[1]

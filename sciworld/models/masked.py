@@ -182,6 +182,8 @@ class Masked(WorldModel):
         if frames.shape[1] != self.context:
             raise ModelError(f"start: {frames.shape[1]} frames; the model needs a context of {self.context}")
         self.signature.require(tuple(frames.shape[2:]), len(self.signature.controls), "start")
+        if not torch.isfinite(frames).all():
+            raise ModelError("start: frames are NaN or infinite; they have no codes")
         frames = frames.to(torch.float32)
         led = frames.new_full((*frames.shape[:2], len(self.signature.controls)), math.nan)
         known = self.conditioning.known(view, covariates, words)

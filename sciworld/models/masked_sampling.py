@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from sciworld.config import whole
 from sciworld.models.masked_settings import MaskedSettings
 
 LEAST = 1e-20  # of a uniform number whose logarithm is taken
@@ -23,6 +24,7 @@ def decided(
 
     How many are left masked falls as a cosine: few are decided at first, when little is known of the others.
     """
+    whole(evaluations, "evaluations", 1)
     shape, count = codes.shape, masked.flatten(1).sum(dim=1, keepdim=True)
     for number in range(1, evaluations + 1):
         drawn, chance = drawn_from(ask(codes, masked) / s.temperature, generator)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.models.conditioning import require_shares
+from sciworld.models.denoising import LARGEST_SIZE
 from sciworld.models.tokenizers.vivit import PRESETS as TOKENIZERS
 from sciworld.models.tokenizers.vivit import ViViTSettings
 
@@ -71,8 +73,7 @@ class MaskedSettings:
 
     def __post_init__(self) -> None:
         for name in ("context", "chunk", "layers", "embedding", "pixels"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} is {value}; use at least 1")
+            whole(getattr(self, name), name, 1, LARGEST_SIZE)
         for name in ("width", "fine"):
             value = getattr(self, name)
             require(value % 8 == 0 and value > 0, f"{name} is {value}; use a multiple of 8")
@@ -85,7 +86,8 @@ class MaskedSettings:
             require(alone, "backbone 'conv' learns one next frame alone: chunk is 1, every, region and anything are 0")
         require(not self.motion or self.backbone == "conv", "motion is of the backbone 'conv', which sees frames")
         require(self.order in ORDERS, f"order is {self.order!r}; use one of {', '.join(ORDERS)}")
-        require(self.temperature > 0 and self.choice >= 0, "temperature must be above 0, choice at least 0")
+        require(0 < self.temperature < math.inf, f"temperature must be above 0, and a number: {self.temperature}")
+        require(0 <= self.choice < math.inf, f"choice must be at least 0, and a number: {self.choice}")
         for name, known in (("positions", ("maps", "numbers")), ("text", ("", "words")), ("backbone", BACKBONES)):
             value = getattr(self, name)
             require(value in known, f"{name} is {value!r}; use one of {', '.join(map(repr, known))}")

@@ -51,6 +51,8 @@ def filled(
         raise ModelError(
             f"filled: known is {known.dtype} {tuple(known.shape)}; give a bool for each pixel, {(b, t, y, x)}"
         )
+    if not torch.isfinite(frames[known]).all():
+        raise ModelError("filled: a pixel that is known is NaN or infinite; say in `known` that it is not")
     s = model.settings
     first = 0 if s.region + s.anything else 1 if s.every else s.context
     if not known[:, :first].all():

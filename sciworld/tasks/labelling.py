@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,13 @@ import xarray as xr
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable
-from sciworld.errors import ControlError, SettingsError
+from sciworld.errors import ControlError, ModelError, SettingsError
 from sciworld.files import staged
 from sciworld.models.latent import LatentActions
+from sciworld.parts import kind
 from sciworld.store import Store
 
-AT_ONCE = 256  # transitions inferred together
+AT_ONCE = 2**18  # pixels of frames of which actions are inferred together
 HELD = 2**28  # bytes of frames in memory before they are written
 NAME = "action"
 
@@ -34,17 +36,29 @@ def label(
     progress : called with the recordings that are done, and all. Raises SettingsError where `out` exists, ControlError
     if the recordings have a control of that name, ModelError if their frames are not those of `actions`.
     """
-    if Path(out).exists():
+    out = Path(out)
+    if os.path.lexists(out):
         raise SettingsError(f"{out}: exists already; name a new store, the old one is left as it is")
-    with staged(Path(out)) as stage:
-        made, held = Store.create(stage), []
-        for number in range(len(store)):
-            held.append(labelled(store[number], actions, name))
-            if sum(one["frames"].nbytes for one in held) > HELD or number == len(store) - 1:
+    if not out.parent.is_dir():
+        raise SettingsError(f"{out}: there is no folder {out.parent}; make it, or name another place")
+    if out.resolve().is_relative_to(Path(store.path).resolve()):
+        raise SettingsError(f"{out}: lies inside the store that is labelled; name a place outside")
+    try:
+        with staged(out) as stage:
+            made, held = Store.create(stage), list[xr.Dataset]()
+            for number in range(len(store)):
+                one = labelled(store[number], actions, name)
+                # A store brings recordings of one kind together: those of several would change their order.
+                if held and (kind(one) != kind(held[0]) or sum(other["frames"].nbytes for other in held) > HELD):
+                    made.append(held)
+                    held = []
+                held.append(one)
+                if progress is not None:
+                    progress(number + 1, len(store))
+            if held:
                 made.append(held)
-                held = []
-            if progress is not None:
-                progress(number + 1, len(store))
+    except FileExistsError as error:
+        raise SettingsError(f"{out}: another process made it meanwhile; name a new store") from error
     return Store.open(out)
 
 
@@ -57,10 +71,20 @@ def labelled(ds: xr.Dataset, actions: LatentActions, name: str = NAME) -> xr.Dat
     table = recording.control_table(ds)
     if name in table.names:
         raise ControlError(f"{ds.attrs['source']}: has a control '{name}' already; choose another name")
+    theirs, known = recording.channel_table(ds), actions.signature.channels
+    if theirs.unbounded() != known.unbounded():
+        raise ModelError(
+            f"{ds.attrs['source']}: channels are {theirs.in_line()}; the actions were learned of {known.in_line()}"
+        )
     levels = tuple(f"{name}{code}" for code in range(actions.settings.codes))
     column = Column(name, "1", kind="categorical", levels=levels, role="inferred")
     found = np.full((ds.sizes["time"], 1), np.nan)
-    found[:-1, 0] = codes_of(ds["frames"].values, actions)
+    frames = ds["frames"].values
+    found[:-1, 0] = codes_of(frames, actions)
+    # An action depends on the frame that it led to and on those before it: where one is NaN it is unknown.
+    odd = ~np.isfinite(frames).all(axis=tuple(range(1, frames.ndim)))
+    for number in np.flatnonzero(odd):
+        found[max(number - 1, 0) : number + actions.context, 0] = np.nan
     own = [ds["controls"].values] if len(table) else []
     variables = {
         "controls": (
@@ -77,11 +101,12 @@ def codes_of(frames: np.ndarray, actions: LatentActions) -> np.ndarray:
     count, device = max(len(frames) - 1, 0), actions.mean.device
     found = np.zeros(count, dtype=np.int64)
     with torch.no_grad():
-        for begin in range(0, count, AT_ONCE):
+        at_once = max(1, AT_ONCE // frames[0, ..., 0].size) if count else 1
+        for begin in range(0, count, at_once):
             first = max(0, begin - actions.context + 1)  # that the first of these depends on
-            seen = np.asarray(frames[None, first : begin + AT_ONCE + 1], dtype=np.float32)
+            seen = np.asarray(frames[None, first : begin + at_once + 1], dtype=np.float32)
             read = actions.actions(torch.from_numpy(seen).to(device))[0, begin - first :]
-            found[begin : begin + AT_ONCE] = read.cpu().numpy()
+            found[begin : begin + at_once] = read.cpu().numpy()
     return found
 
 
@@ -112,6 +137,7 @@ class Meaning:
                 f"meaning: {len(actions)} actions and controls {controls.shape} of {len(table)} columns; give one "
                 "known row of controls for each action"
             )
+        actions = _numbers(actions, count)
         means = np.full((count, len(table)), np.nan)
         for code in np.unique(actions):
             rows = controls[actions == code]
@@ -127,5 +153,17 @@ class Meaning:
 
     def controls(self, actions: np.ndarray) -> np.ndarray:
         """Controls (..., control) that actions (...) stand for, in their units; NaN for one that was never seen."""
-        found: np.ndarray = self.means[np.asarray(actions)]
+        given = np.asarray(actions, dtype=np.float64)
+        known = ~np.isnan(given)
+        found = np.full((*given.shape, len(self.table)), np.nan)
+        found[known] = self.means[_numbers(given[known], len(self.means))]
         return found
+
+
+def _numbers(actions: np.ndarray, count: int) -> np.ndarray:
+    """Actions as int64. Raises ControlError unless each is a whole number below `count`."""
+    given = np.asarray(actions, dtype=np.float64)
+    odd = given[~((given >= 0) & (given < count) & (given == np.floor(given)))]
+    if odd.size:
+        raise ControlError(f"meaning: an action is {odd.flat[0]:g}; there are the actions 0 to {count - 1}")
+    return given.astype(np.int64)

@@ -94,7 +94,7 @@ def train(
     if trained is not None:
         sources = [*sources, f"the weights of {start_from}"]
     if codes is not None:
-        sources = [*sources, f"the tokenizer {codes.digest[:16]} of {tokenizer}"]
+        sources = [*sources, f"the tokenizer {codes.digest[:16]}"]
     return fit(
         model,
         windows,

@@ -227,6 +227,10 @@ def test_filling_refuses_what_does_not_fit() -> None:
         filled(model, frames, known[:, :, :4], view, noise())
     with pytest.raises(ModelError, match="backbone 'conv' sees whole frames of the past alone"):
         filled(made(backbone="conv"), frames, known, view, noise())
+    with pytest.raises(ModelError, match="a pixel that is known is NaN"):
+        filled(model, frames * torch.nan, known, view, noise())
+    with pytest.raises(SettingsError, match="evaluations is 0"):
+        filled(model, frames, known, view, noise(), evaluations=0)
     with pytest.raises(ModelError, match="the model sees 2 at a time"):
         filled(model, batch.frames, torch.ones(batch.frames.shape[:4], dtype=torch.bool), view, noise())
     with pytest.raises(ModelError, match="NaN where they are unknown"):

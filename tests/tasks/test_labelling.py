@@ -80,6 +80,53 @@ def test_what_would_be_lost_is_refused(store: Store, tmp_path: Path) -> None:
     assert not (tmp_path / "half").exists()
 
 
+def test_recordings_of_several_kinds_keep_their_order(tmp_path: Path, store: Store) -> None:
+    mixed = Store.create(tmp_path / "mixed")
+    for number in range(4):
+        ds = store[number]
+        changed = ds["frames"].astype("float64" if number % 2 else ds["frames"].dtype).assign_attrs(ds["frames"].attrs)
+        mixed.append([ds.assign(frames=changed).assign_attrs(session=f"s{number}", source=f"r{number}")])
+    made = label(mixed, actions_of(store), tmp_path / "labelled", name="act")
+    assert [ds.attrs["source"] for ds in made] == [ds.attrs["source"] for ds in mixed] == ["r0", "r1", "r2", "r3"]
+
+
+def test_what_is_not_known_of_a_frame_is_not_known_of_its_actions(store: Store) -> None:
+    ds = store[0].copy(deep=True)
+    for context in (1, 2):
+        actions = actions_of(store, context=context)
+        whole = labelled(ds, actions, "act")["controls"].values[:, -1]
+        broken = ds.assign(frames=ds["frames"].copy())
+        broken["frames"].values[3, 0, 0, 0] = np.nan
+        found = labelled(broken, actions, "act")["controls"].values[:, -1]
+        lost = np.zeros(len(found), dtype=bool)
+        lost[[2, *range(3, 3 + context), -1]] = True
+        assert np.array_equal(np.isnan(found), lost) and np.array_equal(found[~lost], whole[~lost])
+
+
+def test_frames_of_other_channels_and_places_in_the_store_are_refused(store: Store, tmp_path: Path) -> None:
+    actions = actions_of(store)
+    columns = ColumnTable(tuple(Column(one.name, "mK") for one in recording.channel_table(store[0])))
+    other = store[0].copy()
+    other["frames"] = other["frames"].assign_attrs(columns=columns.to_json())
+    with pytest.raises(ModelError, match=r"channels are .*mK.*; the actions were learned of"):
+        labelled(other, actions, "act")
+    with pytest.raises(SettingsError, match="lies inside the store"):
+        label(store, actions, Path(store.path) / "sub", name="act")
+    with pytest.raises(SettingsError, match="there is no folder"):
+        label(store, actions, tmp_path / "no" / "such", name="act")
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 0.5, np.inf])
+def test_actions_that_are_none_have_no_meaning(wrong: float) -> None:
+    table, controls = ColumnTable((Column("steering", "rad"),)), np.array([[0.1], [0.2]])
+    meaning = Meaning.of(np.array([0, 2]), controls, table, 3)
+    assert np.isnan(meaning.controls(np.array([2.0, np.nan]))).tolist() == [[False], [True]]
+    with pytest.raises(ControlError, match=r"there are the actions 0 to 2"):
+        meaning.controls(np.array([wrong]))
+    with pytest.raises(ControlError, match=r"there are the actions 0 to 2"):
+        Meaning.of(np.array([0, wrong]), controls, table, 3)
+
+
 def test_actions_are_told_in_real_controls() -> None:
     table = toy.CONTROLS
     controls = np.array([[1.0, 2.0, 0], [3.0, 4.0, 2], [5.0, 0.0, 2], [0.5, 0.5, 1]])

@@ -109,6 +109,7 @@ class Vectors(Quantizer):
     def _spread(self, found: torch.Tensor, learns: bool) -> torch.Tensor:
         """Vectors (..., width) of mean 0 and variance 1, by the batch or by what training has seen."""
         flat = found.reshape(-1, self.width)
+        learns = learns and len(flat) > 1  # one alone has no variance
         return functional.batch_norm(flat, self.mean, self.variance, training=learns).reshape(found.shape)
 
     def _nearest(self, spread: torch.Tensor) -> torch.Tensor:

@@ -3,18 +3,22 @@ section 2.1; Villegas et al. 2023, arXiv:2210.02399). What the codes are is a se
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from sciworld.config import require
+from sciworld.config import require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import Losses, Signature
+from sciworld.models.denoising import LARGEST_SIZE
 from sciworld.models.patches import pieces_of, whole_of
 from sciworld.models.spacetime import SpaceTime, causal
 from sciworld.models.tokenizers.base import Tokenizer
 from sciworld.models.tokenizers.quantizers import Levels, Quantizer, Vectors
+
+MOST_CODES = 2**20
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ class ViViTSettings:
 
     def __post_init__(self) -> None:
         for name in ("patch", "parts", "frames", "window", "layers", "code_width"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} is {value}; use at least 1")
+            whole(getattr(self, name), name, 1, LARGEST_SIZE)
+        whole(self.codes, "codes", 2, MOST_CODES)
         require(self.window <= self.frames, f"window is {self.window} frames, of {self.frames} that training sees")
         require(self.width % 8 == 0 and self.width > 0, f"width is {self.width}; use a multiple of 8")
-        require(self.codes >= 2, f"codes is {self.codes}; use at least 2")
         require(all(n >= 2 for n in self.levels), f"levels are {self.levels}; an axis has at least 2")
+        count = math.prod(self.levels)
+        require(count <= MOST_CODES, f"levels are {self.levels}, {count} codes; use at most {MOST_CODES}")
 
 
 PRESETS = {

@@ -91,6 +91,11 @@ class Column:
             raise ControlError(f"{where}: a position component needs axis, frame ('lab' or 'pixel') and group together")
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers: levels, counts, or something that happens or does not."""
+        return self.kind in ("integer", "categorical", "event")
+
+    @property
     def is_position(self) -> bool:
         """Whether the column is one coordinate of a position."""
         return bool(self.axis)

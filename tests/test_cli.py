@@ -32,7 +32,7 @@ from sciworld.errors import SciworldError, SettingsError, StoreError
 from sciworld.evaluate.report import write_report
 from sciworld.evaluate.table import DASH, Table
 from sciworld.evaluate.verdict import Verdict
-from sciworld.search.search import Plan
+from sciworld.search.plan import Plan
 from sciworld.store import Store
 from sciworld.tasks import steering, stem_run
 from sciworld.training.run import Run

@@ -35,7 +35,7 @@ SMALL = {
 }
 # Advice that physical units cannot follow: gymnasium.wrappers.RescaleAction does for who wants it.
 ADVICE = ("we recommend using a symmetric and normalized space", "This is probably too")
-every = pytest.mark.parametrize("name", ENVIRONMENTS)
+every = pytest.mark.parametrize("name", [name for name in ENVIRONMENTS if name in SMALL])
 
 
 def make(name, **changes):

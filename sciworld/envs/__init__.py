@@ -15,6 +15,7 @@ ENVIRONMENTS = {
     "sciworld/StemSilicon-v0": ("stem", 100),
     "sciworld/Cylinder-v0": ("cylinder", 80),
     "sciworld/Road-v0": ("road", 400),
+    "sciworld/Imagined-v0": ("imagined", 100),
 }
 
 for _id, (_face, _limit) in ENVIRONMENTS.items():

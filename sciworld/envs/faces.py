@@ -17,6 +17,7 @@ FACES = {
     "stem": "sciworld.envs.stem:StemFace",
     "cylinder": "sciworld.envs.cylinder:CylinderFace",
     "road": "sciworld.envs.road:RoadFace",
+    "imagined": "sciworld.envs.imagined:ImaginedFace",
 }
 
 

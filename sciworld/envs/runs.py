@@ -121,6 +121,9 @@ class Runs:
         if controls.dtype.kind not in "iuf":
             raise ControlError(f"action: dtype {controls.dtype}; use real numbers")
         controls = controls.astype(np.float64)
+        if controls.shape[-1:] == (len(space),):
+            # An action is a real number of a box: the nearest level, or whole number, is meant.
+            controls = np.where([one.is_whole for one in space.table], np.rint(controls), controls)
         if self.clip and controls.shape[-1:] == (len(space),):
             controls = space.clip(controls)
         # What is a float32 beyond a bound passes the check: it is moved onto it.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
+from sciworld.search.constraints import Constraint
+from sciworld.search.parameters import Parameters
+from sciworld.search.risk import Risk
 from sciworld.simulator import Objective, Observation
-
-WHOLE_KINDS = ("integer", "categorical", "event")
 
 
 class Forecaster(Protocol):
@@ -36,6 +38,10 @@ class Forecaster(Protocol):
         """
         ...
 
+    def asking(self, evaluations: int) -> Forecaster:
+        """The same, with so many model evaluations for a sampled frame."""
+        ...
+
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
         """How many model evaluations `futures` needs for that many candidates of one problem."""
         ...
@@ -54,6 +60,12 @@ class Problem:
         they default to.
     active : (problem,) bool, which problems are worth a search; a controller does not spend evaluations on one
         whose goal is seen to be reached. All by default.
+    constraints : what a plan must keep to, beside scoring well.
+    risk : what candidates are compared by, of the scores of their samples.
+    parameters : what is searched in place of every step.
+    seconds : that a step lasts, by which plans keep to the rate limits of the space; None for plans that need not.
+    previous : the controls before the first step, (control,) or (problem, control), from which it may not be farther
+        than they allow; None if anything was.
     """
 
     objective: Objective | Sequence[Objective]
@@ -62,10 +74,19 @@ class Problem:
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     active: np.ndarray | None = None
+    constraints: tuple[Constraint, ...] = ()
+    risk: Risk = field(default_factory=Risk)
+    parameters: Parameters = field(default_factory=Parameters)
+    seconds: float | None = None
+    previous: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
             raise SearchError(f"problem: horizon is {self.horizon} steps; use at least 1")
+        if self.seconds is not None and not 0 < self.seconds < np.inf:
+            raise SearchError(f"problem: a step lasts {self.seconds} s; use a positive number, or None")
+        if self.previous is not None:
+            self.space.check(np.asarray(self.previous), "problem: previous")
 
     def objectives(self, n: int) -> list[Objective]:
         """One objective for each of n problems. Raises SearchError if their number differs."""
@@ -113,25 +134,43 @@ class Problem:
         A score of +inf is none, as NaN: whatever it came of, nothing would ever be better. Raises SearchError if an
         objective returns another shape, or what are no real numbers.
         """
-        expected = futures.shape[1:3]
-        scores = np.empty(futures.shape[:3])
+        each = enumerate(self.objectives(len(futures)))
+        return np.stack([_scored(objective, futures[i], controls[i], f"problem {i}") for i, objective in each])
+
+    def marked(self, futures: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, str]:
+        """As `score`, but candidates that an objective fails at have NaN; and what the first of them raised, or "".
+
+        An objective that fails at all of them together is asked for one after the other.
+        """
+        scores, why = np.full(futures.shape[:3], np.nan), ""
         for i, objective in enumerate(self.objectives(len(futures))):
-            found = np.asarray(objective(futures[i], controls[i]))
-            if found.shape != expected:
-                raise SearchError(
-                    f"problem {i}: the objective returned {found.shape}; it must return (candidate, sample), "
-                    f"here {expected}"
-                )
-            if found.dtype.kind not in "biuf":
-                raise SearchError(f"problem {i}: the objective returned {found.dtype}; it must return real numbers")
-            scores[i] = found
-        return np.where(np.isposinf(scores), np.nan, scores)
+            where = f"problem {i}"
+            try:
+                scores[i] = _scored(objective, futures[i], controls[i], where)
+            except Exception as whole_error:  # a scientist's code may raise anything
+                why = why or _said(whole_error)
+                for c in range(futures.shape[1]):
+                    with contextlib.suppress(Exception):
+                        scores[i, c] = _scored(objective, futures[i, c : c + 1], controls[i, c : c + 1], where)[0]
+        return scores, why
+
+    def amounts(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
+        """What candidates have of each constraint, in the mean over samples : (problem, candidate, constraint).
+
+        Raises SearchError if a constraint returns another shape.
+        """
+        found = np.empty((*futures.shape[:2], len(self.constraints)))
+        for k, one in enumerate(self.constraints):
+            for i in range(len(futures)):
+                amount = _scored(one.amount, futures[i], controls[i], f"constraint '{one.name}'")
+                found[i, :, k] = amount.mean(axis=1)
+        return found
 
     def take(self, index: np.ndarray) -> Problem:
         """The problem of those that `index` (integers) names."""
         chosen = {
             name: limit[index]
-            for name in ("low", "high", "active")
+            for name in ("low", "high", "active", "previous")
             if (limit := getattr(self, name)) is not None and (name == "active" or np.ndim(limit) == 2)
         }
         if isinstance(self.objective, Sequence):
@@ -139,15 +178,52 @@ class Problem:
         return dataclasses.replace(self, **chosen)
 
 
+def _scored(objective: Any, futures: np.ndarray, controls: np.ndarray, where: str) -> np.ndarray:
+    """What a user's function makes of one problem's futures : (candidate, sample) float64; +inf is NaN, see `score`."""
+    expected = futures.shape[:2]
+    found = np.asarray(objective(futures, controls))
+    what = "amount" if where.startswith("constraint") else "objective"
+    if found.shape != expected:
+        raise SearchError(
+            f"{where}: the {what} returned {found.shape}; it must return (candidate, sample), here {expected}"
+        )
+    if found.dtype.kind not in "biuf":
+        raise SearchError(f"{where}: the {what} returned {found.dtype}; it must return real numbers")
+    return np.where(np.isposinf(found), np.nan, found.astype(np.float64))
+
+
+def _said(error: Exception) -> str:
+    """In one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, SearchError) else f"{type(error).__name__}: {text}"
+
+
+def limited(problem: Problem, controls: np.ndarray) -> np.ndarray:
+    """Controls (problem, candidate, step, control) that change no faster than the space allows, step after step."""
+    table = problem.space.table
+    if problem.seconds is None or all(column.rate_limit is None for column in table):
+        return controls
+    most = np.array([np.inf if one.rate_limit is None else one.rate_limit * problem.seconds for one in table])
+    is_whole = np.array([column.is_whole for column in table])
+    found = controls.copy()
+    before = None if problem.previous is None else np.broadcast_to(problem.previous, controls[:, 0, 0].shape)[:, None]
+    for step in range(controls.shape[2]):
+        if before is not None:
+            change = np.clip(found[:, :, step] - before, -most, most)
+            found[:, :, step] = before + np.where(is_whole, np.trunc(change), change)
+        before = found[:, :, step]
+    return found
+
+
 def searched(space: ControlSpace, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds (..., control) for an optimizer of real numbers: whole-numbered controls get half a unit more on either
     side, so that `whole` gives every value the same room."""
-    half = np.where([column.kind in WHOLE_KINDS for column in space.table], 0.5, 0.0)
+    half = np.where([column.is_whole for column in space.table], 0.5, 0.0)
     return low - half, high + half
 
 
 def whole(space: ControlSpace, controls: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Controls (..., control) moved between low and high, with whole numbers where a control's kind asks for them."""
-    is_whole = np.array([column.kind in WHOLE_KINDS for column in space.table])
+    is_whole = np.array([column.is_whole for column in space.table])
     rounded = np.clip(np.rint(controls), np.ceil(low), np.floor(high))
     return np.where(is_whole, rounded, np.clip(controls, low, high))

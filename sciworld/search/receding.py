@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from sciworld.config import require
 from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
+from sciworld.search.plan import Plan
 from sciworld.search.problem import Forecaster, Problem, searched, whole
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Observation
@@ -46,6 +47,8 @@ class Memory:
     step : how often it has acted.
     history : the last observations, oldest first.
     promises : what was expected, in the order of choosing.
+    plan : (episode, step, control) that was found last, NaN where there is none.
+    safe : (episode,) bool of each step, where a fallback was played.
     """
 
     episodes: int
@@ -53,6 +56,8 @@ class Memory:
     step: int = 0
     history: tuple[Observation, ...] = ()
     promises: tuple[Promise, ...] = ()
+    plan: np.ndarray | None = None
+    safe: tuple[np.ndarray, ...] = ()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -126,8 +131,12 @@ class RecedingHorizon:
     surrogate : what the search looks at.
     make_problem : observation -> Problem, with one problem an episode: the domain builds objectives and region
         from what is located in the frame. Episodes that it marks as not active get the middle of their region.
-    context : observations that the surrogate is started from, fewer at an episode's start.
-    settings, optimizer, optimizer_settings : of the search.
+    context : observations that the surrogate is started from, fewer at an episode's start: what was imagined is
+        forgotten at every measured frame.
+    settings, optimizer, optimizer_settings : of the search; `SearchSettings.seconds` bounds how long it takes.
+    warm : each search begins from the last plan without its first step, whose last step is held once more.
+    fallback : (control,), what is safe to do, in all episodes, where a search finds nothing; without it that is an
+        error.
     """
 
     def __init__(
@@ -138,6 +147,8 @@ class RecedingHorizon:
         settings: SearchSettings | None = None,
         optimizer: str = "cem",
         optimizer_settings: Any = None,
+        warm: bool = False,
+        fallback: np.ndarray | None = None,
     ) -> None:
         require(context >= 1, f"context is {context} observations; use at least 1")
         self.surrogate = surrogate
@@ -146,32 +157,55 @@ class RecedingHorizon:
         self.settings = settings or SearchSettings()
         self.optimizer = optimizer
         self.optimizer_settings = optimizer_settings
+        self.warm = warm
+        self.fallback = None if fallback is None else surrogate.space.check(np.asarray(fallback, dtype=np.float64))
 
     def start(self, n: int, rng: np.random.Generator) -> Memory:
         """The memory before the first step of n episodes."""
         return _memory(n, rng)
 
     def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
-        """The first controls : (episode, control) of a plan made now; the memory gains this observation and promise."""
+        """The first controls : (episode, control) of a plan made now; the memory gains this observation and promise.
+
+        Raises SearchError where a search finds nothing and there is no fallback.
+        """
         n = len(observation)
         history = (*state.history, observation)[-self.context :]
         problem = self.make_problem(observation)
         low, high = problem.bounds(n)
         chosen = whole(problem.space, (low + high) / 2, low, high)
-        value = np.full(n, np.nan)
-        active = np.arange(n) if problem.active is None else np.flatnonzero(problem.active)
-        if len(active):
-            plan = search(
-                self.surrogate,
-                [seen.take(active) for seen in history],
-                problem.take(active),
-                state.rng,
-                self.optimizer,
-                self.settings,
-                self.optimizer_settings,
-            )
-            chosen[active], value[active] = plan.controls[:, 0], plan.promise
+        value, safe = np.full(n, np.nan), np.zeros(n, dtype=bool)
+        plan = np.full((n, problem.horizon, chosen.shape[1]), np.nan)
+        rows = np.arange(n) if problem.active is None else np.flatnonzero(problem.active)
+        if len(rows):
+            try:
+                found = self._searched(state, history, problem, rows)
+                chosen[rows], value[rows], plan[rows] = found.controls[:, 0], found.promise, found.controls
+            except SearchError:
+                if self.fallback is None:
+                    raise
+                chosen[rows], safe[rows] = self.fallback, True
         promise = Promise(state.step, problem.horizon, value)
         return chosen, dataclasses.replace(
-            state, step=state.step + 1, history=history, promises=(*state.promises, promise)
+            state, step=state.step + 1, history=history, promises=(*state.promises, promise), plan=plan,
+            safe=(*state.safe, safe),
+        )  # fmt: skip
+
+    def _searched(self, state: Memory, history: Sequence[Observation], problem: Problem, rows: np.ndarray) -> Plan:
+        """A plan for the episodes in `rows`."""
+        guess = None
+        if self.warm and state.plan is not None:
+            low, high = problem.bounds(state.episodes)
+            shifted = np.concatenate([state.plan[:, 1:], state.plan[:, -1:]], axis=1)
+            middle = np.broadcast_to(((low + high) / 2)[:, None], shifted.shape)
+            guess = np.where(np.isnan(shifted), middle, shifted)[rows]
+        return search(
+            self.surrogate,
+            [seen.take(rows) for seen in history],
+            problem.take(rows),
+            state.rng,
+            self.optimizer,
+            self.settings,
+            self.optimizer_settings,
+            guess,
         )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from sciworld.config import array, require
-from sciworld.controls import ColumnTable, ControlSpace
-from sciworld.errors import FormatError, SciworldError, SearchError
+from sciworld.config import require
+from sciworld.errors import SearchError
 from sciworld.search import optimizers
+from sciworld.search.constraints import Multipliers
+from sciworld.search.finalists import Finalists
+from sciworld.search.look import PRICE, Look
 from sciworld.search.optimizers import Optimizer
-from sciworld.search.problem import Forecaster, Problem, searched, whole
+from sciworld.search.plan import Plan
+from sciworld.search.problem import Forecaster, Problem
+from sciworld.search.risk import Risk
 from sciworld.simulator import Observation
 
 
@@ -29,82 +32,45 @@ class SearchSettings:
         optimizer need where that is more: sampled futures and long horizons take many.
     samples : futures imagined per candidate where the posterior mean does not answer: for objectives that are not
         linear, and beyond one step. 0 looks at the posterior mean in every case.
-    final_samples : fresh futures of the chosen candidate, from which the promise is read where samples are used:
-        the score that won is biased upward by winning.
+    halving : the better half of each generation gets as many samples again, so that chance decides less who is best.
+    evaluations : model evaluations for a sampled frame while searching; None for the surrogate's own. Few find what
+        many verify.
+    verify : how many of the best candidates, over all generations, are looked at again with the surrogate's own
+        evaluations and `final_samples`; the best of these is chosen.
+    final_samples : fresh futures of each of them, and of the chosen one, from which the promise is read where samples
+        are used: the score that won is biased upward by winning.
     tolerance : a search has converged once its spread is below this share of the bounds, for every problem.
-    chunk : futures imagined at a time, over all problems; bounds the memory.
+    patience : generations after which a search stops if no problem got better; None for no such end.
+    seconds : on the clock, after which no further generation is begun: for controllers that must answer in time. What
+        is found then depends on how fast the machine is; None for no such end.
+    chunk : futures imagined at a time, over all problems; None for what an eighth of the free memory holds.
     """
 
     budget: int | None = None
     samples: int = 4
+    halving: bool = False
+    evaluations: int | None = None
+    verify: int = 1
     final_samples: int = 16
     tolerance: float = 0.01
-    chunk: int = 8192
+    patience: int | None = None
+    seconds: float | None = None
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
-        enough = self.budget is None or self.budget >= 1
-        require(enough, f"budget is {self.budget} model evaluations; use at least 1")
+        for name, least, what in (
+            ("budget", 1, "model evaluations"), ("evaluations", 1, "a sampled frame"), ("verify", 1, "candidates"),
+            ("patience", 1, "generations"), ("chunk", 1, "futures"), ("final_samples", 1, "futures"),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            require(value is None or value >= least, f"{name} is {value} {what}; use at least {least}")
+        timely = self.seconds is None or self.seconds > 0
+        require(timely, f"seconds is {self.seconds}; use a positive number, or None")
         require(self.samples >= 0, f"samples is {self.samples}; use 0 for the posterior mean, or more")
-        require(self.final_samples >= 1, f"final_samples is {self.final_samples}; use at least 1")
         require(self.tolerance >= 0, f"tolerance is {self.tolerance}; it is a share of the bounds, at least 0")
-        require(self.chunk >= 1, f"chunk is {self.chunk} futures; use at least 1")
 
 
 BUDGET, GENERATIONS = 256, 3  # where the settings leave the budget open: so many evaluations, or generations if more
-_NUMBERS = (int, float, type(None))  # null is NaN
-_ARRAYS = ("controls", "promise", "uncertainty", "trace")
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Controls that a search found, and what it promises of them.
-
-    Parameters
-    ----------
-    space : what the controls are.
-    controls : (problem, step, control) float64, in the units of the space.
-    promise : (problem,) mean score that the surrogate gives them, unpenalised.
-    uncertainty : (problem,) standard deviation of the score over samples; NaN where there was one.
-    evaluations : model evaluations used for each problem.
-    stopped : why the search stopped: "budget" or "converged".
-    trace : (generation, problem) best score so far; NaN before anything scored.
-    """
-
-    space: ControlSpace
-    controls: np.ndarray
-    promise: np.ndarray
-    uncertainty: np.ndarray
-    evaluations: int
-    stopped: str
-    trace: np.ndarray
-
-    def to_json(self) -> str:
-        """The plan as JSON, its controls with their names and units; NaN is null."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields["space"] = json.loads(self.space.table.to_json())
-        for name in _ARRAYS:
-            array = fields[name].astype(object)
-            array[np.isnan(fields[name])] = None
-            fields[name] = array.tolist()
-        return json.dumps(fields, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "plan") -> Plan:
-        """Read what `to_json` wrote. Raises FormatError, naming `where`, for anything else."""
-        try:
-            fields = json.loads(text)
-            space = ControlSpace(ColumnTable.from_json(json.dumps(fields["space"]), where))
-            promise, uncertainty, trace = (array(fields[name], _NUMBERS, np.float64) for name in _ARRAYS[1:])
-            controls = array(fields["controls"], (int, float), np.float64)
-            n, used, stopped = len(promise), fields["evaluations"], fields["stopped"]
-            trace = trace.reshape(-1, n)
-            if controls.ndim != 3 or len(controls) != n or promise.shape != (n,) or uncertainty.shape != (n,):
-                raise ValueError(f"controls {controls.shape}, promise {promise.shape}, uncertainty {uncertainty.shape}")
-            if type(used) is not int or type(stopped) is not str:
-                raise TypeError(f"evaluations {used!r:.40}, stopped {stopped!r:.40}")
-            return cls(space, space.check(controls), promise, uncertainty, used, stopped, trace)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, SciworldError) as error:
-            raise FormatError(f"{where}: not a plan ({error!r}); write it with Plan.to_json") from error
 
 
 def search(
@@ -124,100 +90,168 @@ def search(
     ----------
     surrogate : imagines futures; the only thing, beside the observations, that is looked at.
     history : what was seen, oldest first, one row a problem; the last observation is the present.
-    problem : objective, horizon, space and region.
+    problem : objective, horizon, space, region, constraints and risk.
     optimizer, optimizer_settings : a name in `sciworld.search.optimizers`, and its Settings.
     guess : (problem, step, control), controls to start from; without one the whole region is looked at first.
     progress : called as progress(evaluations used, budget) after each generation.
 
-    Raises SearchError where the budget does not pay for a generation, or nothing scored.
+    Raises SearchError where the budget does not pay for a generation, no plan can keep to a constraint, or
+    nothing scored. What an objective fails at is counted in the plan.
     """
     history = [history] if isinstance(history, Observation) else list(history)
     settings = settings or SearchSettings()
     problem.space.require_same(surrogate.space, "search")
-    n, steps = len(history[-1]), problem.horizon
-    samples = 0 if problem.linear(n) and steps == 1 else settings.samples
-    look = _Look(surrogate, surrogate.start(history), problem, *problem.bounds(n), rng, settings.chunk)
-    method = optimizers.named(optimizer)
-    state = look.start(method, optimizer_settings, guess)
-    final = surrogate.evaluations(1, steps, settings.final_samples) if samples else 0
-    used, trace, stopped, budget = final, [], "budget", settings.budget
-    while True:
-        candidates = method.ask(state, rng)
-        cost = surrogate.evaluations(candidates.shape[1], steps, samples)
-        if budget is None:
-            budget = max(BUDGET, final + GENERATIONS * cost)
-        if used + cost > budget:
-            break
-        state = method.tell(state, candidates, look.score(look.decode(candidates), samples).mean(axis=-1))
-        used += cost
-        trace.append(state.best_score)
-        if progress is not None:
-            progress(used, budget)
-        if (method.spread(state) < settings.tolerance).all():
-            stopped = "converged"
-            break
-    _require_found(state.best, len(trace), cost + final, budget)
-    controls = look.decode(state.best[:, None])
-    scores = look.score(controls, settings.final_samples)[:, 0] if samples else state.best_score[:, None]
-    uncertainty = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.full(n, np.nan)
-    best = np.array(trace)
-    best[np.isneginf(best)] = np.nan
-    return Plan(problem.space, controls[:, 0], scores.mean(axis=1), uncertainty, used, stopped, best)
-
-
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """How the optimizer's vectors become controls, futures and scores; low and high are (problem, control)."""
-
-    surrogate: Forecaster
-    state: Any
-    problem: Problem
-    low: np.ndarray
-    high: np.ndarray
-    rng: np.random.Generator
-    chunk: int
-
-    def start(self, method: Optimizer, settings: Any, guess: np.ndarray | None) -> Any:
-        """The optimizer's first state; its dimensions are all controls of the first step, then of the second, ..."""
-        mean = None
-        if guess is not None:
-            shape = (len(self.low), self.problem.horizon, len(self.problem.space))
-            if np.shape(guess) != shape:
-                raise SearchError(
-                    f"search: guess is {np.shape(guess)}; it must be (problem, step, control), here {shape}"
-                )
-            mean = np.clip(guess, self.low[:, None], self.high[:, None]).reshape(len(self.low), -1)
-        low, high = searched(self.problem.space, self.low, self.high)
-        steps = (1, self.problem.horizon)
-        return method.start(np.tile(low, steps), np.tile(high, steps), settings or method.Settings(), mean)
-
-    def decode(self, vectors: np.ndarray) -> np.ndarray:
-        """Controls (problem, candidate, step, control) of vectors (problem, candidate, dimension)."""
-        p, n, _ = vectors.shape
-        controls = vectors.reshape(p, n, self.problem.horizon, -1)
-        return whole(self.problem.space, controls, self.low[:, None, None], self.high[:, None, None])
-
-    def score(self, controls: np.ndarray, samples: int) -> np.ndarray:
-        """Scores (problem, candidate, sample) of controls, with a bounded number of futures imagined at a time."""
-        at_once = max(1, self.chunk // (len(controls) * max(samples, 1)))
-        parts = []
-        for first in range(0, controls.shape[1], at_once):
-            part = controls[:, first : first + at_once]
-            futures = self.surrogate.futures(self.state, part, samples, self.rng)
-            parts.append(self.problem.score(futures, part))
-        return np.concatenate(parts, axis=1)
-
-
-def _require_found(best: np.ndarray, generations: int, cost: int, budget: int) -> None:
-    """Raise SearchError unless every problem's best : (problem, dimension) is known."""
-    if not generations:
+    n, method = len(history[-1]), optimizers.named(optimizer)
+    low, high = problem.bounds(n)
+    for constraint in problem.constraints:
+        for i in range(n):
+            constraint.require_possible(low[i], high[i], problem.horizon)
+    few = surrogate if settings.evaluations is None else surrogate.asking(settings.evaluations)
+    if getattr(method, "GRADIENTS", False) and (problem.constraints or problem.risk != Risk()):
         raise SearchError(
-            f"search: one generation needs {cost} model evaluations, the budget is {budget}; raise the budget, or "
-            "lower the optimizer's population or samples"
+            f"search: '{optimizer}' climbs the mean score alone, without constraints and risk; use another optimizer"
         )
-    lost = np.flatnonzero(np.isnan(best).any(axis=1))
+    began, given = surrogate.start(history), (settings.chunk, history[-1])
+    look, careful = (Look(one, began, problem, low, high, rng, *given) for one in (few, surrogate))
+    samples = 0 if problem.linear(n) and problem.horizon == 1 else settings.samples
+    hunt = _Hunt(look, method, settings, samples, _final_cost(careful, settings, samples))
+    finalists = hunt.run(look.start(method, optimizer_settings, guess), progress)
+    lost = np.flatnonzero(np.isneginf(finalists.merit[:, 0]))
     if len(lost):
         raise SearchError(
-            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(best)}); its objective "
-            "returned NaN, inf or -inf for all of them"
+            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {n}); its objective "
+            + (f"failed: {look.why}" if look.why else "returned NaN, inf or -inf for all of them")
         )
+    controls, mean, amounts, scores = _verified(careful, finalists, settings, samples)
+    deviation = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.full(n, np.nan)
+    return Plan(
+        problem.space, controls, mean, deviation, look.used + careful.used, hunt.stopped, np.array(hunt.trace),
+        look.failed + careful.failed, look.why or careful.why,
+        look.constraints, amounts,
+    )  # fmt: skip
+
+
+def _final_cost(careful: Look, settings: SearchSettings, samples: int) -> int:
+    """Evaluations that verification and the promise take."""
+    if not samples:
+        return 0
+    compared = careful.cost(settings.verify, settings.final_samples) if settings.verify > 1 else 0
+    return compared + careful.cost(1, settings.final_samples)
+
+
+@dataclass
+class _Hunt:
+    """The generations of a search. trace : (problem,) each, the best merit so far; stopped : why it ended."""
+
+    look: Look
+    method: Optimizer
+    settings: SearchSettings
+    samples: int
+    reserved: int  # model evaluations that are kept for the end
+    trace: list[np.ndarray] = field(default_factory=list)
+    stopped: str = "budget"
+
+    def run(self, state: Any, progress: Callable[[int, int], None] | None) -> Finalists:
+        """The best candidates. Raises SearchError where the budget does not pay for a generation."""
+        look, settings, problem = self.look, self.settings, self.look.problem
+        limits = np.array([one.limit for one in look.constraints])
+        n, budget, began = len(look.low), settings.budget, time.perf_counter()
+        finalists = Finalists.none(n, settings.verify, problem.horizon, len(problem.space), limits)
+        multipliers = Multipliers.start(n, len(limits))
+        while not self.trace or self._goes_on(state):
+            candidates = self.method.ask(state, look.rng)
+            cost = self._cost(candidates.shape[1])
+            if budget is None:
+                budget = max(BUDGET, self.reserved + GENERATIONS * cost)
+            if look.used + self.reserved + cost > budget:
+                break
+            controls = look.decode(candidates)
+            merit, mean, amounts, slopes = self._looked(controls)
+            multipliers = multipliers.scaled(merit, amounts - limits)
+            compared = merit - multipliers.penalty(amounts - limits)
+            tell: Any = self.method.tell  # those that climb take gradients, too
+            state = tell(state, candidates, compared, *slopes)
+            multipliers = multipliers.updated(_of_best(compared, amounts - limits))
+            finalists = finalists.joined(controls, merit, mean, amounts)
+            best = finalists.merit[:, 0]
+            self.trace.append(np.where(np.isneginf(best), np.nan, best))
+            if progress is not None:
+                progress(look.used + self.reserved, budget)
+            if settings.seconds is not None and time.perf_counter() - began > settings.seconds:
+                self.stopped = "time"
+                break
+        if not self.trace:
+            raise SearchError(
+                f"search: one generation needs {cost + self.reserved} model evaluations, the budget is {budget}; raise "
+                "the budget, or lower the optimizer's population or samples"
+            )
+        return finalists
+
+    def _goes_on(self, state: Any) -> bool:
+        """Whether another generation may find more; else `stopped` says why not."""
+        if (self.method.spread(state) < self.settings.tolerance).all():
+            self.stopped = "converged"
+        patience = self.settings.patience
+        if patience is not None and len(self.trace) > patience:
+            now, before = self.trace[-1], self.trace[-1 - patience]
+            if not (now > np.where(np.isnan(before), -np.inf, before)).any():
+                self.stopped = "no better"
+        return self.stopped == "budget"
+
+    def _cost(self, candidates: int) -> int:
+        if self._climbs:
+            return PRICE * self.look.cost(candidates, 0)
+        again = -(-candidates // 2) if self.settings.halving and self.samples else 0
+        return self.look.cost(candidates, self.samples) + self.look.cost(again, self.samples)
+
+    @property
+    def _climbs(self) -> bool:
+        """Whether the optimizer is told gradients."""
+        return getattr(self.method, "GRADIENTS", False)
+
+    def _looked(self, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+        """Merit and mean score (problem, candidate), and amounts (problem, candidate, constraint), of controls; and
+        the gradients that the optimizer is told, if it is."""
+        if self._climbs:
+            mean, slopes = self.look.slopes(controls)
+            return mean, mean, np.zeros((*mean.shape, 0)), (slopes,)
+        scores, amounts = self.look.scores(controls, self.samples)
+        merit, mean = self.look.problem.risk.merit(scores), scores.mean(axis=(2, 3))
+        if not (self.settings.halving and self.samples):
+            return merit, mean, amounts, ()
+        rows = np.arange(len(merit))[:, None]
+        better = np.argsort(-merit, axis=1, kind="stable")[:, : -(-merit.shape[1] // 2)]
+        more, others = self.look.scores(controls[rows, better], self.samples)
+        both = np.concatenate([scores[rows, better], more], axis=3)
+        merit[rows, better], mean[rows, better] = self.look.problem.risk.merit(both), both.mean(axis=(2, 3))
+        amounts[rows, better] = (amounts[rows, better] + others) / 2
+        return merit, mean, amounts, ()
+
+
+def _of_best(compared: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """What the best by (problem, candidate) has : (problem, constraint), NaN where nothing scored."""
+    best = np.where(np.isnan(compared), -np.inf, compared).argmax(axis=1)
+    chosen = above[np.arange(len(above)), best]
+    return np.where(np.isnan(compared).all(axis=1)[:, None], np.nan, chosen)
+
+
+def _verified(
+    careful: Look, finalists: Finalists, settings: SearchSettings, samples: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The chosen one of each problem: controls (problem, step, control), mean score (problem,), amounts (problem,
+    constraint), and the scores (problem, sample) that the mean is of."""
+    controls, mean, amounts = finalists.controls[:, 0], finalists.mean[:, 0], finalists.amounts[:, 0]
+    if not samples:
+        return controls, mean, amounts, mean[:, None]
+    rows = np.arange(len(controls))
+    if settings.verify > 1:
+        # A place that nobody has taken is the best one's, a second time.
+        taken = np.where(np.isneginf(finalists.merit)[..., None, None], finalists.controls[:, :1], finalists.controls)
+        scores, each = careful.scores(taken, settings.final_samples)
+        merit = careful.problem.risk.merit(scores)
+        merit = np.where(np.isnan(merit), -np.inf, merit)
+        best = np.lexsort((-merit, finalists.excess(each)), axis=-1)[:, 0]
+        controls = taken[rows, best]
+    scores, amounts = careful.scores(controls[:, None], settings.final_samples)
+    flat = scores[:, 0].reshape(len(controls), -1)
+    return controls, flat.mean(axis=1), amounts[:, 0], flat

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from sciworld.config import require
 from sciworld.errors import CheckpointError, ModelError
@@ -82,6 +83,12 @@ class Ensemble(Surrogate):
         known.members = tuple(member.knowing(covariates, text) for member in self.members)
         return known
 
+    def asking(self, evaluations: int) -> Self:
+        """See `Surrogate.asking`."""
+        asked = super().asking(evaluations)
+        asked.members = tuple(member.asking(evaluations) for member in self.members)
+        return asked
+
     def start(
         self,
         history: Observation | Sequence[Observation],
@@ -93,11 +100,11 @@ class Ensemble(Surrogate):
 
     def observe(self, state: Imagined, observation: Observation) -> Imagined:
         """Replace what every member imagines by one measured present; see `Surrogate.observe`."""
-        return self._joined([member.observe(own, observation) for member, own in self._each(state)])
+        return self._joined([member.observe(own, observation) for member, own in self.each(state)])
 
     def step(self, state: Imagined, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Imagined]:
         """Sample one step further; candidate i is shown what member i mod m imagines. See `Surrogate.step`."""
-        stepped = [member.step(own, controls, rng) for member, own in self._each(state)]
+        stepped = [member.step(own, controls, rng) for member, own in self.each(state)]
         shown = stepped[0][0]
         which = np.arange(len(shown)) % len(self.members)
         frames = np.stack([observation.frames for observation, _ in stepped])[which, np.arange(len(shown))]
@@ -112,12 +119,16 @@ class Ensemble(Surrogate):
         parts = [
             member.futures(own, controls, count, rng)
             for (member, own), count in zip(
-                self._each(state), np.bincount(drawn, minlength=len(self.members)), strict=True
+                self.each(state), np.bincount(drawn, minlength=len(self.members)), strict=True
             )
             if count
         ]
         place = np.argsort(np.argsort(drawn, kind="stable"))  # of each sample among the parts
         return np.concatenate(parts, axis=2)[:, :, place]
+
+    def differentiable(self, state: Imagined, controls: torch.Tensor) -> torch.Tensor:
+        """The mean of the members' posterior means; see `Surrogate.differentiable`."""
+        return torch.stack([member.differentiable(own, controls) for member, own in self.each(state)]).mean(dim=0)
 
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
         """Model evaluations that `futures` needs: every member's for a mean, one member's for a sample."""
@@ -139,11 +150,19 @@ class Ensemble(Surrogate):
 
     def _of_members(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Futures of each : (member, problem, candidate, sample, step, y, x, channel)."""
-        return np.stack([member.futures(own, controls, samples, rng) for member, own in self._each(state)])
+        return np.stack([member.futures(own, controls, samples, rng) for member, own in self.each(state)])
 
-    def _each(self, state: Imagined) -> list[tuple[Surrogate, Imagined]]:
-        """Every member with its own state."""
+    def each(self, state: Imagined) -> list[tuple[Surrogate, Imagined]]:
+        """Every member with its own state, for those who must tell them apart."""
         return [(member, replace(state, state=own)) for member, own in zip(self.members, state.state, strict=True)]
+
+    def _rows(self, state: Any, index: np.ndarray) -> Any:
+        return tuple(member._rows(own, index) for member, own in zip(self.members, state, strict=True))
+
+    def _together(self, states: Sequence[Any]) -> Any:
+        return tuple(
+            member._together(each) for member, each in zip(self.members, zip(*states, strict=True), strict=True)
+        )
 
     def _joined(self, states: Sequence[Imagined]) -> Imagined:
         """The members' states as one."""

@@ -86,6 +86,13 @@ class Surrogate:
         known._facts = (covariates, text)
         return known
 
+    def asking(self, evaluations: int) -> Self:
+        """The same surrogate, with so many model evaluations for a sampled frame: few for a quick look, many for a
+        careful one."""
+        asked = copy.copy(self)
+        asked.sample_evaluations = whole(evaluations, "evaluations", 1)
+        return asked
+
     def start(
         self,
         history: Observation | Sequence[Observation],
@@ -190,6 +197,39 @@ class Surrogate:
         found = out.reshape(p, c, s, t, *self.model.signature.shape)
         return np.repeat(found, max(samples, 1), axis=2) if self.model.certain else found
 
+    def differentiable(self, state: Imagined, controls: torch.Tensor) -> torch.Tensor:
+        """The posterior mean of futures under controls (problem, candidate, step, control), with its gradients.
+
+        Returns (problem, candidate, 1, step, y, x, channel), as `futures` of no samples; all is in memory at once.
+        """
+        p, c, t, k = controls.shape
+        picked = self._rows(state.state, np.repeat(np.arange(p), c))
+        # What was made without gradients may not be a part of what has them; a copy may.
+        plain = {
+            field.name: None if (value := getattr(picked, field.name)) is None else value.clone()
+            for field in dataclasses.fields(picked)
+        }
+        rows = controls.reshape(p * c, t, k).to(self._device())
+        frames, _ = self.model.rollout(type(picked)(**plain), rows, None, 1)
+        return frames.reshape(p, c, 1, t, *self.model.signature.shape).to(controls.device)
+
+    def take(self, state: Imagined, index: np.ndarray) -> Imagined:
+        """The candidates in `index` (integers), repeats allowed."""
+        told, words = (None if array is None else array[index] for array in (state.covariates, state.words))
+        return Imagined(self._rows(state.state, index), state.observation.take(index), told, words)
+
+    def joined(self, states: Sequence[Imagined]) -> Imagined:
+        """The candidates of several states as those of one."""
+        first = states[0]
+        observation = Observation(
+            *(np.concatenate([getattr(one.observation, name) for one in states]) for name in ("frames", "time", "view"))
+        )
+        told, words = (
+            None if getattr(first, name) is None else np.concatenate([getattr(one, name) for one in states])
+            for name in ("covariates", "words")
+        )
+        return Imagined(self._together([one.state for one in states]), observation, told, words)
+
     def evaluations(self, candidates: int, steps: int, samples: int) -> int:
         """Model evaluations that `futures` needs for that many candidates of one problem."""
         one = samples == 0 or self.model.certain
@@ -212,6 +252,15 @@ class Surrogate:
                 for field in dataclasses.fields(state)
             }
         return type(state)(**picked)
+
+    def _together(self, states: Sequence[Any]) -> Any:
+        """States of the model as one."""
+        fields: dict[str, Any] = {}
+        with torch.inference_mode():
+            for field in dataclasses.fields(states[0]):
+                parts = [getattr(one, field.name) for one in states]
+                fields[field.name] = None if any(part is None for part in parts) else torch.cat(parts)
+        return type(states[0])(**fields)
 
     def _told(self, covariates: np.ndarray | None, n: int) -> np.ndarray | None:
         """Covariates (candidate, covariate) float32 of n candidates. Raises ModelError for another number of them."""

@@ -142,7 +142,7 @@ class Meaning:
         for code in np.unique(actions):
             rows = controls[actions == code]
             for k, column in enumerate(table):
-                if column.kind in ("categorical", "integer", "event"):
+                if column.is_whole:
                     values, often = np.unique(rows[:, k], return_counts=True)
                     means[code, k] = values[often.argmax()]
                 elif column.kind == "angle":

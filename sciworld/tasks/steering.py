@@ -18,9 +18,10 @@ from sciworld.errors import ControlError, SearchError
 from sciworld.evaluate.replay import replay
 from sciworld.evaluate.verdict import Verdict
 from sciworld.search import optimizers
+from sciworld.search.plan import Plan
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RandomController, RecedingHorizon
-from sciworld.search.search import Plan, SearchSettings, search
+from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Controller, Observation, Trajectory, rollout
 from sciworld.surrogate.surrogate import Surrogate
 

@@ -19,7 +19,7 @@ from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate.imagine import covariates_of, observed
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.verdict import Verdict
-from sciworld.search.search import Plan
+from sciworld.search.plan import Plan
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.steering import SAMPLES, Episodes, beam_space, contest, plan_action

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,8 +13,11 @@ from numpy.testing import assert_array_equal
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import ControlError, FormatError, SearchError, SettingsError
 from sciworld.search.optimizers import cem
+from sciworld.search.parameters import Parameters
+from sciworld.search.plan import Plan
 from sciworld.search.problem import Problem
-from sciworld.search.search import Plan, SearchSettings, search
+from sciworld.search.risk import Risk
+from sciworld.search.search import SearchSettings, search
 
 START = np.array([[1.0, 1.0], [5.0, 3.0], [3.0, 2.0]])
 GOALS = [Brightness(2, 2), Brightness(4, 3), Brightness(3, 2)]
@@ -134,6 +138,127 @@ def test_memory_is_bounded_and_does_not_change_the_answer():
         plans.append(search(surrogate, observation(START), problem, np.random.default_rng(0), settings=settings))
         assert surrogate.largest <= chunk
     assert_array_equal(plans[0].controls, plans[1].controls)
+
+
+def test_what_an_objective_fails_at_is_counted_and_the_search_goes_on():
+    """Candidates to the left get nothing, one way or another; the best is to the right of them."""
+
+    def fails(futures, controls):
+        if (controls[:, 0, 0] < 0).any():
+            raise ValueError("no wind\nfrom there")
+        return Nearness(2.0, 1.0)(futures, controls)
+
+    def missing(futures, controls):
+        found = Nearness(2.0, 1.0)(futures, controls)
+        found[controls[:, 0, 0] < 0] = np.nan
+        return found
+
+    start = observation(np.array([[1.0, 1.0]]))
+    plans = [
+        search(
+            BlobForecaster(), start, Problem(objective, 1, SPACE), np.random.default_rng(0),
+            settings=SearchSettings(budget=900, samples=2),
+        )
+        for objective in (fails, missing)
+    ]  # fmt: skip
+    assert_array_equal(plans[0].controls, plans[1].controls)
+    assert plans[0].failed == plans[1].failed > 10
+    assert plans[0].why == "ValueError: no wind from there" and plans[1].why == ""
+    assert plans[0].warnings() == [f"{plans[0].failed[0]} candidates got no score (ValueError: no wind from there)"]
+    with pytest.raises(SearchError, match=r"failed: problem 0: the objective returned \(2,\); it must return"):
+        search(
+            BlobForecaster(), start, Problem(lambda futures, controls: np.zeros(2), 1, SPACE), np.random.default_rng(0)
+        )
+
+
+def test_verification_sees_through_luck():
+    """Of several that won by luck a careful look finds the one that is good."""
+    start = np.tile([[3.0, 2.0]], (30, 1))
+    gone = []
+    for verify in (1, 8):
+        plan = search(
+            BlobForecaster(noise=0.5), observation(start), Problem(Nearness(3.0, 2.0), 1, SPACE),
+            np.random.default_rng(0), "shooting",
+            SearchSettings(budget=1000, samples=1, final_samples=50, verify=verify),
+        )  # fmt: skip
+        gone.append(np.linalg.norm(found(plan, start) - start, axis=1).mean())
+    assert gone[1] < 0.7 * gone[0]
+
+
+def test_the_better_half_is_looked_at_twice():
+    surrogate = BlobForecaster(noise=0.1)
+    plan = search(
+        surrogate, observation(START), Problem(Nearness(2, 2), 1, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=1000, samples=3, halving=True, tolerance=0.0),
+        optimizer_settings=cem.Settings(population=20),
+    )  # fmt: skip
+    assert plan.evaluations == surrogate.imagined == 16 + 10 * (60 + 30)
+
+
+def test_it_stops_when_nothing_gets_better():
+    plan = search(
+        BlobForecaster(), observation(START), Problem(GOALS, 1, SPACE), np.random.default_rng(0),
+        settings=SearchSettings(budget=100_000, tolerance=0.0, patience=3),
+    )  # fmt: skip
+    assert plan.stopped == "no better"
+    assert_array_equal(plan.trace[-1], plan.trace[-4])
+
+
+def test_few_numbers_make_a_long_plan():
+    start = np.array([[0.0, 0.0]])
+    problem = Problem(Nearness(6.0, 3.0), 6, SPACE, parameters=Parameters("linear", 2))
+    plan = search(
+        BlobForecaster(), observation(start), problem, np.random.default_rng(0),
+        settings=SearchSettings(budget=6000, samples=0),
+    )  # fmt: skip
+    np.testing.assert_allclose(found(plan, start), [[6.0, 3.0]], atol=0.3)
+    pushes = plan.controls[0, :, 0]
+    np.testing.assert_allclose(np.diff(pushes, 2), 0, atol=1e-9)
+
+
+def test_rate_limits_are_kept_from_what_was_played_before():
+    slow = ControlSpace(ColumnTable(tuple(dataclasses.replace(one, rate_limit=0.5) for one in SPACE.table)))
+    surrogate = BlobForecaster()
+    surrogate.space = slow
+    problem = Problem(Nearness(6.0, 2.0), 4, slow, seconds=2.0, previous=np.array([-1.0, 0.0, 1.0]))
+    plan = search(
+        surrogate, observation(np.array([[3.0, 2.0]])), problem, np.random.default_rng(0),
+        settings=SearchSettings(budget=4000, samples=0),
+    )  # fmt: skip
+    path = np.concatenate([[[-1.0, 0.0, 1.0]], plan.controls[0]])
+    assert np.abs(np.diff(path, axis=0)).max() <= 1.0 + 1e-12
+    assert_array_equal(path[:, 2], np.rint(path[:, 2]))
+    with pytest.raises(SearchError, match="a step lasts 0 s"):
+        Problem(Brightness(2, 2), 1, SPACE, seconds=0)
+
+
+@dataclasses.dataclass
+class Divided(BlobForecaster):
+    """Two members that agree on short pushes, and not on long ones, of which one expects too much."""
+
+    def each(self, state):
+        return [(Member(push=1.0), state), (Member(push=1.8), state)]
+
+
+@dataclasses.dataclass
+class Member(BlobForecaster):
+    push: float = 1.0
+
+    def futures(self, state, controls, samples, rng):
+        controls = controls.copy()
+        far = np.maximum(np.abs(controls[..., 0]) - 1.0, 0.0)
+        controls[..., 0] += np.sign(controls[..., 0]) * (self.push - 1.0) * far
+        return super().futures(state, controls, samples, rng)
+
+
+def test_pessimism_keeps_to_what_the_members_agree_on():
+    start, settings = observation(np.array([[0.0, 2.0]])), SearchSettings(budget=20_000, samples=0)
+    pushes = []
+    for between in (1e-6, 5.0):
+        problem = Problem(Nearness(3.0, 2.0), 1, SPACE, risk=Risk(between=between))
+        plan = search(Divided(), start, problem, np.random.default_rng(0), settings=settings)
+        pushes.append(abs(plan.controls[0, 0, 0] * plan.controls[0, 0, 2] / 2))
+    assert pushes[0] > 1.5 and pushes[1] < 1.3
 
 
 def test_the_same_seed_gives_the_same_plan():

@@ -1,10 +1,13 @@
-"""What every optimizer of controls is: three pure functions on a state that is a value."""
+"""What every optimizer of controls is: pure functions on a state that is a value; and what all of them check."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
 import numpy as np
+
+from sciworld.errors import SearchError
+from sciworld.kernels import ranking
 
 
 class OptimizerState(Protocol):
@@ -24,14 +27,21 @@ class Optimizer(Protocol):
     """Maximises scores of vectors inside bounds, for many problems side by side; a single problem is problem = 1.
 
     An optimizer is a module with these names. Its state is a value: `ask` and `tell` change neither it nor any
-    array of the caller's, and all randomness comes in through `rng`.
+    array of the caller's, and all randomness comes in through `rng`. A module with `GRADIENTS = True` is told gradients
+    (problem, candidate, dimension) of the scores, too, in the order of `ask`.
     """
 
     @property
     def Settings(self) -> type: ...  # noqa: N802 - the name of the module's settings dataclass
 
-    def start(self, low: np.ndarray, high: np.ndarray, settings: Any, mean: np.ndarray | None = None) -> Any:
-        """The state before the first generation. low, high, and a first guess `mean` : (problem, dimension)."""
+    def start(
+        self, low: np.ndarray, high: np.ndarray, settings: Any, mean: np.ndarray | None = None, steps: int = 1
+    ) -> Any:
+        """The state before the first generation.
+
+        low, high, and a first guess `mean` : (problem, dimension). steps : how many times the vectors repeat the same
+        numbers, as plans of so many steps do; an optimizer may draw them alike in neighbouring steps.
+        """
         ...
 
     def ask(self, state: Any, rng: np.random.Generator) -> np.ndarray:
@@ -39,9 +49,67 @@ class Optimizer(Protocol):
         ...
 
     def tell(self, state: Any, candidates: np.ndarray, scores: np.ndarray) -> Any:
-        """The state that has learned scores : (problem, candidate) of `candidates`, in any order; NaN ranks last."""
+        """The state that has learned scores : (problem, candidate) of `candidates`, in any order; NaN ranks last.
+
+        Differential evolution, where each challenges a member, and those that climb take them in the order of `ask`.
+        """
         ...
 
     def spread(self, state: Any) -> np.ndarray:
         """How wide each problem's search still is, as a share of its bounds : (problem,)."""
         ...
+
+
+def region(
+    low: np.ndarray, high: np.ndarray, mean: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Bounds, and a first guess if there is one, (problem, dimension) float64, none of them the caller's.
+
+    Raises SearchError for bounds that are not finite or the wrong way round, and for a guess outside.
+    """
+    low, high = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+    if low.ndim != 2 or low.shape != high.shape or 0 in low.shape:
+        raise SearchError(f"bounds: low {low.shape}, high {high.shape}; both must be (problem, dimension), not empty")
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        raise SearchError("bounds: low must not be above high, and both must be finite; check the region searched")
+    if mean is None:
+        return low, high, None
+    guess = np.array(mean, dtype=np.float64)
+    if guess.shape != low.shape or not ((guess >= low) & (guess <= high)).all():
+        raise SearchError(f"mean: shape {guess.shape}; a first guess must be {low.shape} and inside the bounds")
+    return low, high, guess
+
+
+def told(low: np.ndarray, candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `tell` was given, as float64 in one piece. Raises SearchError for shapes that do not fit the bounds."""
+    candidates = np.ascontiguousarray(candidates, dtype=np.float64)
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
+    p, d = low.shape
+    if candidates.ndim != 3 or candidates.shape[::2] != (p, d) or scores.shape != candidates.shape[:2]:
+        raise SearchError(
+            f"tell: candidates {candidates.shape}, scores {scores.shape}; "
+            f"expected ({p}, candidate, {d}) and ({p}, candidate)"
+        )
+    return candidates, scores
+
+
+def better(state: OptimizerState, candidates: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """The fields best and best_score, with what candidates (problem, candidate, dimension) have added to them."""
+    best, best_score = state.best.copy(), state.best_score.copy()
+    for i in range(len(candidates)):
+        chosen = ranking.best_of(candidates[i], scores[i])
+        if chosen >= 0 and scores[i, chosen] > best_score[i]:
+            best[i], best_score[i] = candidates[i, chosen], scores[i, chosen]
+    return {"best": best, "best_score": best_score}
+
+
+def nothing(low: np.ndarray) -> dict[str, Any]:
+    """The fields best and best_score before anything scored."""
+    return {"best": np.full_like(low, np.nan), "best_score": np.full(len(low), -np.inf)}
+
+
+def shares(std: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest of standard deviations (problem, dimension), as a share of the bounds' width : (problem,)."""
+    width = high - low
+    largest: np.ndarray = np.where(width > 0, std / np.where(width > 0, width, 1), 0).max(axis=1)
+    return largest

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sciworld.config import require
-from sciworld.errors import SearchError
 from sciworld.kernels import cem as kernels
+from sciworld.search.optimizers import base
 
 
 @dataclass(frozen=True)
@@ -65,35 +65,21 @@ class State:
     best_score: np.ndarray
 
 
-def start(low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None) -> State:
-    """The state before the first generation.
+def start(
+    low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None, steps: int = 1
+) -> State:
+    """The state before the first generation; see `base.region` for what it raises.
 
-    low, high : (problem, dimension), finite; mean : the same shape, a first guess inside them. Raises SearchError
-    for bounds that are not finite or the wrong way round, and for a guess outside.
+    low, high : (problem, dimension), finite; mean : the same shape, a first guess inside them.
     """
-    low, high = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
-    if low.ndim != 2 or low.shape != high.shape or 0 in low.shape:
-        raise SearchError(f"bounds: low {low.shape}, high {high.shape}; both must be (problem, dimension), not empty")
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
-        raise SearchError("bounds: low must not be above high, and both must be finite; check the region searched")
-    p, _ = low.shape
-    if mean is None:
+    low, high, guess = base.region(low, high, mean)
+    if guess is None:
         # The moments of the uniform distribution over the bounds.
         centre, std = (low + high) / 2, (high - low) / math.sqrt(12)
     else:
-        centre, std = np.array(mean, dtype=np.float64), settings.guess_spread * (high - low)
-        if centre.shape != low.shape or not ((centre >= low) & (centre <= high)).all():
-            raise SearchError(f"mean: shape {centre.shape}; a first guess must be {low.shape} and inside the bounds")
-    return State(
-        settings=settings,
-        low=low,
-        high=high,
-        mean=centre,
-        std=std,
-        informed=np.full(p, mean is not None),
-        best=np.full_like(low, np.nan),
-        best_score=np.full(p, -np.inf),
-    )
+        centre, std = guess, settings.guess_spread * (high - low)
+    informed = np.full(len(low), guess is not None)
+    return State(settings, low, high, centre, std, informed, **base.nothing(low))
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
@@ -110,14 +96,7 @@ def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:
     The order of the candidates has no effect. NaN ranks last; a problem whose scores are all NaN stays as it was,
     and one with a single score keeps its spread. Raises SearchError for shapes that do not fit.
     """
-    candidates = np.ascontiguousarray(candidates, dtype=np.float64)
-    scores = np.ascontiguousarray(scores, dtype=np.float64)
-    p, d = state.mean.shape
-    if candidates.ndim != 3 or candidates.shape[::2] != (p, d) or scores.shape != candidates.shape[:2]:
-        raise SearchError(
-            f"tell: candidates {candidates.shape}, scores {scores.shape}; "
-            f"expected ({p}, candidate, {d}) and ({p}, candidate)"
-        )
+    candidates, scores = base.told(state.low, candidates, scores)
     mean, std, size, best, best_score = kernels.elite_statistics(candidates, scores, state.settings.elites)
     weight = state.settings.smoothing
     scored, several = (size > 0)[:, None], (size > 1)[:, None]
@@ -134,5 +113,4 @@ def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:
 
 def spread(state: State) -> np.ndarray:
     """The largest standard deviation of each problem, as a share of its bounds' width : (problem,)."""
-    width = state.high - state.low
-    return np.where(width > 0, state.std / np.where(width > 0, width, 1), 0).max(axis=1)
+    return base.shares(state.std, state.low, state.high)

@@ -1,0 +1,17 @@
+"""Figures of the search for controls.
+
+python benchmarks/search.py [--quick] [--only FIGURE] [--json benchmarks/search.json]
+"""
+
+from __future__ import annotations
+
+import search_optimizers
+from harness import Benchmark
+
+bench = Benchmark("search", __doc__)
+bench.figure("cmaes_over_cmaes", "cmaes_over_cma")(search_optimizers.overhead)
+bench.figure("cem_over_twin", "mppi_over_twin")(search_optimizers.twins)
+bench.figure("evaluations_over_cmaes")(search_optimizers.evaluations)
+
+if __name__ == "__main__":
+    bench.main()

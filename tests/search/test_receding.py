@@ -10,9 +10,10 @@ from numpy.testing import assert_array_equal
 from sciworld.controls import ControlSpace
 from sciworld.errors import ControlError, SearchError, SettingsError
 from sciworld.search import receding
+from sciworld.search.optimizers import cem
 from sciworld.search.problem import Problem
 from sciworld.search.receding import FixedPlan, RandomController, RecedingHorizon
-from sciworld.search.search import SearchSettings
+from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import rollout
 
 START = np.array([[0.0, 0.0], [5.0, 3.0], [6.0, 0.0]])
@@ -171,3 +172,58 @@ def test_chance_needs_bounds():
 def test_a_context_of_nothing_is_refused():
     with pytest.raises(SettingsError, match="context is 0"):
         RecedingHorizon(BlobForecaster(), make_problem, context=0)
+
+
+def test_a_warm_search_begins_with_the_rest_of_the_last_plan():
+    """Where a search can afford one generation alone, it is as good as what it begins with."""
+    guesses = []
+
+    class Spying(BlobForecaster):
+        def futures(self, state, controls, samples, rng):
+            guesses.append(controls.mean(axis=1))
+            return super().futures(state, controls, samples, rng)
+
+    def far(seen) -> Problem:
+        return Problem([Brightness(6, 4)] * len(seen), 2, SPACE)
+
+    cold, warm = (
+        RecedingHorizon(
+            Spying(), far, settings=SearchSettings(budget=96, samples=0),
+            optimizer_settings=cem.Settings(guess_spread=0.01), warm=one,
+        )
+        for one in (False, True)
+    )  # fmt: skip
+    seen = observation(np.array([[0.0, 0.0]]))
+    memory = warm.start(1, np.random.default_rng(0))
+    _, memory = warm.act(memory, seen)
+    before = memory.plan
+    assert before is not None and before.shape == (1, 2, 3)
+    guesses.clear()
+    warm.act(memory, seen)
+    np.testing.assert_allclose(guesses[0][0, 0, :2], before[0, 1, :2], atol=0.05)
+    guesses.clear()
+    cold.act(memory, seen)
+    assert np.abs(guesses[0][0, 0, :2] - before[0, 1, :2]).max() > 0.2
+
+
+def test_what_is_safe_is_played_where_a_search_finds_nothing():
+    blind = lambda seen: Problem([lambda futures, controls: np.full(futures.shape[:2], np.nan)], 1, SPACE)  # noqa: E731
+    seen, rng = observation(np.array([[1.0, 1.0]])), np.random.default_rng(0)
+    safe = RecedingHorizon(BlobForecaster(), blind, fallback=np.array([0.0, 0.0, 0.0]))
+    chosen, memory = safe.act(safe.start(1, rng), seen)
+    assert_array_equal(chosen, [[0, 0, 0]])
+    assert memory.safe[0].tolist() == [True] and np.isnan(memory.promises[0].value).all()
+    with pytest.raises(SearchError, match="no candidate of problem 0"):
+        careless = RecedingHorizon(BlobForecaster(), blind)
+        careless.act(careless.start(1, rng), seen)
+    with pytest.raises(ControlError):
+        RecedingHorizon(BlobForecaster(), blind, fallback=np.array([9.0, 0.0, 0.0]))
+
+
+def test_a_search_that_must_answer_in_time_stops():
+    problem = Problem([Brightness(6, 4)], 1, SPACE)
+    plan = search(
+        BlobForecaster(), observation(np.array([[0.0, 0.0]])), problem, np.random.default_rng(0),
+        settings=SearchSettings(budget=10**9, tolerance=0.0, seconds=0.05),
+    )  # fmt: skip
+    assert plan.stopped == "time" and len(plan.trace) >= 1

@@ -12,11 +12,11 @@ from numba import njit
 
 
 @njit(cache=True)
-def sample(normals, mean, sigma, root, full):
-    """Candidates (candidate, dimension) of standard normals, clipped to their bounds, 0 and 1.
+def sample(normals, mean, sigma, root, full, low, high):
+    """Candidates (candidate, dimension) of standard normals, clipped to their bounds low, high : (dimension,).
 
-    mean : (dimension,). root : (dimension, dimension), lower triangle, or (1, dimension) standard deviations where the
-    covariance is not full.
+    mean : (dimension,), as shares of the bounds' width. root : (dimension, dimension), lower triangle, or (1,
+    dimension) standard deviations where the covariance is not full.
     """
     n, d = normals.shape
     out = np.empty((n, d))
@@ -28,7 +28,8 @@ def sample(normals, mean, sigma, root, full):
                     step += root[k, m] * normals[j, m]
             else:
                 step = root[0, k] * normals[j, k]
-            out[j, k] = min(max(mean[k] + sigma * step, 0.0), 1.0)
+            share = min(max(mean[k] + sigma * step, 0.0), 1.0)
+            out[j, k] = min(max(low[k] + share * (high[k] - low[k]), low[k]), high[k])
     return out
 
 

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numba import njit
 
+NARROW = 1e-3  # of the square of the range: a variance below it is counted about the mean
+
 
 @njit(cache=True)
 def precedes(a, b):
@@ -19,16 +21,11 @@ def precedes(a, b):
 def best_of(candidates, scores):
     """The index of the best of candidates (candidate, dimension) by scores (candidate,), or -1 if all are NaN; of
     equal bests the first in lexicographic order."""
-    chosen = -1
+    chosen, highest = -1, -math.inf
     for j in range(len(scores)):
-        if math.isnan(scores[j]):
-            continue
-        if (
-            chosen < 0
-            or scores[j] > scores[chosen]
-            or (scores[j] == scores[chosen] and precedes(candidates[j], candidates[chosen]))
-        ):
-            chosen = j
+        score = scores[j]  # NaN is neither above nor equal
+        if score > highest or (score == highest and (chosen < 0 or precedes(candidates[j], candidates[chosen]))):
+            chosen, highest = j, score
     return chosen
 
 
@@ -71,40 +68,79 @@ def moments(values, chosen, weights, total):
     than that: about 52 - log2(n) bits of the range of the chosen.
     """
     d = values.shape[1]
-    low, high = values[chosen[0]].copy(), values[chosen[0]].copy()
-    for j in chosen:
+    low, high = _extremes(values, chosen)
+    steps = 1.5 * 2.0 ** (math.ceil(math.log2(len(chosen))) + 1)  # of the grid, in the last bit of the largest sum
+    grid, square_grid = np.empty(d), np.empty(d)
+    for k in range(d):
+        grid[k] = steps * _power(high[k] - low[k])
+        square_grid[k] = steps * _power((high[k] - low[k]) ** 2)
+    centre = low + 0.5 * (high - low)
+    mean, std = _sums(values, chosen, weights, centre, grid, square_grid)
+    narrow = False
+    for k in range(d):
+        away = mean[k] / total
+        mean[k] = min(max(centre[k] + away, low[k]), high[k])
+        variance = std[k] / total - away * away
+        narrow |= variance < NARROW * (high[k] - low[k]) ** 2
+        std[k] = math.sqrt(max(variance, 0.0))
+    if narrow:  # about the centre the square of a narrow spread would be a difference of large numbers
         for k in range(d):
+            square_grid[k] = steps * _power(max(high[k] - mean[k], mean[k] - low[k]) ** 2)
+        _, std = _sums(values, chosen, weights, mean, grid, square_grid)
+        for k in range(d):
+            std[k] = math.sqrt(std[k] / total)
+    return mean, std
+
+
+@njit(cache=True)
+def _extremes(values, chosen):
+    """The least and the largest of the chosen rows, along every axis; four rows at a time, which is twice as fast."""
+    low, high = values[chosen[0]].copy(), values[chosen[0]].copy()
+    fours = len(chosen) - len(chosen) % 4
+    for j in range(0, fours, 4):
+        a, b, c, e = values[chosen[j]], values[chosen[j + 1]], values[chosen[j + 2]], values[chosen[j + 3]]
+        for k in range(values.shape[1]):
+            low[k] = min(low[k], min(min(a[k], b[k]), min(c[k], e[k])))
+            high[k] = max(high[k], max(max(a[k], b[k]), max(c[k], e[k])))
+    for j in chosen[fours:]:
+        for k in range(values.shape[1]):
             low[k] = min(low[k], values[j, k])
             high[k] = max(high[k], values[j, k])
-    steps = 2.0 ** (math.ceil(math.log2(len(chosen))) + 1)  # of the grid, in the last bit of the largest sum
-    grid = np.empty(d)
-    for k in range(d):
-        grid[k] = 1.5 * steps * _power(high[k] - low[k])
-    mean = np.zeros(d)
-    for j in chosen:
-        w = weights[j]
+    return low, high
+
+
+@njit(cache=True)
+def _sums(values, chosen, weights, centre, grid, square_grid):
+    """Of the chosen rows less the centre, weighed, and of their squares : (dimension,), each term rounded to its grid."""
+    d = values.shape[1]
+    first, second = np.zeros(d), np.zeros(d)
+    fours = len(chosen) - len(chosen) % 4
+    for j in range(0, fours, 4):
+        a, b, c, e = values[chosen[j]], values[chosen[j + 1]], values[chosen[j + 2]], values[chosen[j + 3]]
+        wa, wb, wc, we = weights[chosen[j]], weights[chosen[j + 1]], weights[chosen[j + 2]], weights[chosen[j + 3]]
         for k in range(d):
-            mean[k] += (w * (values[j, k] - low[k]) + grid[k]) - grid[k]
-    for k in range(d):
-        mean[k] = min(max(low[k] + mean[k] / total, low[k]), high[k])
-        grid[k] = 1.5 * steps * _power(max(high[k] - mean[k], mean[k] - low[k]) ** 2)
-    std = np.zeros(d)
-    for j in chosen:
-        w = weights[j]
+            m, g, h = centre[k], grid[k], square_grid[k]
+            xa, xb, xc, xe = a[k] - m, b[k] - m, c[k] - m, e[k] - m
+            ya, yb, yc, ye = wa * xa, wb * xb, wc * xc, we * xe
+            first[k] += (((ya + g) - g) + ((yb + g) - g)) + (((yc + g) - g) + ((ye + g) - g))
+            second[k] += (((ya * xa + h) - h) + ((yb * xb + h) - h)) + (((yc * xc + h) - h) + ((ye * xe + h) - h))
+    for j in chosen[fours:]:
         for k in range(d):
-            away = values[j, k] - mean[k]
-            std[k] += (w * away * away + grid[k]) - grid[k]
-    for k in range(d):
-        std[k] = math.sqrt(std[k] / total)
-    return mean, std
+            away = values[j, k] - centre[k]
+            first[k] += (weights[j] * away + grid[k]) - grid[k]
+            second[k] += (weights[j] * away * away + square_grid[k]) - square_grid[k]
+    return first, second
 
 
 @njit(cache=True)
 def exact_sum(values):
     """The sum of values from 0 to 1, each rounded so that their order has no effect."""
     grid = 1.5 * 2.0 ** (math.ceil(math.log2(len(values))) + 1)
-    total = 0.0
-    for value in values:
+    total, fours = 0.0, len(values) - len(values) % 4
+    for j in range(0, fours, 4):  # two additions at once do not wait for each other
+        a, b, c, e = values[j], values[j + 1], values[j + 2], values[j + 3]
+        total += (((a + grid) - grid) + ((b + grid) - grid)) + (((c + grid) - grid) + ((e + grid) - grid))
+    for value in values[fours:]:
         total += (value + grid) - grid
     return total
 

@@ -117,15 +117,16 @@ def start(
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     """A generation : (problem, candidate, dimension) float64, inside the bounds."""
     p, d = state.low.shape
-    normals = rng.standard_normal((p, state.population, d))
-    shares = np.empty_like(normals)
+    found = rng.standard_normal((p, state.population, d))
     for i in range(p):
         if state.informed[i]:
-            shares[i] = kernels.sample(normals[i], state.mean[i], state.sigma[i], state.root[i], state.full)
+            found[i] = kernels.sample(
+                found[i], state.mean[i], state.sigma[i], state.root[i], state.full, state.low[i], state.high[i]
+            )
         else:
-            shares[i] = rng.random(normals[i].shape)
-    low, high = state.low[:, None], state.high[:, None]
-    return np.clip(low + shares * (high - low), low, high)
+            drawn = rng.uniform(state.low[i], state.high[i], found[i].shape)
+            found[i] = np.clip(drawn, state.low[i], state.high[i])  # a sum may be rounded beyond its bound
+    return found
 
 
 def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:

@@ -51,7 +51,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def population(function: str, d: int) -> int:
     """The tutorial's; where there are many valleys, so many that the deepest is found nearly always."""
-    return 20 * d if function == "rastrigin" else 4 + int(3 * np.log(d))
+    return 40 * d if function == "rastrigin" else 4 + int(3 * np.log(d))
 
 
 def overhead(run: Run) -> dict[str, Figure]:
@@ -186,7 +186,8 @@ def evaluations(run: Run) -> Figure:
 
 
 def _counted(run: Run, function: str, d: int) -> dict[str, Any]:
-    job = {"function": function, "dimension": d, "seeds": 3 if run.quick else SEEDS}
+    seeds, size = 3 if run.quick else SEEDS, population(function, d)
+    job = {"function": function, "dimension": d, "seeds": seeds, "population": size}
 
     def measure() -> dict[str, Any]:
         command = [sys.executable, str(Path(__file__).resolve())]
@@ -199,19 +200,19 @@ def _counted(run: Run, function: str, d: int) -> dict[str, Any]:
     return {**found, "ratio": float(ours / theirs)}
 
 
-def count(function: str, dimension: int, seeds: int) -> dict[str, list[int | None]]:
+def count(function: str, dimension: int, seeds: int, population: int) -> dict[str, list[int | None]]:
     """Evaluations of ours and of cmaes from each of so many starts, None where the target was not reached."""
     found: dict[str, list[int | None]] = {"ours": [], "cmaes": []}
     for seed in range(seeds):
         x0 = np.random.default_rng(seed).uniform(-0.8 * BOUND, 0.8 * BOUND, dimension)
-        found["ours"].append(_ours(function, x0, seed))
-        found["cmaes"].append(_theirs(function, x0, seed))
+        found["ours"].append(_ours(function, x0, seed, population))
+        found["cmaes"].append(_theirs(function, x0, seed, population))
     return found
 
 
-def _ours(function: str, x0: np.ndarray, seed: int) -> int | None:
+def _ours(function: str, x0: np.ndarray, seed: int, size: int) -> int | None:
     low = np.full((1, len(x0)), -BOUND)
-    chosen = cmaes.Settings(population=population(function, len(x0)), guess_spread=0.2)
+    chosen = cmaes.Settings(population=size, guess_spread=0.2)
     state, rng, used = cmaes.start(low, -low, chosen, x0[None]), np.random.default_rng(seed), 0
     while used < MOST:
         candidates = cmaes.ask(state, rng)
@@ -225,10 +226,9 @@ def _ours(function: str, x0: np.ndarray, seed: int) -> int | None:
     return None
 
 
-def _theirs(function: str, x0: np.ndarray, seed: int) -> int | None:
+def _theirs(function: str, x0: np.ndarray, seed: int, size: int) -> int | None:
     from cmaes import CMA
 
-    size = population(function, len(x0))
     bounds = np.tile([-BOUND, BOUND], (len(x0), 1))
     search, used = CMA(mean=x0, sigma=0.2 * 2 * BOUND, bounds=bounds, population_size=size, seed=seed), 0
     while used < MOST:

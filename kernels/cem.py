@@ -38,8 +38,10 @@ def transform(normals, mean, std, informed, low, high):
 
 @njit(cache=True, inline="always")
 def _spread(normals, mean, std, low, high, out):
-    """N(mean, std^2) clipped to the bounds : (candidate, dimension) into `out`. Four at a time, and compiled where it is
-    called, which knows that `out` overlaps nothing: twice as fast."""
+    """N(mean, std^2) clipped to the bounds : (candidate, dimension) into `out`.
+
+    Four at a time, and compiled where it is called, which knows that `out` overlaps nothing: twice as fast.
+    """
     n, d = normals.shape
     fours = n - n % 4
     for j in range(0, fours, 4):

@@ -111,7 +111,7 @@ def _extremes(values, chosen):
 
 @njit(cache=True)
 def _sums(values, chosen, weights, centre, grid, square_grid):
-    """Of the chosen rows less the centre, weighed, and of their squares : (dimension,), each term rounded to its grid."""
+    """Sums of the chosen rows less the centre, weighed, and of their squares : (dimension,), terms rounded to grids."""
     d = values.shape[1]
     first, second = np.zeros(d), np.zeros(d)
     fours = len(chosen) - len(chosen) % 4

@@ -47,7 +47,11 @@ class Look:
     @property
     def constraints(self) -> tuple[Kept, ...]:
         """What plans must keep to."""
-        return tuple(Kept(one.name, float(one.limit), one.units) for one in self.problem.constraints)
+        found = [Kept(one.name, float(one.limit), one.units) for one in self.problem.constraints]
+        familiar = self.problem.familiar
+        return (
+            (*found, Kept("distance from recorded controls", familiar.farthest, "edges")) if familiar else tuple(found)
+        )
 
     def start(self, method: Optimizer, settings: Any, guess: np.ndarray | None) -> Any:
         """The optimizer's first state; its dimensions are all controls of the first knot, then of the second, ..."""
@@ -109,7 +113,10 @@ class Look:
             self.why = self.why or why
             scores.append(found)
             amounts.append(self.problem.amounts(futures, controls))
-        return np.stack(scores, axis=2), np.mean(amounts, axis=0)
+        kept = np.mean(amounts, axis=0)
+        if (familiar := self.problem.familiar) is not None:
+            kept = np.concatenate([kept, familiar.plans(self.present, controls)[..., None]], axis=-1)
+        return np.stack(scores, axis=2), kept
 
     def _each(self) -> Sequence[tuple[Any, Any]]:
         """Whoever imagines, with its own state: the members of an ensemble where they must be told apart."""

@@ -15,6 +15,7 @@ from sciworld.errors import SearchError
 from sciworld.search.constraints import Constraint
 from sciworld.search.parameters import Parameters
 from sciworld.search.risk import Risk
+from sciworld.search.trust import Familiar
 from sciworld.simulator import Objective, Observation
 
 
@@ -66,6 +67,8 @@ class Problem:
     seconds : that a step lasts, by which plans keep to the rate limits of the space; None for plans that need not.
     previous : the controls before the first step, (control,) or (problem, control), from which it may not be farther
         than they allow; None if anything was.
+    familiar : what the surrogate was trained on: presents that look unlike it are refused, and plans keep near the
+        controls that were played; None for a search that goes anywhere.
     """
 
     objective: Objective | Sequence[Objective]
@@ -79,6 +82,7 @@ class Problem:
     parameters: Parameters = field(default_factory=Parameters)
     seconds: float | None = None
     previous: np.ndarray | None = None
+    familiar: Familiar | None = None
 
     def __post_init__(self) -> None:
         if self.horizon < 1:
@@ -87,6 +91,8 @@ class Problem:
             raise SearchError(f"problem: a step lasts {self.seconds} s; use a positive number, or None")
         if self.previous is not None:
             self.space.check(np.asarray(self.previous), "problem: previous")
+        if self.familiar is not None:
+            self.space.require_same(self.familiar.space, "problem: familiar")
 
     def objectives(self, n: int) -> list[Objective]:
         """One objective for each of n problems. Raises SearchError if their number differs."""

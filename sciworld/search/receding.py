@@ -135,8 +135,8 @@ class RecedingHorizon:
         forgotten at every measured frame.
     settings, optimizer, optimizer_settings : of the search; `SearchSettings.seconds` bounds how long it takes.
     warm : each search begins from the last plan without its first step, whose last step is held once more.
-    fallback : (control,), what is safe to do, in all episodes, where a search finds nothing; without it that is an
-        error.
+    fallback : (control,), what is safe to do in episodes whose present is not familiar, and in all of them where a
+        search finds nothing; without it either is an error.
     """
 
     def __init__(
@@ -176,7 +176,11 @@ class RecedingHorizon:
         chosen = whole(problem.space, (low + high) / 2, low, high)
         value, safe = np.full(n, np.nan), np.zeros(n, dtype=bool)
         plan = np.full((n, problem.horizon, chosen.shape[1]), np.nan)
-        rows = np.arange(n) if problem.active is None else np.flatnonzero(problem.active)
+        active = np.ones(n, dtype=bool) if problem.active is None else problem.active.copy()
+        if self.fallback is not None and problem.familiar is not None:
+            safe = active & (problem.familiar.presents(observation) > problem.familiar.farthest)
+            chosen[safe], active = self.fallback, active & ~safe
+        rows = np.flatnonzero(active)
         if len(rows):
             try:
                 found = self._searched(state, history, problem, rows)

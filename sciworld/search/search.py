@@ -95,8 +95,8 @@ def search(
     guess : (problem, step, control), controls to start from; without one the whole region is looked at first.
     progress : called as progress(evaluations used, budget) after each generation.
 
-    Raises SearchError where the budget does not pay for a generation, no plan can keep to a constraint, or
-    nothing scored. What an objective fails at is counted in the plan.
+    Raises SearchError where the budget does not pay for a generation, a present is not familiar, no plan can keep to a
+    constraint, or nothing scored. What an objective fails at is counted in the plan.
     """
     history = [history] if isinstance(history, Observation) else list(history)
     settings = settings or SearchSettings()
@@ -107,10 +107,13 @@ def search(
         for i in range(n):
             constraint.require_possible(low[i], high[i], problem.horizon)
     few = surrogate if settings.evaluations is None else surrogate.asking(settings.evaluations)
-    if getattr(method, "GRADIENTS", False) and (problem.constraints or problem.risk != Risk()):
+    if getattr(method, "GRADIENTS", False) and (problem.constraints or problem.familiar or problem.risk != Risk()):
         raise SearchError(
-            f"search: '{optimizer}' climbs the mean score alone, without constraints and risk; use another optimizer"
+            f"search: '{optimizer}' climbs the mean score alone, without constraints, risk and what is familiar; use "
+            "another optimizer"
         )
+    if problem.familiar is not None:
+        problem.familiar.require(history[-1])
     began, given = surrogate.start(history), (settings.chunk, history[-1])
     look, careful = (Look(one, began, problem, low, high, rng, *given) for one in (few, surrogate))
     samples = 0 if problem.linear(n) and problem.horizon == 1 else settings.samples

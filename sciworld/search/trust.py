@@ -1,0 +1,158 @@
+"""What a surrogate was trained near: frames and controls, and how far from those others are.
+
+A planner goes where a surrogate errs in its favour, and a surrogate errs most where nothing was recorded. So a search
+refuses presents that look like none of the recordings, and keeps to controls like those that were played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sciworld.config import require
+from sciworld.controls import ControlSpace
+from sciworld.errors import RecordingError, SearchError
+from sciworld.recording import control_table
+from sciworld.search.cloud import Cloud
+from sciworld.search.looks import LOOKS, looks_of, under
+from sciworld.simulator import Observation
+
+KEPT = 3000  # frames, and runs of controls of each length, at most
+LENGTHS = (1, 2, 4)  # steps of runs of controls that are compared
+FARTHEST = 1.25
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """What was recorded, as frames look and as controls were played.
+
+    Parameters
+    ----------
+    frames : how they look; 1 is as far as the edge of what was recorded. controls : runs of so many steps, with what
+    lies under the positions among them. space : of the controls. farthest : in units of those edges, beyond which a
+    search refuses a present, and does not take controls.
+    """
+
+    frames: Cloud
+    controls: dict[int, Cloud]
+    space: ControlSpace
+    farthest: float = FARTHEST
+
+    @classmethod
+    def of(
+        cls, recordings: Iterable[xr.Dataset], space: ControlSpace, farthest: float = FARTHEST, seed: int = 0
+    ) -> Familiar:
+        """Of recordings, such as a store, whose controls have the names of the space.
+
+        seed : by which frames are drawn where there are more than are kept. Raises RecordingError where no control is
+        known, SettingsError for a `farthest` below 1.
+        """
+        require(farthest >= 1, f"farthest is {farthest}; 1 is the edge of what was recorded, use at least that")
+        looks = _Rows()
+        runs = {length: _Rows() for length in LENGTHS}
+        sessions: dict[str, int] = {}
+        for ds in recordings:
+            session = sessions.setdefault(ds.attrs["session"], len(sessions))
+            frames, view = ds["frames"].values, ds["view"].values
+            controls = ds["controls"].values[:, [control_table(ds).index(name) for name in space.names]]
+            whole = np.flatnonzero(np.isfinite(frames).all(axis=(1, 2, 3)))
+            looks.add(looks_of(frames[whole]), session)
+            for length, rows in runs.items():
+                if len(controls) < length:
+                    continue
+                windows = np.lib.stride_tricks.sliding_window_view(controls, length, axis=0).swapaxes(1, 2)
+                starts = np.flatnonzero(np.isfinite(windows).all(axis=(1, 2)))
+                starts = starts[np.isin(starts, whole)]
+                if len(starts):
+                    rows.add(_runs(space, windows[starts][:, None], frames[starts], view[starts])[:, 0], session)
+        if not runs[1].parts:
+            raise RecordingError("no recording has a control that is known; nothing tells what is familiar")
+        rng = np.random.default_rng(seed)
+        clouds = {length: rows.cloud(rng) for length, rows in runs.items() if rows.parts}
+        return cls(looks.cloud(rng), clouds, space, farthest)
+
+    def require(self, observation: Observation) -> None:
+        """Raise SearchError for presents that look like nothing that was recorded, and say what to record."""
+        away = self.presents(observation)
+        far = np.flatnonzero(away > self.farthest)
+        if not far.size:
+            return
+        i = int(away.argmax())
+        raise SearchError(
+            f"search: the model does not know this region: the present of problem {i} looks unlike all that was "
+            f"recorded, {away[i]:.1f} times as far from it as recordings are from each other (most in its "
+            f"{self.odd(observation, i)}; {len(far)} such of {len(away)}). Record near it and train on that, or search "
+            "without `familiar`"
+        )
+
+    def presents(self, observation: Observation) -> np.ndarray:
+        """How far each present is from what was recorded, 1 at the edge : (problem,); NaN is infinitely far."""
+        whole = np.isfinite(observation.frames).all(axis=(1, 2, 3))
+        found = np.full(len(observation), np.inf)
+        if whole.any():
+            found[whole] = self.frames.distance(looks_of(observation.frames[whole]))
+        return found
+
+    def plans(self, observation: Observation, controls: np.ndarray) -> np.ndarray:
+        """How far plans (problem, candidate, step, control) are from what was played, 1 at the edge : (problem,
+        candidate): that run of a plan's steps which is farthest counts."""
+        length = max(known for known in self.controls if known <= controls.shape[2])
+        cloud, found = self.controls[length], np.zeros(controls.shape[:2])
+        for first in range(controls.shape[2] - length + 1):
+            part = controls[:, :, first : first + length]
+            found = np.maximum(found, cloud.distance(_runs(self.space, part, observation.frames, observation.view)))
+        return found
+
+    def odd(self, observation: Observation, i: int) -> str:
+        """What of a present is farthest from usual."""
+        rows = looks_of(observation.frames[i : i + 1])[0]
+        spread = np.linalg.inv(self.frames.root)  # of the features, each by itself
+        away = np.abs(rows - self.frames.mean) / np.sqrt(np.square(spread).sum(axis=0) + 1e-300)
+        return LOOKS[int(away.argmax()) * len(LOOKS) // len(away)]
+
+
+class _Rows:
+    """Features of many recordings, with their sessions."""
+
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+        self.sessions: list[np.ndarray] = []
+
+    def add(self, rows: np.ndarray, session: int) -> None:
+        self.parts.append(rows)
+        self.sessions.append(np.full(len(rows), session))
+
+    def cloud(self, rng: np.random.Generator) -> Cloud:
+        every, sessions = np.concatenate(self.parts), np.concatenate(self.sessions)
+        kept = np.sort(rng.permutation(len(every))[:KEPT])
+        return Cloud.of(every[kept], sessions[kept])
+
+
+def _runs(space: ControlSpace, controls: np.ndarray, frames: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """What is compared of runs of controls (n, candidate, step, control), each with the present of its row : frames
+    (n, y, x, channel), view (n, 6). Returns (n, candidate, feature).
+
+    Positions are compared in pixels, and by what the present shows under them; angles by their cosine and sine, levels
+    one by one.
+    """
+    values, columns = controls.astype(np.float64), []
+    for x, y in space.table.positions().values():
+        if space.table.columns[x].frame == "lab":
+            v = view.T[:, :, None, None]
+            dx, dy, determinant = values[..., x] - v[2], values[..., y] - v[5], v[0] * v[4] - v[1] * v[3]
+            values[..., x] = (v[4] * dx - v[1] * dy) / determinant
+            values[..., y] = (v[0] * dy - v[3] * dx) / determinant
+        columns.append(under(frames, values[..., [x, y]]))
+    for k, column in enumerate(space.table):
+        one = values[..., k]
+        if column.kind == "angle":
+            columns.append(np.stack([np.cos(one), np.sin(one)], axis=-1))
+        elif column.is_whole and column.levels:
+            columns.append(np.stack([one == level for level in range(len(column.levels))], axis=-1).astype(np.float64))
+        else:
+            columns.append(one[..., None])
+    each = np.concatenate(columns, axis=-1)
+    return each.reshape(*each.shape[:2], -1)

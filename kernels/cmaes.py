@@ -13,13 +13,14 @@ from numba import njit
 
 @njit(cache=True)
 def sample(normals, mean, sigma, root, full, low, high):
-    """Candidates (candidate, dimension) of standard normals, clipped to their bounds low, high : (dimension,).
+    """Candidates (candidate, dimension) of standard normals, clipped to their bounds low, high : (dimension,); and which
+    of them (candidate,) had to be.
 
     mean : (dimension,), as shares of the bounds' width. root : (dimension, dimension), lower triangle, or (1,
     dimension) standard deviations where the covariance is not full.
     """
     n, d = normals.shape
-    out = np.empty((n, d))
+    out, outside = np.empty((n, d)), np.zeros(n, np.bool_)
     for j in range(n):
         for k in range(d):
             step = 0.0
@@ -28,9 +29,11 @@ def sample(normals, mean, sigma, root, full, low, high):
                     step += root[k, m] * normals[j, m]
             else:
                 step = root[0, k] * normals[j, k]
-            share = min(max(mean[k] + sigma * step, 0.0), 1.0)
+            share = mean[k] + sigma * step
+            if share < 0.0 or share > 1.0:
+                outside[j], share = True, min(max(share, 0.0), 1.0)
             out[j, k] = min(max(low[k] + share * (high[k] - low[k]), low[k]), high[k])
-    return out
+    return out, outside
 
 
 @njit(cache=True)

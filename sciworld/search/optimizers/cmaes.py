@@ -21,6 +21,9 @@ from sciworld.kernels import ranking
 from sciworld.search.optimizers import base
 
 COVARIANCES = ("full", "separable")
+# How often candidates outside the bounds are drawn again before they are moved onto them: those on a bound would draw
+# the search to it, yet where the optimum lies on bounds none would ever be inside.
+REDRAWN = 20
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,13 @@ def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     found = rng.standard_normal((p, state.population, d))
     for i in range(p):
         if state.informed[i]:
-            found[i] = kernels.sample(
-                found[i], state.mean[i], state.sigma[i], state.root[i], state.full, state.low[i], state.high[i]
-            )
+            learned = (state.mean[i], state.sigma[i], state.root[i], state.full, state.low[i], state.high[i])
+            found[i], outside = kernels.sample(found[i], *learned)
+            for _ in range(REDRAWN):
+                if not outside.any():
+                    break
+                again = np.flatnonzero(outside)
+                found[i, again], outside[again] = kernels.sample(rng.standard_normal((len(again), d)), *learned)
         else:
             drawn = rng.uniform(state.low[i], state.high[i], found[i].shape)
             found[i] = np.clip(drawn, state.low[i], state.high[i])  # a sum may be rounded beyond its bound

@@ -13,11 +13,10 @@ from numba import njit
 
 @njit(cache=True)
 def sample(normals, mean, sigma, root, full, low, high):
-    """Candidates (candidate, dimension) of standard normals, clipped to their bounds low, high : (dimension,); and which
-    of them (candidate,) had to be.
+    """Candidates (candidate, dimension) of standard normals, clipped to their bounds low, high : (dimension,).
 
     mean : (dimension,), as shares of the bounds' width. root : (dimension, dimension), lower triangle, or (1,
-    dimension) standard deviations where the covariance is not full.
+    dimension) standard deviations where the covariance is not full. Returns also which (candidate,) had to be clipped.
     """
     n, d = normals.shape
     out, outside = np.empty((n, d)), np.zeros(n, np.bool_)

@@ -25,7 +25,7 @@ ROWS = (
     ("controls", "stored", "lazy", "cluster", "writing"),
     ("recording", "parts", "selection", "simulator", "streamed", "together", "measures"),
     ("store", "catalog", "plots", "crop", "statistics"),
-    ("windows", "domains"),
+    ("windows", "domains", "familiar"),
     ("loader", "ingest", "export", "envs", "sweep"),
     ("models",),
     ("training", "surrogate"),

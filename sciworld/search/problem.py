@@ -12,10 +12,10 @@ import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
+from sciworld.familiar.familiar import Familiar
 from sciworld.search.constraints import Constraint
 from sciworld.search.parameters import Parameters
 from sciworld.search.risk import Risk
-from sciworld.search.trust import Familiar
 from sciworld.simulator import Objective, Observation
 
 

@@ -15,6 +15,7 @@ import torch
 
 from sciworld import config
 from sciworld.errors import TrainingError
+from sciworld.familiar.familiar import FILE, Familiar
 from sciworld.loader import Loader, Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
@@ -42,6 +43,7 @@ def fit(
     progress: bool = True,
     resume: bool = False,
     log_extra: LogExtra | None = None,
+    familiar: Callable[[], Familiar] | None = None,
 ) -> Run:
     """Train `model` in place on `windows`; the run's `model()` then has the averaged weights.
 
@@ -54,6 +56,7 @@ def fit(
     sources : where the recordings came from, for the run's `config.json`: a verdict asks who made them.
     resume : go on with the run in `run_folder` from its newest checkpoint.
     log_extra : figures for the log, of the averaged model at a step, measured with the diagnostics.
+    familiar : makes what the run keeps of its recordings, so that searches know what the model was trained near.
 
     Begun by `torchrun`, several processes train one model, each on `settings.batch` windows a step, see `distributed`;
     the first one alone writes. All must be given the same.
@@ -78,6 +81,8 @@ def fit(
         trainer = Trainer(model, loader, settings, focus, tuple(symmetries), validation, here)
         run = stack.enter_context(_held(run_folder, description, resume, here))
         _begin(trainer, run)
+        if here.first and familiar is not None and not (run.path / FILE).exists():
+            familiar().save(run.path / FILE)
         with Bar(progress and here.first) as bar:
             _train(trainer, run, bar, log_extra)
         if here.first:

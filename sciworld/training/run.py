@@ -4,6 +4,7 @@ config.json          settings of model and training, the model's signature, and 
 versions.json        one entry a start: python, packages, platform, threads, git commit
 log.jsonl            one line every so many steps
 checkpoints/step-N   model, ema and optimizer (safetensors) and state.json, all of one step
+familiar.npz         what the recordings are like, so that a search knows where the model does not
 model.safetensors    the trained model, once training has ended
 
 A checkpoint is written beside the others, appears whole under its name in one rename, and only then are older ones
@@ -30,6 +31,7 @@ import torch
 
 from sciworld import __version__
 from sciworld.errors import CheckpointError, TrainingError
+from sciworld.familiar.familiar import Familiar
 from sciworld.files import STAGE, lock, replace_file, staged, sync_folder
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
@@ -101,6 +103,10 @@ class Run:
         """The trained tokenizer, where that is what was trained. Raises CheckpointError as `model` does."""
         tokenizer: Tokenizer = checkpoint.load(self.path / checkpoint.FILE, device, "tokenizer")
         return tokenizer
+
+    def familiar(self) -> Familiar:
+        """What the model was trained near. Raises CheckpointError where the run did not keep it, or it is damaged."""
+        return Familiar.load(self.path)
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the log; one that was cut off by a kill is left out. Raises CheckpointError if it is damaged."""

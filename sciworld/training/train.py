@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sciworld import models
+from sciworld.controls import ControlSpace
 from sciworld.domains import base as domains
 from sciworld.errors import SciworldError, SettingsError
+from sciworld.familiar.familiar import Familiar
 from sciworld.models import checkpoint
 from sciworld.models.base import Learned, Signature
 from sciworld.selection import Selection
@@ -28,6 +31,7 @@ LOG = logging.getLogger(__name__)
 FAMILY, PRESET = "diffusion", "tiny"  # where nothing is said
 HELD_OUT = 0.1  # of the sessions, for the diagnostics
 BOOTSTRAP = 1  # beside the seed of a training: sessions are not drawn by the numbers that order windows
+READ = 200  # recordings, at most, that tell what is familiar: more would take longer, and hardly tell more
 SPLIT = 0  # the seed by which they are chosen, whatever that of the training: runs by other seeds can be compared
 
 
@@ -91,6 +95,7 @@ def train(
     else:
         model = beginnings.for_windows(trained, windows, settings.seed, str(start_from))
     field = domains.domain(domain) if domain else None
+    near = partial(_near, store, recordings, ControlSpace(windows.controls))
     if trained is not None:
         sources = [*sources, f"the weights of {start_from}"]
     if codes is not None:
@@ -106,7 +111,20 @@ def train(
         sources=sources,
         progress=progress,
         resume=resume,
+        familiar=near if kind.role == "model" and len(windows.controls) else None,
     )
+
+
+def _near(store: Store | Selection, recordings: Any, space: ControlSpace) -> Familiar:
+    """What is familiar of at most READ of the recordings, evenly spaced."""
+    chosen = np.arange(len(store)) if recordings is None else np.asarray(recordings)
+    chosen = chosen[:: -(-len(chosen) // READ)]
+    return Familiar.of(_choice(store, chosen), space)
+
+
+def _choice(store: Store | Selection, places: np.ndarray) -> Selection:
+    """The recordings of these numbers."""
+    return Selection(store, places) if isinstance(store, Store) else Selection(store.store, store.indices[places])
 
 
 def drawn_again(store: Store | Selection, seed: int) -> Selection:
@@ -118,7 +136,7 @@ def drawn_again(store: Store | Selection, seed: int) -> Selection:
         raise SettingsError(f"{store!r:.80}: {len(names)} session to train on; bootstrap draws among two or more")
     drawn = np.random.default_rng([seed, BOOTSTRAP]).integers(len(names), size=len(names))
     places = np.concatenate([np.flatnonzero(np.array(sessions) == names[number]) for number in drawn])
-    return Selection(store, places) if isinstance(store, Store) else Selection(store.store, store.indices[places])
+    return _choice(store, places)
 
 
 def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a surrogate was trained near: frames and controls, and how far from those others are.
+"""What was recorded: frames and controls, and how far from those others are.
 
 A planner goes where a surrogate errs in its favour, and a surrogate errs most where nothing was recorded. So a search
 refuses presents that look like none of the recordings, and keeps to controls like those that were played.
@@ -6,23 +6,39 @@ refuses presents that look like none of the recordings, and keeps to controls li
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+import os
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
 from sciworld.config import require
-from sciworld.controls import ControlSpace
-from sciworld.errors import RecordingError, SearchError
+from sciworld.controls import ColumnTable, ControlSpace
+from sciworld.errors import CheckpointError, RecordingError, SciworldError, SearchError
+from sciworld.familiar.cloud import Cloud
+from sciworld.familiar.looks import LOOKS, looks_of, under
+from sciworld.files import replace_file
 from sciworld.recording import control_table
-from sciworld.search.cloud import Cloud
-from sciworld.search.looks import LOOKS, looks_of, under
 from sciworld.simulator import Observation
 
+FILE = "familiar.npz"  # in the folder of a run
 KEPT = 3000  # frames, and runs of controls of each length, at most
+EACH = 16  # of a recording, at least, where it has so many: they may be of one session
 LENGTHS = (1, 2, 4)  # steps of runs of controls that are compared
 FARTHEST = 1.25
+FIELDS = ("points", "mean", "root", "unit")  # of a Cloud
+
+
+class Recordings(Protocol):
+    """A store, a choice of one, or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> xr.Dataset: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,37 +58,71 @@ class Familiar:
     farthest: float = FARTHEST
 
     @classmethod
-    def of(
-        cls, recordings: Iterable[xr.Dataset], space: ControlSpace, farthest: float = FARTHEST, seed: int = 0
-    ) -> Familiar:
+    def of(cls, recordings: Recordings, space: ControlSpace, farthest: float = FARTHEST, seed: int = 0) -> Familiar:
         """Of recordings, such as a store, whose controls have the names of the space.
 
         seed : by which frames are drawn where there are more than are kept. Raises RecordingError where no control is
         known, SettingsError for a `farthest` below 1.
         """
         require(farthest >= 1, f"farthest is {farthest}; 1 is the edge of what was recorded, use at least that")
-        looks = _Rows()
+        looks, most = _Rows(), max(EACH, -(-KEPT // max(len(recordings), 1)))
         runs = {length: _Rows() for length in LENGTHS}
         sessions: dict[str, int] = {}
-        for ds in recordings:
+        for number in range(len(recordings)):
+            ds = recordings[number]
             session = sessions.setdefault(ds.attrs["session"], len(sessions))
             frames, view = ds["frames"].values, ds["view"].values
             controls = ds["controls"].values[:, [control_table(ds).index(name) for name in space.names]]
             whole = np.flatnonzero(np.isfinite(frames).all(axis=(1, 2, 3)))
-            looks.add(looks_of(frames[whole]), session)
+            if len(whole):
+                looks.add(looks_of(frames[_some(whole, most)]), session)
             for length, rows in runs.items():
                 if len(controls) < length:
                     continue
                 windows = np.lib.stride_tricks.sliding_window_view(controls, length, axis=0).swapaxes(1, 2)
                 starts = np.flatnonzero(np.isfinite(windows).all(axis=(1, 2)))
-                starts = starts[np.isin(starts, whole)]
+                starts = _some(starts[np.isin(starts, whole)], most)
                 if len(starts):
                     rows.add(_runs(space, windows[starts][:, None], frames[starts], view[starts])[:, 0], session)
         if not runs[1].parts:
-            raise RecordingError("no recording has a control that is known; nothing tells what is familiar")
+            raise RecordingError("no recording has a frame whose controls are known; nothing tells what is familiar")
         rng = np.random.default_rng(seed)
         clouds = {length: rows.cloud(rng) for length, rows in runs.items() if rows.parts}
         return cls(looks.cloud(rng), clouds, space, farthest)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as one file, in place of one that stood there. Raises CheckpointError if that cannot be written."""
+        clouds = {"frames": self.frames, **{str(length): cloud for length, cloud in self.controls.items()}}
+        arrays: dict[str, np.ndarray] = {
+            f"{name}.{field}": np.asarray(getattr(cloud, field)) for name, cloud in clouds.items() for field in FIELDS
+        }
+        arrays["space"] = np.array(self.space.table.to_json())
+        arrays["farthest"] = np.array(self.farthest)
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        try:
+            replace_file(Path(path), content.getvalue())
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written ({error}); free some space") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Familiar:
+        """What `save` wrote, also in the folder of a run. Raises CheckpointError if it is missing or damaged."""
+        path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+        if not path.exists():
+            raise CheckpointError(f"{path}: is not there; make it with Familiar.of(the recordings, the space).save")
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                arrays = dict(file)
+            lengths = sorted({name.split(".")[0] for name in arrays} - {"frames", "space", "farthest"}, key=int)
+            clouds = {
+                name: Cloud(**{field: arrays[f"{name}.{field}"] for field in FIELDS}) for name in ("frames", *lengths)
+            }
+            space = ControlSpace(ColumnTable.from_json(str(arrays["space"]), str(path)))
+            frames = clouds.pop("frames")
+            return cls(frames, {int(name): one for name, one in clouds.items()}, space, float(arrays["farthest"]))
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, SciworldError) as error:
+            raise CheckpointError(f"{path}: damaged, or no such file ({error!r:.80}); make it again") from error
 
     def require(self, observation: Observation) -> None:
         """Raise SearchError for presents that look like nothing that was recorded, and say what to record."""
@@ -112,6 +162,11 @@ class Familiar:
         spread = np.linalg.inv(self.frames.root)  # of the features, each by itself
         away = np.abs(rows - self.frames.mean) / np.sqrt(np.square(spread).sum(axis=0) + 1e-300)
         return LOOKS[int(away.argmax()) * len(LOOKS) // len(away)]
+
+
+def _some(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, evenly spaced."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 class _Rows:

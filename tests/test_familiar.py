@@ -10,11 +10,11 @@ from blob import SPACE, BlobForecaster, Nearness, observation
 
 from sciworld import recording
 from sciworld.controls import Column, ColumnTable, ControlSpace
-from sciworld.errors import RecordingError, SearchError, SettingsError
+from sciworld.errors import CheckpointError, RecordingError, SearchError, SettingsError
+from sciworld.familiar.familiar import Familiar
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RecedingHorizon
 from sciworld.search.search import SearchSettings, search
-from sciworld.search.trust import Familiar
 from sciworld.simulator import Observation
 
 LIGHT = ColumnTable((Column("light", "1"),))
@@ -156,7 +156,23 @@ def test_frames_that_were_not_seen_are_infinitely_far(familiar):
 def test_recordings_without_controls_tell_nothing():
     ds = recorded(0)
     ds["controls"][:] = np.nan
-    with pytest.raises(RecordingError, match="no recording has a control that is known"):
+    with pytest.raises(RecordingError, match="no recording has a frame whose controls are known"):
         Familiar.of([ds], SPACE)
     with pytest.raises(SettingsError, match=r"farthest is 0\.5"):
         Familiar.of([recorded(0)], SPACE, 0.5)
+
+
+def test_it_is_kept_in_a_file_which_is_whole_or_refused(familiar, tmp_path):
+    path = tmp_path / "familiar.npz"
+    familiar.save(path)
+    kept, seen = Familiar.load(tmp_path), noisy(observation(np.array([[3.0, 2.0], [4.0, 1.0]])))
+    controls = np.random.default_rng(0).uniform(-1, 1, (2, 5, 3, 3))
+    assert (kept.presents(seen) == familiar.presents(seen)).all() and kept.space.table == SPACE.table
+    assert (kept.plans(seen, controls) == familiar.plans(seen, controls)).all()
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"no zip", content[:200] + b"???" + content[203:]):
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"familiar.npz: damaged"):
+            Familiar.load(path)
+    with pytest.raises(CheckpointError, match="is not there"):
+        Familiar.load(tmp_path / "other.npz")

@@ -9,6 +9,7 @@ import typer
 from sciworld import __version__
 from sciworld.cli import data, export, learn, record
 from sciworld.cli.models import models
+from sciworld.cli.search import search
 from sciworld.cli.sweep import sweep
 from sciworld.cli.terminal import OneLineErrors
 
@@ -50,7 +51,7 @@ for command in (
     learn.rollout,
     learn.evaluate,
     learn.label,
-    learn.search,
+    search,
     learn.replay,
     sweep,
 ):

@@ -1,9 +1,7 @@
-"""Commands that learn, search and judge: train, rollout, evaluate, search, replay, demo."""
+"""Commands that learn and judge: train, rollout, evaluate, label, replay, demo."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -240,35 +238,6 @@ def label(
     typer.echo(repr(made))
 
 
-def search(
-    run: RunFolder,
-    store: StoreFolder,
-    goal: Annotated[str, typer.Option(help="Where the silicon should go: X,Y in A, laboratory frame.")],
-    recording: Annotated[int, typer.Option(help="Which; -1 is the last.")] = -1,
-    frame: Annotated[int, typer.Option(help="The frame to decide from; -1 is the last.")] = -1,
-    aim: Annotated[str, typer.Option(help="progress (a second), dose (progress an electron), or site.")] = "progress",
-    budget: Annotated[int, typer.Option(help="Model evaluations.", callback=count_in_range("budget"))] = 160,
-    out: Annotated[Path | None, typer.Option(help="Write the plan as JSON, e.g. plan.json.")] = None,
-    device: Device = "cpu",
-    seed: Seed = 0,
-) -> None:
-    """Find one action on silicon in graphene, from a recorded frame."""
-    from sciworld.store import Store
-    from sciworld.tasks import stem_run
-
-    writable(out)
-    _, surrogate = load(run, device)
-    with bar("searching") as progress:
-        decision = stem_run.plan(
-            surrogate, Store.open(store), point(goal), recording, frame, aim, budget, seed, progress
-        )  # fmt: skip
-    show(decision.to_table())
-    warn(decision.warnings())
-    if out is not None:
-        write(out, decision.to_json())
-        typer.echo(f"the plan: {out}")
-
-
 def replay(
     run: RunFolder,
     episodes: Annotated[int, typer.Option(help="Atoms to steer.", callback=count_in_range("episodes"))] = 20,
@@ -366,12 +335,3 @@ def load(path: Path, device: str) -> tuple[Any, Any]:
                 "them with evaluate, which knows how"
             )
     return first, Ensemble([surrogate, *(one for _, one in others)]) if others else surrogate
-
-
-def point(text: str) -> tuple[float, float]:
-    """Two numbers such as "3.2,-1". Raises SettingsError."""
-    with contextlib.suppress(ValueError):
-        x, y = (float(part) for part in text.split(","))
-        if math.isfinite(x + y):
-            return x, y
-    raise SettingsError(f"goal is '{text}'; write X,Y in A, such as --goal=3.2,-1.0")

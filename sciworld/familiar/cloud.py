@@ -8,7 +8,7 @@ import numpy as np
 
 NEAREST = 4  # recorded ones whose mean square distance counts
 QUANTILE = 0.99  # of what recordings differ, which is the unit of all distances
-PARTS = 4  # of a single session, that stand for sessions
+PARTS = 5  # of the sessions, or of a single one, of which each is held against the others
 AT_ONCE = 1024  # rows whose distances are in memory together
 
 
@@ -31,37 +31,42 @@ class Cloud:
 
     @classmethod
     def of(cls, rows: np.ndarray, sessions: np.ndarray) -> Cloud:
-        """Of features (n, feature) from sessions (n,) by number."""
-        mean, scale = rows.mean(axis=0), rows.std(axis=0)
-        # What never changed is known to a thousandth of itself.
-        scale = np.where(scale > 1e-9 * (np.abs(mean) + 1e-30), scale, np.abs(mean) * 1e-3 + 1e-9)
-        root = np.linalg.cholesky(np.linalg.inv(_shrunk((rows - mean) / scale))) / scale[:, None]
-        found = cls((rows - mean) @ root, mean, root, 1.0)
+        """Of features (n, feature) from sessions (n,) by number.
+
+        The unit is measured on sessions that were left out of all that they are compared with, as others will be.
+        """
         if len(np.unique(sessions)) == 1:
             sessions = np.arange(len(rows)) * PARTS // len(rows)
-        apart = found._to(found.points, sessions, sessions)
-        return cls(found.points, mean, root, float(max(np.quantile(apart, QUANTILE), 1e-9)))
+        part = np.unique(sessions, return_inverse=True)[1] % PARTS
+        apart = [_fitted(rows[part != one])._to(rows[part == one]) for one in np.unique(part) if (part != one).any()]
+        found = _fitted(rows)
+        unit = float(np.quantile(np.concatenate(apart), QUANTILE)) if apart else 1.0
+        return cls(found.points, found.mean, found.root, max(unit, 1e-9))
 
     def distance(self, rows: np.ndarray) -> np.ndarray:
         """How far features (..., feature) are from what was recorded, 1 at its edge : (...)."""
-        whitened = (rows.reshape(-1, rows.shape[-1]) - self.mean) @ self.root
-        found: np.ndarray = (self._to(whitened) / self.unit).reshape(rows.shape[:-1])
+        found: np.ndarray = (self._to(rows.reshape(-1, rows.shape[-1])) / self.unit).reshape(rows.shape[:-1])
         return found
 
-    def _to(self, whitened: np.ndarray, of: np.ndarray | None = None, sessions: np.ndarray | None = None) -> np.ndarray:
-        """Root mean square distance to the nearest points : (n,); of rows from sessions `of`, to those of others."""
-        k = min(NEAREST, len(self.points))
-        found = np.empty(len(whitened))
-        for begin in range(0, len(whitened), AT_ONCE):
-            rows = slice(begin, begin + AT_ONCE)
-            part = whitened[rows]
+    def _to(self, rows: np.ndarray) -> np.ndarray:
+        """Root mean square distance of features (n, feature) to the nearest points : (n,)."""
+        whitened, k = (rows - self.mean) @ self.root, min(NEAREST, len(self.points))
+        found = np.empty(len(rows))
+        for begin in range(0, len(rows), AT_ONCE):
+            part = whitened[begin : begin + AT_ONCE]
             square = (part**2).sum(axis=1)[:, None] - 2 * part @ self.points.T + (self.points**2).sum(axis=1)
-            if of is not None and sessions is not None:
-                square[of[rows, None] == sessions] = np.inf
             nearest = np.partition(np.maximum(square, 0.0), k - 1, axis=1)[:, :k]
-            known = np.isfinite(nearest)
-            found[rows] = np.where(known, nearest, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        return np.sqrt(found / whitened.shape[1])
+            found[begin : begin + AT_ONCE] = nearest.mean(axis=1)
+        return np.sqrt(found / rows.shape[1])
+
+
+def _fitted(rows: np.ndarray) -> Cloud:
+    """A cloud of features (n, feature) whose unit is not known."""
+    mean, scale = rows.mean(axis=0), rows.std(axis=0)
+    # What never changed is known to a thousandth of itself.
+    scale = np.where(scale > 1e-9 * (np.abs(mean) + 1e-30), scale, np.abs(mean) * 1e-3 + 1e-9)
+    root = np.linalg.cholesky(np.linalg.inv(_shrunk((rows - mean) / scale))) / scale[:, None]
+    return Cloud((rows - mean) @ root, mean, root, 1.0)
 
 
 def _shrunk(rows: np.ndarray) -> np.ndarray:

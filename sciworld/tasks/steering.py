@@ -17,6 +17,7 @@ from sciworld.domains.stem.simulator import StemSimulator, StemState, random_goa
 from sciworld.errors import ControlError, SearchError
 from sciworld.evaluate.replay import replay
 from sciworld.evaluate.verdict import Verdict
+from sciworld.familiar.familiar import Familiar
 from sciworld.search import optimizers
 from sciworld.search.plan import Plan
 from sciworld.search.problem import Problem
@@ -115,13 +116,14 @@ def planner(
     goals: np.ndarray,
     settings: SteerSettings | None = None,
     budget: int = 160,
+    familiar: Familiar | None = None,
 ) -> RecedingHorizon:
-    """The controller that searches the surrogate after every frame."""
+    """The controller that searches the surrogate after every frame; near what is familiar, where that is given."""
     space = beam_space(surrogate)
     steer = Steer(goals, appearance, settings, lambda observation: idle_frames(surrogate, observation, settings))
     return RecedingHorizon(
         surrogate,
-        lambda observation: problem(steer(observation), space),
+        lambda observation: dataclasses.replace(problem(steer(observation), space), familiar=familiar),
         context=surrogate.model.context,
         settings=SearchSettings(budget=budget),
         optimizer_settings=OPTIMIZER,
@@ -137,10 +139,12 @@ def plan_action(
     settings: SteerSettings | None = None,
     budget: int = 160,
     progress: Callable[[int, int], None] | None = None,
+    familiar: Familiar | None = None,
 ) -> Plan:
     """One action of the planner, for the frame that `history` ends with; its uncertainty is that of sampled futures.
 
-    goal : (2,) A, laboratory frame. Raises SearchError where the silicon is not found, or is at the goal already.
+    goal : (2,) A, laboratory frame. familiar : what the surrogate was trained near, see `Problem`. Raises SearchError
+    where the silicon is not found, or is at the goal already.
     """
     present = history[-1]
     space = beam_space(surrogate)
@@ -151,7 +155,7 @@ def plan_action(
     if not aim.active[0]:
         x, y = located.silicon[0]
         raise SearchError(f"the silicon, at {x:.2f},{y:.2f} A, is at the goal already; there is nothing to search for")
-    wanted = problem(aim, space)
+    wanted = dataclasses.replace(problem(aim, space), familiar=familiar)
     plan = search(surrogate, history, wanted, rng, "cem", SearchSettings(budget=budget), OPTIMIZER, progress=progress)
     futures = surrogate.futures(surrogate.start(history), plan.controls[:, None], SAMPLES, rng)
     scores = wanted.score(futures, plan.controls[:, None])[:, 0]

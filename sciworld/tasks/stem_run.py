@@ -19,6 +19,7 @@ from sciworld.errors import RecordingError, SettingsError
 from sciworld.evaluate.imagine import covariates_of, observed
 from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.verdict import Verdict
+from sciworld.familiar.familiar import Familiar
 from sciworld.search.plan import Plan
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
@@ -81,10 +82,14 @@ class Decision:
 
     def warnings(self) -> list[str]:
         """What a reader must not overlook."""
+        found = self.plan.warnings()
         if self.within:
-            return []
+            return found
         x, y = self.goal
-        return [f"the goal {x:g},{y:g} A lies outside the frame; whether there is a site for silicon is not seen"]
+        return [
+            *found,
+            f"the goal {x:g},{y:g} A lies outside the frame; whether there is a site for silicon is not seen",
+        ]
 
 
 def plan(
@@ -97,10 +102,12 @@ def plan(
     budget: int = 160,
     seed: int = 0,
     progress: Progress | None = None,
+    familiar: Familiar | None = None,
 ) -> Decision:
     """One action toward `goal`, x and y in A, decided from frame number `frame` of a recording.
 
-    Raises SearchError, RecordingError, SettingsError or ControlError where there is nothing to decide.
+    familiar : what the surrogate was trained near; without it beams are searched anywhere near the silicon. Raises
+    SearchError, RecordingError, SettingsError or ControlError where there is nothing to decide.
     """
     ds = recording_of(store, which)
     units, n = ds["view"].attrs["units"], ds.sizes["time"]
@@ -115,7 +122,7 @@ def plan(
     surrogate = surrogate.knowing(covariates_of(surrogate, ds), ds.attrs.get("description"))
     settings, appearance = steer_settings(ds, aim), appearance_of(store)
     rng = np.random.default_rng(seed)
-    found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress)
+    found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress, familiar)
     within = in_frame(np.array(goal), ds["view"].values[frame], ds["frames"].shape[1:3])
     sampled = surrogate.evaluations(1, 1, SAMPLES)
     return Decision(found, goal, within, which % len(store), frame % n, aim, sampled)

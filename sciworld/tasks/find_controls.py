@@ -1,0 +1,216 @@
+"""Controls for what a scientist wants, from a recorded frame on: an objective on xarray, a surrogate, a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from sciworld import plots, recording
+from sciworld.config import require
+from sciworld.controls import ControlSpace
+from sciworld.errors import SearchError
+from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind
+from sciworld.evaluate.table import Table, number
+from sciworld.familiar.familiar import Familiar
+from sciworld.search.arrays import OfArrays, OnArrays
+from sciworld.search.constraints import Constraint
+from sciworld.search.parameters import Parameters
+from sciworld.search.plan import Plan
+from sciworld.search.problem import Problem
+from sciworld.search.risk import Risk
+from sciworld.search.search import SearchSettings, search
+from sciworld.simulator import Objective
+from sciworld.surrogate.surrogate import Surrogate
+
+SAMPLES = 8  # futures of the controls that were found
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Controls that a search found, the futures that it expects of them, and from where.
+
+    Parameters
+    ----------
+    plan : of one problem. futures : (sample, time, y, x, channel) under its controls, in the recording's units.
+    present : (y, x, channel), the frame that was decided from. session, frame : which. objective : what it is called.
+    """
+
+    plan: Plan
+    futures: xr.DataArray
+    present: np.ndarray
+    session: str
+    frame: int
+    objective: str
+
+    @property
+    def controls(self) -> xr.DataArray:
+        """What was found : (time, control), with units."""
+        coordinates = {"time": self.futures["time"], "control": list(self.plan.space.names)}
+        units = ("control", [column.units for column in self.plan.space.table])
+        return xr.DataArray(self.plan.controls[0], {**coordinates, "control_units": units}, ("time", "control"))
+
+    def to_xarray(self) -> xr.Dataset:
+        """Controls, futures, and what is promised of them."""
+        plan = self.plan
+        facts = {
+            "promise": ((), plan.promise[0], {"long_name": f"expected {self.objective}"}),
+            "uncertainty": ((), plan.uncertainty[0], {"long_name": "standard deviation over futures"}),
+            "failed": ((), plan.failed[0], {"long_name": "candidates that got no score"}),
+            **{
+                f"amount of {one.name}": ((), plan.amounts[0, k], {"units": one.units, "limit": one.limit})
+                for k, one in enumerate(plan.constraints)
+            },
+        }
+        asked = {"session": self.session, "frame": self.frame, "objective": self.objective}
+        used = {"evaluations": plan.evaluations, "stopped": plan.stopped}
+        return xr.Dataset({"controls": self.controls, "futures": self.futures, **facts}, attrs={**asked, **used})
+
+    def to_table(self) -> Table:
+        """What was found, step by step, and what it promises."""
+        plan = self.plan
+        heads = [f"{column.name} ({column.units})" for column in plan.space.table]
+        unit = self.futures["time"].attrs["units"]
+        first = f"time ({unit})" if unit != "1" else "step"
+        rows = [
+            (number(time), *(number(value) for value in values))
+            for time, values in zip(self.futures["time"].values, plan.controls[0], strict=True)
+        ]
+        kept = [
+            f"{one.name}: {number(plan.amounts[0, k])} {one.units}, "
+            + ("kept to" if plan.satisfied[0, k] else f"ABOVE the limit of {number(one.limit)}")
+            for k, one in enumerate(plan.constraints)
+        ]
+        promise = f"Expected {self.objective}: {number(plan.promise[0])} +- {number(plan.uncertainty[0])} over futures"
+        after = f"{plan.evaluations} model evaluations, stopped: {plan.stopped}"
+        caption = "; ".join([promise, *kept, f"from frame {self.frame} of {self.session}", after])
+        return Table((first, *heads), tuple(rows), caption)
+
+    def figure(self, channel: str | None = None) -> go.Figure:
+        """The present, and under it what is expected, its spread, and one future, step by step."""
+        names = self.futures["channel"].values.tolist()
+        channel = names[0] if channel is None else channel
+        require(channel in names, f"channel is {channel!r}; there are {', '.join(names)}")
+        k = names.index(channel)
+        futures = self.futures.values[..., k].astype(np.float64)
+        gap = np.full((1, *futures.shape[2:]), np.nan)
+        rows = {
+            "expected": np.concatenate([self.present[None, ..., k], futures.mean(axis=0)]),
+            "one future": np.concatenate([gap, futures[0]]),
+            "spread": np.concatenate([gap, futures.std(axis=0)]),
+        }
+        titles = ["present", *(f"step {step + 1}" for step in range(futures.shape[1]))]
+        units = self.futures["channel_units"].values.tolist()[k]
+        return plots.image_strip(rows, titles, title=f"{channel} under the controls that were found", units=units)
+
+    def _repr_html_(self) -> str:
+        return self.to_table()._repr_html_()
+
+    def to_json(self) -> str:
+        """The plan, as `Plan.from_json` reads it, and beside it from where it was found."""
+        asked = {"session": self.session, "frame": self.frame, "objective": self.objective}
+        return json.dumps({**json.loads(self.plan.to_json()), **asked})
+
+    def warnings(self) -> list[str]:
+        """What a reader must not overlook."""
+        return self.plan.warnings()
+
+
+def find_controls(
+    surrogate: Surrogate,
+    ds: xr.Dataset,
+    objective: OfArrays | Objective,
+    horizon: int,
+    *,
+    frame: int = -1,
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+    constraints: Sequence[Constraint] = (),
+    risk: Risk | None = None,
+    parameters: Parameters | None = None,
+    familiar: Familiar | None = None,
+    optimizer: str = "cem",
+    settings: SearchSettings | None = None,
+    optimizer_settings: Any = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Found:
+    """Search the next `horizon` controls from frame number `frame` of a recording, against the surrogate alone.
+
+    Parameters
+    ----------
+    objective : futures and controls as DataArrays -> (candidate, sample), larger is better, see `OnArrays`; what has an
+        attribute `linear` is given NumPy arrays, as `Objective` is.
+    low, high : (control,), what is searched, where not all that the controls can be.
+    familiar : what the surrogate was trained near, such as `Run.familiar()`; without it a search goes anywhere.
+    The rest is that of `Problem` and of `search`; plans keep to the controls' rate limits.
+
+    Raises RecordingError or ControlError where the recording is not of the surrogate's kind, SearchError where the
+    frame is not familiar, or nothing scored.
+    """
+    require_kind(surrogate, ds)
+    n, space = ds.sizes["time"], surrogate.space
+    require(-n <= frame < n, f"frame is {frame}; the recording has the frames 0 to {n - 1}")
+    frame %= n
+    history = observed(ds, frame, surrogate.model.context)
+    seconds = float(np.median(np.diff(ds["time"].values))) if n > 1 else None
+    arrays = on_arrays(objective, surrogate, ds, frame, seconds)
+    before = controls_of(ds)[frame - 1] if frame else np.full(len(space), np.nan)
+    problem = Problem(
+        arrays if getattr(objective, "linear", None) is None else objective,  # type: ignore[arg-type]
+        horizon,
+        space,
+        None if low is None else np.asarray(low, dtype=np.float64),
+        None if high is None else np.asarray(high, dtype=np.float64),
+        constraints=tuple(constraints),
+        risk=risk or Risk(),
+        parameters=parameters or Parameters(),
+        seconds=seconds,
+        previous=before if np.isfinite(before).all() else None,
+        familiar=familiar,
+    )
+    rng = np.random.default_rng(seed)
+    known = surrogate.knowing(covariates_of(surrogate, ds), ds.attrs.get("description"))
+    plan = search(known, history, problem, rng, optimizer, settings, optimizer_settings, progress=progress)
+    futures = known.futures(known.start(history), plan.controls[:, None], SAMPLES, rng)
+    name = getattr(objective, "__name__", type(objective).__name__)
+    shown = arrays.of_futures(futures[0]).isel(candidate=0)
+    return Found(plan, shown, history[-1].frames[0].astype(np.float64), ds.attrs["session"], frame, name)
+
+
+def on_arrays(
+    function: Any, surrogate: Surrogate, ds: xr.Dataset, frame: int = 0, seconds: float | None = None
+) -> OnArrays:
+    """A function of DataArrays as an objective, or as the amount of a constraint, of a recording's frames."""
+    return OnArrays(
+        function,
+        surrogate.model.signature.channels,
+        ControlSpace(recording.control_table(ds)).table,
+        seconds,
+        ds["view"].values[frame],
+        ds["view"].attrs.get("units", ""),
+    )
+
+
+def objective_in(path: str) -> OfArrays:
+    """The function that `file.py:name` names. Raises SearchError where there is none."""
+    import importlib.util
+
+    file, _, name = path.rpartition(":")
+    try:
+        spec = importlib.util.spec_from_file_location("objective", file)
+        if spec is None or spec.loader is None:
+            raise ImportError("no Python file")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        function: OfArrays = getattr(module, name)
+    except Exception as error:  # whatever a user's file raises
+        raise SearchError(f"objective {path}: {type(error).__name__}: {error}; give FILE.py:FUNCTION") from error
+    if not callable(function):
+        raise SearchError(f"objective {path}: '{name}' is no function; give FILE.py:FUNCTION")
+    return function

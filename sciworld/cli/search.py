@@ -68,12 +68,13 @@ def search(
     writable(report)
     made, surrogate = load(run, device)
     stored, near = Store.open(store), None if anywhere else familiar(made)
+    common: dict[str, Any] = {"frame": frame, "seed": seed, "familiar": near}
     with bar("searching") as progress:
         if goal is not None:
             from sciworld.tasks import stem_run
 
             found: Any = stem_run.plan(
-                surrogate, stored, point(goal), recording, frame, aim, budget or 160, seed, progress, near
+                surrogate, stored, point(goal), recording, aim=aim, budget=budget or 160, progress=progress, **common
             )
         else:
             from sciworld.search.parameters import Parameters
@@ -83,24 +84,21 @@ def search(
             from sciworld.tasks.stem_run import recording_of
             from sciworld.tasks.wanted import wanted
 
-            wish = str(objective)
-            space = surrogate.space
+            wish, space = str(objective), surrogate.space
             low, high = limits(bounds, space)
             found = find_controls(
                 surrogate,
                 recording_of(stored, recording),
                 objective_in(wish) if ":" in wish else wanted(wish, stored, space),
                 horizon,
-                frame=frame,
                 low=low,
                 high=high,
                 risk=Risk(between=pessimism),
                 parameters=Parameters("linear" if knots else "constant", knots),
-                familiar=near,
                 optimizer=optimizer,
                 settings=SearchSettings(budget=budget, samples=samples, verify=verify),
-                seed=seed,
                 progress=progress,
+                **common,
             )
     show(found.to_table())
     warn(found.warnings())

@@ -34,6 +34,8 @@ def replay(
     dose_name: str = "dose",
     goal: str = "",
     outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
+    best: Callable[[Any, int], np.ndarray] | None = None,
+    violations: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Run `controller` in the trusted simulator from `state`, and say what came of it.
@@ -52,6 +54,9 @@ def replay(
     outcome : (state before, state after, controls (episode, step, control)) -> (episode,), the truth that is
         comparable with the promise: after as many steps as the search looked ahead, or at the episode's end. A
         controller whose memory has no `promises` needs none.
+    best : (state, steps ahead) -> (episode,), what direct search in the trusted simulator reaches from there, in units
+        of the outcome; it may take its time, and regret is counted from it.
+    violations : (state before, state after, controls) -> (episode,) bool, whether a bound was broken on that step.
     progress : called as progress(step, episodes still running).
     """
     elapsed, delivered = seconds or _part_of("seconds"), dose or _part_of("dose")
@@ -65,7 +70,7 @@ def replay(
         return reached(now, seen) | (elapsed(now) - zero_seconds >= limit)
 
     trajectory = rollout(trusted, state, first, controller, steps, rng, over, keep_states=True, progress=progress)
-    promise, truth = _promises(trajectory, outcome)
+    promise, uncertainty, truth, reachable = _promises(trajectory, outcome, best)
     return Verdict(
         controller=name or type(controller).__name__,
         judge=judge,
@@ -76,6 +81,9 @@ def replay(
         dose=_at_end(trajectory, lambda now, seen: delivered(now)) - zero_dose,
         promise=promise,
         outcome=truth,
+        uncertainty=uncertainty,
+        best=reachable,
+        violations=None if violations is None else _broken(trajectory, violations),
         dose_units=dose_units,
         promise_units=promise_units,
         dose_name=dose_name,
@@ -109,16 +117,34 @@ def _at_end(trajectory: Trajectory, read: Callable[[Any, Observation], np.ndarra
     return found
 
 
+def _broken(trajectory: Trajectory, violations: Callable[[Any, Any, np.ndarray], np.ndarray]) -> np.ndarray:
+    """The share of an episode's steps on which a bound was broken : (episode,)."""
+    steps = trajectory.controls.shape[1]
+    played = np.arange(steps) < trajectory.length[:, None]
+    found = [
+        violations(trajectory.states[k], trajectory.states[k + 1], trajectory.controls[:, k : k + 1])
+        for k in range(steps)
+    ]
+    broken = np.stack(found, axis=1) & played if found else np.zeros((len(played), 0), dtype=bool)
+    share: np.ndarray = broken.sum(axis=1) / np.maximum(played.sum(axis=1), 1)
+    return share
+
+
 def _promises(
-    trajectory: Trajectory, outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the controller's memory says it expected, and the truth of it, both (episode, decision)."""
+    trajectory: Trajectory,
+    outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None,
+    best: Callable[[Any, int], np.ndarray] | None,
+) -> tuple[np.ndarray, ...]:
+    """What the controller's memory says it expected, with its uncertainty, the truth of it, and the best that there
+    was, all (episode, decision)."""
     n, length = len(trajectory.length), trajectory.length
     promises = getattr(trajectory.memory, "promises", ())
-    promised, true = np.full((n, len(promises)), np.nan), np.full((n, len(promises)), np.nan)
+    promised, unsure, true, reachable = (np.full((n, len(promises)), np.nan) for _ in range(4))
     for decision, promise in enumerate(promises):
         known = (length > promise.step) & ~np.isnan(promise.value)
-        promised[known, decision] = promise.value[known]
+        promised[known, decision], unsure[known, decision] = promise.value[known], promise.uncertainty[known]
+        if best is not None and known.any():
+            reachable[known, decision] = np.asarray(best(trajectory.states[promise.step], promise.steps))[known]
         if outcome is None:
             continue
         ends = np.minimum(promise.step + promise.steps, length)
@@ -127,4 +153,4 @@ def _promises(
             controls = trajectory.controls[:, promise.step : end]
             after = outcome(trajectory.states[promise.step], trajectory.states[end], controls)
             true[here, decision] = np.asarray(after)[here]
-    return promised, true
+    return promised, unsure, true, reachable

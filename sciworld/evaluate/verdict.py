@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import xarray as xr
 
 from sciworld.config import array
 from sciworld.errors import FormatError, SettingsError
 from sciworld.evaluate.table import DASH, Table, interval
+from sciworld.measures.decisions import rank_correlation
 from sciworld.measures.intervals import Interval, mean, ratio_of_sums, wilson
+from sciworld.plots import COLOURS, GREY
 
 _PER_EPISODE = {"success": bool, "actions": np.int64, "seconds": np.float64, "dose": np.float64}
 _PER_DECISION = ("promise", "outcome")
+_MAYBE = ("uncertainty", "best")  # per decision, where they are known
+LIKELY = 1.645  # standard deviations to either side that hold nine in ten normal outcomes
 _LATER = {"promise_units": "1", "dose_name": "dose", "goal": ""}  # what older verdicts do not say
 _PLAIN: dict[str, tuple[type, ...]] = dict.fromkeys(("controller", "judge", "dose_units", *_LATER), (str,))
 _PLAIN["made_training_data"] = (bool, type(None))
@@ -40,8 +45,12 @@ class Verdict:
     seconds, dose : (episode,) spent, whether the goal was reached or not; NaN where the judge does not say.
     promise, outcome : (episode, decision) what the search expected of its choice, and what came of it; NaN where
         nothing was searched, or the episode was over.
-    dose_units : of the dose. promise_units : of promise and outcome. dose_name : what the field calls the dose: what
-        is spent, or suffered, beside time. goal : what a success is, in a few words.
+    uncertainty : (episode, decision) standard deviation that the search expected of the outcome; NaN where unknown.
+    best : (episode, decision) what direct search in the trusted simulator reaches from the same state, which regret is
+        counted from; NaN where nobody searched.
+    violations : (episode,) share of the moments in which a bound was broken; NaN where there is none.
+    dose_units : of the dose. promise_units : of promise, outcome, uncertainty and best. dose_name : what the field
+        calls the dose: what is spent, or suffered, beside time. goal : what a success is, in a few words.
     """
 
     controller: str
@@ -53,6 +62,9 @@ class Verdict:
     dose: np.ndarray
     promise: np.ndarray
     outcome: np.ndarray
+    uncertainty: np.ndarray | None = None
+    best: np.ndarray | None = None
+    violations: np.ndarray | None = None
     dose_units: str = "1"
     promise_units: str = "1"
     dose_name: str = "dose"
@@ -64,8 +76,14 @@ class Verdict:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
         for name in _PER_DECISION:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64).reshape(n, -1))
-        shapes = {name: getattr(self, name).shape for name in (*_PER_EPISODE, *_PER_DECISION)}
-        if any(shapes[name] != (n,) for name in _PER_EPISODE) or shapes["promise"] != shapes["outcome"]:
+        for name in _MAYBE:
+            value = np.full(self.promise.shape, np.nan) if getattr(self, name) is None else getattr(self, name)
+            object.__setattr__(self, name, np.asarray(value, dtype=np.float64).reshape(n, -1))
+        broken = np.full(n, np.nan) if self.violations is None else self.violations
+        object.__setattr__(self, "violations", np.asarray(broken, dtype=np.float64))
+        each, decided = (*_PER_EPISODE, "violations"), (*_PER_DECISION, *_MAYBE)
+        shapes = {name: getattr(self, name).shape for name in (*each, *decided)}
+        if any(shapes[name] != (n,) for name in each) or len({shapes[name] for name in decided}) > 1:
             raise SettingsError(f"verdict on '{self.controller}': shapes do not fit one set of episodes: {shapes}")
 
     def __len__(self) -> int:
@@ -80,10 +98,52 @@ class Verdict:
         found = {"success": wilson(int(self.success.sum()), len(self))}
         for name in ("actions", "seconds", "dose"):
             found[name] = mean(getattr(self, name).astype(np.float64), seed)
+        assert self.best is not None and self.uncertainty is not None and self.violations is not None
+        away = np.abs(self.outcome - self.promise)
+        kept = np.where(np.isnan(away - self.uncertainty), np.nan, away <= LIKELY * self.uncertainty)
         decisions = {"promise": self.promise, "outcome": self.outcome, "optimism": self.promise - self.outcome}
+        known = {"regret": self.best - self.outcome, "coverage90": kept, "violations": self.violations[:, None]}
+        decisions |= {name: values for name, values in known.items() if not np.isnan(values).all()}
         for name, values in decisions.items():
             found[name] = ratio_of_sums(np.nansum(values, axis=1), (~np.isnan(values)).sum(axis=1), seed)
         return found
+
+    def calibration(self, bins: int = 5) -> xr.Dataset:
+        """Promises in order, in so many parts of equal numbers: the mean promise and the mean outcome of each (bin).
+
+        A surrogate that promises what comes true has both alike. `rank_correlation` is Spearman's, of all decisions.
+        """
+        known = ~np.isnan(self.promise + self.outcome)
+        promise, outcome = self.promise[known], self.outcome[known]
+        parts = [part for part in np.array_split(np.argsort(promise, kind="stable"), bins) if len(part)]
+        means = {
+            name: ("bin", np.array([values[part].mean() for part in parts]), {"units": self.promise_units})
+            for name, values in (("promise", promise), ("outcome", outcome))
+        }
+        error = [outcome[part].std(ddof=1) / np.sqrt(len(part)) if len(part) > 1 else np.nan for part in parts]
+        rank = float(rank_correlation(promise, outcome)) if len(promise) > 2 else np.nan
+        return xr.Dataset(
+            {
+                **means,
+                "standard_error": ("bin", np.array(error), {"units": self.promise_units}),
+                "decisions": ("bin", np.array([len(part) for part in parts])),
+                "rank_correlation": ((), rank, {"units": "1"}),
+            }
+        )
+
+    def figure(self) -> go.Figure:
+        """What came of promises, small ones to large ones, beside the line on which they would be kept."""
+        found = self.calibration()
+        unit = _units(self)
+        line = [float(f(found.promise.values, initial=s)) for f, s in ((np.min, np.inf), (np.max, -np.inf))]
+        figure = go.Figure(layout={"template": "simple_white", "width": 420, "height": 360})
+        figure.add_scatter(x=line, y=line, mode="lines", line={"color": GREY, "dash": "dot"}, name="kept")
+        error = {"array": 1.96 * found.standard_error.values, "color": GREY}
+        figure.add_scatter(
+            x=found.promise.values, y=found.outcome.values, error_y=error, mode="markers", name=self.controller,
+            marker={"color": COLOURS[0]},
+        )  # fmt: skip
+        return figure.update_xaxes(title=f"promise{unit}").update_yaxes(title=f"outcome{unit}")
 
     def warnings(self) -> list[str]:
         """What a reader must not overlook."""
@@ -100,7 +160,7 @@ class Verdict:
     def to_table(self) -> Table:
         """The summary, one quantity a row."""
         titles = {"seconds": "seconds (s)", "dose": _dose(self)}
-        titles |= {name: name + _units(self) for name in _PROMISED}
+        titles |= {name: name + _units(self) for name in (*_PROMISED, "regret")}
         rows = tuple((titles.get(name, name), interval(value)) for name, value in self.summary().items())
         return Table((self.controller, f"{len(self)} episodes"), rows, judged(self))
 
@@ -116,8 +176,9 @@ class Verdict:
         }
         variables |= {
             name: (("episode", "decision"), getattr(self, name), {"units": self.promise_units})
-            for name in _PER_DECISION
+            for name in (*_PER_DECISION, *_MAYBE)
         }
+        variables["violations"] = ("episode", self.violations, {"units": "1"})
         attributes: dict[str, Any] = {"controller": self.controller, "judge": self.judge}
         if self.made_training_data is not None:
             attributes["made_training_data"] = int(self.made_training_data)
@@ -137,6 +198,8 @@ class Verdict:
                 name: array(fields[name], _LEAVES[name], kind) for name, kind in _PER_EPISODE.items()
             }
             arrays |= {name: array(fields[name], _NUMBERS, np.float64) for name in _PER_DECISION}
+            later = [name for name in (*_MAYBE, "violations") if fields.get(name) is not None]
+            arrays |= {name: array(fields[name], _NUMBERS, np.float64) for name in later}
             for name, kinds in _PLAIN.items():
                 if type(fields[name]) not in kinds:
                     raise TypeError(f"{name} is {fields[name]!r:.40}")
@@ -213,10 +276,11 @@ def compare(verdicts: dict[str, Verdict], reference: str | None = None, seed: in
     ratio = [] if reference is None else [f"seconds / {reference}"]
     rows = []
     for name, verdict in verdicts.items():
-        cells = [name, *(interval(value) for value in verdict.summary(seed).values())]
+        found = verdict.summary(seed)
+        cells = [name, *(interval(found[column]) for column in ("success", "actions", "seconds", "dose", *_PROMISED))]
         if reference is not None:
-            found, pairs = seconds_ratio(verdict, verdicts[reference], seed)
-            cells.append(DASH if name == reference else f"{interval(found)} in {pairs} pairs")
+            ratio_of, pairs = seconds_ratio(verdict, verdicts[reference], seed)
+            cells.append(DASH if name == reference else f"{interval(ratio_of)} in {pairs} pairs")
         judge = [verdict.judge] if several else []
         rows.append((*cells, *judge, {True: "yes", False: "no", None: DASH}[verdict.made_training_data]))
     caption = "Shares with Wilson's 95 % interval, means with a bootstrap over episodes. Optimism is promise - outcome."

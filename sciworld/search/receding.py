@@ -28,12 +28,14 @@ class Promise:
     ----------
     step : of the episode, at which it chose.
     steps : over which it looked ahead.
-    value : (episode,) expected score; NaN where an episode was not searched.
+    value : (episode,) expected score, and uncertainty : (episode,) its standard deviation over futures; NaN where an
+        episode was not searched, or one future was looked at.
     """
 
     step: int
     steps: int
     value: np.ndarray
+    uncertainty: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ class FixedPlan:
         if self.promise is None:
             return memory
         value = np.array(np.broadcast_to(self.promise, (n,)), dtype=np.float64)
-        return dataclasses.replace(memory, promises=(Promise(0, self.controls.shape[-2], value),))
+        return dataclasses.replace(memory, promises=(Promise(0, self.controls.shape[-2], value, np.full(n, np.nan)),))
 
     def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
         """The plan's next controls : (episode, control). Raises SearchError after its end."""
@@ -174,7 +176,7 @@ class RecedingHorizon:
         problem = self.make_problem(observation)
         low, high = problem.bounds(n)
         chosen = whole(problem.space, (low + high) / 2, low, high)
-        value, safe = np.full(n, np.nan), np.zeros(n, dtype=bool)
+        value, uncertainty, safe = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=bool)
         plan = np.full((n, problem.horizon, chosen.shape[1]), np.nan)
         active = np.ones(n, dtype=bool) if problem.active is None else problem.active.copy()
         if self.fallback is not None and problem.familiar is not None:
@@ -185,11 +187,12 @@ class RecedingHorizon:
             try:
                 found = self._searched(state, history, problem, rows)
                 chosen[rows], value[rows], plan[rows] = found.controls[:, 0], found.promise, found.controls
+                uncertainty[rows] = found.uncertainty
             except SearchError:
                 if self.fallback is None:
                     raise
                 chosen[rows], safe[rows] = self.fallback, True
-        promise = Promise(state.step, problem.horizon, value)
+        promise = Promise(state.step, problem.horizon, value, uncertainty)
         return chosen, dataclasses.replace(
             state, step=state.step + 1, history=history, promises=(*state.promises, promise), plan=plan,
             safe=(*state.safe, safe),

@@ -10,6 +10,7 @@ import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem.appearance import Appearance
+from sciworld.domains.stem.constants import BOND
 from sciworld.domains.stem.greedy import BEST, Greedy
 from sciworld.domains.stem.locate import locate
 from sciworld.domains.stem.objectives import REACHED, Aim, Steer, SteerSettings, region
@@ -86,6 +87,7 @@ class Episodes:
             promise_units={"progress": "A/s", "dose": "A/e"}.get(aim, "1"),
             goal=f"the silicon truly is at its goal within {LIMIT:g} s",
             outcome={"progress": self.approach_per_second, "dose": self.approach_per_electron}.get(aim),
+            best=self.best_per_second if aim == "progress" else None,
             progress=progress,
         )
 
@@ -96,6 +98,29 @@ class Episodes:
     def approach_per_electron(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
         """Approach to the goal per electron, as it came : (n,) A. What `ProgressRate` promises of dose."""
         return self._approach(before, after) / (after.dose - before.dose)
+
+    def best_per_second(self, state: StemState, steps: int) -> np.ndarray:
+        """The most approach to the goal per second that one beam can be expected to bring : (n,) A/s, by the truth.
+
+        Beams lie on the axes of the three bonds, by symmetry, in steps of 0.1 A; dwells in steps of a second.
+        """
+        settings, n = SteerSettings(), len(self.goals)
+        dwells = np.arange(settings.low_dwell, settings.high_dwell + 0.5)
+        along = (state.neighbours - state.silicon[:, None]) / BOND
+        places = state.silicon[:, None, None] + along[:, :, None] * np.arange(0.0, 2.2, 0.1)[:, None]
+        flat = places.reshape(n, -1, 2)
+        beams = np.concatenate(
+            [np.repeat(flat, len(dwells), 1), np.tile(dwells, flat.shape[1])[None, :, None].repeat(n, 0)], 2
+        )
+        many = state.take(np.repeat(np.arange(n), beams.shape[1]))
+        chances = self.simulator.outcomes(many, self.simulator.space.clip(beams.reshape(-1, 3)))[:, 1:].reshape(
+            n, -1, 3
+        )
+        now = np.linalg.norm(state.silicon - self.goals, axis=1)
+        after = np.linalg.norm(state.neighbours - self.goals[:, None], axis=2)
+        gains = np.einsum("ncs,ns->nc", chances, now[:, None] - after)
+        best: np.ndarray = (gains / (beams[..., 2] + self.simulator.settings.frame_time)).max(axis=1)
+        return best
 
     def _approach(self, before: StemState, after: StemState) -> np.ndarray:
         """How much nearer to the goal : (n,) A."""

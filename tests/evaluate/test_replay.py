@@ -155,3 +155,24 @@ def test_states_may_be_dicts_and_need_not_say_what_they_spent():
 def test_a_goal_that_is_no_mask_is_named():
     with pytest.raises(SettingsError, match=r"goal_reached returned float64 \(4,\); it must return bool \(4,\)"):
         judge(FixedPlan(np.tile(RIGHT, (5, 1))), goal_reached=lambda state, seen: np.zeros(4))
+
+
+def test_regret_is_counted_from_what_direct_search_reaches_and_bounds_are_watched():
+    def best(state, steps: int) -> np.ndarray:
+        """The most light at the goal that one step can bring: 2 mm in either direction."""
+        moved = state.position + np.clip(GOAL - state.position, -2.0, 2.0)
+        return render(moved)[:, 2, 6, 0]
+
+    def far_left(before, after, controls) -> np.ndarray:
+        return after.position[:, 0] < 3.0
+
+    found = judge(
+        RecedingHorizon(BlobForecaster(), to_goal, settings=SearchSettings(budget=640)),
+        outcome=brightness, best=best, violations=far_left,
+    )  # fmt: skip
+    summary = found.summary()
+    assert -1e-6 <= summary["regret"].value < 0.05
+    assert_array_equal(found.violations[:2], [0.0, 0.0])
+    assert 0 < found.violations[2] < 1
+    lazy = judge(FixedPlan(np.zeros((5, 3)), promise=np.zeros(4)), outcome=lambda *_: np.zeros(4), best=best)
+    assert "regret" in lazy.summary()

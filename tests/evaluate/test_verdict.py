@@ -191,3 +191,41 @@ def test_an_interval_says_only_what_is_known():
     assert interval(Interval(0.5, 0.4, 0.6)) == "0.500 [0.400, 0.600]"
     assert interval(Interval(0.5, math.nan, math.nan)) == interval(Interval(0.5, 0.5, 0.5)) == "0.500"
     assert interval(Interval(math.nan, math.nan, math.nan)) == DASH
+
+
+def test_regret_coverage_and_violations_are_said_where_they_are_known():
+    rng = np.random.default_rng(4)
+    promise = rng.normal(1.0, 0.5, (400, 2))
+    outcome = promise + rng.normal(0.0, 0.2, promise.shape)
+    plain = make(n=400, promise=promise, outcome=outcome)
+    assert not {"regret", "coverage90", "violations"} & set(plain.summary())
+    full = make(
+        n=400, promise=promise, outcome=outcome, uncertainty=np.full(promise.shape, 0.2), best=outcome + 0.3,
+        violations=np.tile([0.0, 0.5], 200), promise_units="A/s",
+    )  # fmt: skip
+    summary = full.summary()
+    assert summary["regret"].value == pytest.approx(0.3) and summary["violations"].value == pytest.approx(0.25)
+    assert 0.86 < summary["coverage90"].value < 0.94
+    sure = make(n=400, promise=promise, outcome=outcome, uncertainty=np.full(promise.shape, 0.02))
+    assert sure.summary()["coverage90"].value < 0.3
+    assert "regret (A/s)" in dict(full.to_table().rows) and "regret" in full._repr_html_()
+    again = Verdict.from_json(full.to_json())
+    for name in ("uncertainty", "best", "violations"):
+        assert_array_equal(getattr(again, name), getattr(full, name))
+    dataset = full.to_xarray()
+    assert dataset.best.attrs["units"] == "A/s" and dataset.violations.dims == ("episode",)
+    with pytest.raises(SettingsError, match="shapes do not fit"):
+        make(best=np.zeros((20, 2)))
+
+
+def test_calibration_sets_small_promises_beside_large_ones():
+    promise = np.linspace(0.0, 4.0, 60).reshape(20, 3)
+    honest, boastful = (make(promise=promise, outcome=share * promise).calibration() for share in (1.0, 0.5))
+    np.testing.assert_allclose(honest.outcome, honest.promise)
+    assert honest.rank_correlation == 1 and honest.decisions.sum() == 60
+    np.testing.assert_allclose(boastful.outcome, boastful.promise / 2)
+    figure = make(promise=promise, outcome=0.5 * promise, promise_units="A/s").figure()
+    np.testing.assert_allclose(figure.data[1].y, boastful.outcome)
+    assert figure.layout.xaxis.title.text == "promise (A/s)"
+    nothing = make(promise=np.full((20, 0), np.nan), outcome=np.full((20, 0), np.nan)).calibration()
+    assert nothing.sizes["bin"] == 0 and np.isnan(nothing.rank_correlation)

@@ -142,7 +142,7 @@ class SciworldAccessor:
         table = recording.control_table(ds)
         values = ds.variables["controls"].values if len(table) else np.empty((len(time), 0))
         lines = [
-            plots.Line(_named(column), series, column.low, column.high, column.levels)
+            plots.Line(column.label, series, column.low, column.high, column.levels)
             for column, series in zip(table, values.T, strict=True)
         ]
         title = f"time (s; {recording.COUNTED})" if recording.is_counted(ds) else "time (s)"
@@ -257,10 +257,6 @@ def _strip_html(row: _Row, shown: np.ndarray) -> str:
     )
     text = html.escape(f"{row.label}: {row.caption}")
     return f"<table><tr>{images}</tr></table><p><small>{text}</small></p>"
-
-
-def _named(column: Column) -> str:
-    return column.name if column.units == "1" else f"{column.name} ({column.units})"
 
 
 def _value(value: float, column: Column) -> str:

@@ -91,6 +91,11 @@ class Column:
             raise ControlError(f"{where}: a position component needs axis, frame ('lab' or 'pixel') and group together")
 
     @property
+    def label(self) -> str:
+        """Its name, and its units where it has any, as axes are labelled."""
+        return self.name if self.units == "1" else f"{self.name} ({self.units})"
+
+    @property
     def is_whole(self) -> bool:
         """Whether its values are whole numbers: levels, counts, or something that happens or does not."""
         return self.kind in ("integer", "categorical", "event")
@@ -126,7 +131,7 @@ class ColumnTable:
 
     def in_line(self, most: int = 4) -> str:
         """The first columns with their units, and how many more there are."""
-        names = [column.name if column.units == "1" else f"{column.name} ({column.units})" for column in self]
+        names = [column.label for column in self]
         return (", ".join(names[:most]) or "none") + (f" and {len(names) - most} more" if len(names) > most else "")
 
     def __iter__(self) -> Iterator[Column]:

@@ -56,6 +56,7 @@ PACKAGES = {
     "gymnasium": ("gymnasium", ""),
     "h5netcdf": ("h5netcdf", ""),
     "h5py": ("h5py", ""),
+    "ipywidgets": ("ipywidgets", "notebook"),
     "numba": ("numba", ""),
     "numcodecs": ("numcodecs", ""),
     "numpy": ("numpy", ""),

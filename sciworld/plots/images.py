@@ -48,7 +48,7 @@ def image_strip(
     )  # fmt: skip
     for row, (label, frames) in enumerate(images.items(), start=1):
         for column, frame in enumerate(frames, start=1):
-            _image(figure, light(frame), None, row, column, "coloraxis")
+            image_panel(figure, light(frame), None, row, column, "coloraxis")
         figure.update_yaxes(title={"text": label, "font": {"size": 13}, "standoff": 8}, row=row, col=1)
     figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, ticks="")
@@ -79,7 +79,7 @@ def compare_maps(
     headings = (*names, f"{names[0]} − {names[1]}")  # noqa: RUF001 - a minus sign
     figure = make_subplots(1, 3, subplot_titles=headings, horizontal_spacing=0.09)
     for column, values in enumerate((learned, true, difference), start=1):
-        _image(figure, values, extent, 1, column, "coloraxis" if column < 3 else "coloraxis2")
+        image_panel(figure, values, extent, 1, column, "coloraxis" if column < 3 else "coloraxis2")
         for colour, (name, xy) in zip(cycle(MARKS), (points or {}).items(), strict=False):
             _mark(figure, name, np.asarray(xy), colour, column)
         figure.update_xaxes(title=axis_titles[0], row=1, col=column)
@@ -110,7 +110,7 @@ def path_on_image(
     """
     path = np.asarray(path, dtype=np.float64)
     figure = make_subplots(1, 1)
-    _image(figure, light(numbers(frame, "path: the frame")), extent, 1, 1, "coloraxis")
+    image_panel(figure, light(numbers(frame, "path: the frame")), extent, 1, 1, "coloraxis")
     figure.add_scatter(
         x=path[:, 0], y=path[:, 1], mode="lines+markers", name="path", line={"color": COLOURS[3], "width": 2},
         marker={"size": 6}, text=[f"step {i}" for i in range(len(path))], hovertemplate="%{text}: %{x:.2f}, %{y:.2f}",
@@ -128,7 +128,7 @@ def path_on_image(
     return finish(figure, title, 480, 480 * _aspect(extent or (0, x, 0, y)))
 
 
-def _image(figure: go.Figure, frame: np.ndarray, extent: Extent | None, row: int, column: int, coloraxis: str) -> None:
+def image_panel(figure: go.Figure, frame: np.ndarray, extent: Extent | None, row: int, column: int, coloraxis: str) -> None:
     """Draw frame (y, x) into a panel, row 0 at the top, at equal aspect."""
     y, x = frame.shape
     left, right, top, bottom = extent or (0, x - 1, 0, y - 1)

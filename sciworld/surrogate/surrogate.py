@@ -159,12 +159,16 @@ class Surrogate:
             )
         frames, following = self._advance(state.state, controls, self._generator(rng), self.sample_evaluations)
         seen = state.observation
-        if isinstance(self.seconds, tuple):
-            lasts = controls[:, self._space.table.index(self.seconds[0])].astype(np.float64) + self.seconds[1]
-        else:
-            lasts = np.full(len(seen), float(self.seconds))
-        observation = Observation(frames, seen.time + lasts, seen.view)
+        observation = Observation(frames, seen.time + self.lasts(controls), seen.view)
         return observation, dataclasses.replace(state, state=following, observation=observation)
+
+    def lasts(self, controls: np.ndarray) -> np.ndarray:
+        """Seconds that steps under controls : (..., control) last : (...) float64."""
+        if not isinstance(self.seconds, tuple):
+            return np.full(controls.shape[:-1], float(self.seconds))
+        name, more = self.seconds
+        dwell: np.ndarray = controls[..., self._space.table.index(name)].astype(np.float64)
+        return dwell + more
 
     def futures(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Imagine what controls : (problem, candidate, step, control) lead to.

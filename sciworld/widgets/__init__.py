@@ -1,0 +1,1 @@
+"""Views for notebooks, in which a scientist's hand moves the controls."""

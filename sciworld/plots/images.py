@@ -128,7 +128,9 @@ def path_on_image(
     return finish(figure, title, 480, 480 * _aspect(extent or (0, x, 0, y)))
 
 
-def image_panel(figure: go.Figure, frame: np.ndarray, extent: Extent | None, row: int, column: int, coloraxis: str) -> None:
+def image_panel(
+    figure: go.Figure, frame: np.ndarray, extent: Extent | None, row: int, column: int, coloraxis: str
+) -> None:
     """Draw frame (y, x) into a panel, row 0 at the top, at equal aspect."""
     y, x = frame.shape
     left, right, top, bottom = extent or (0, x - 1, 0, y - 1)

@@ -113,16 +113,16 @@ def compare(
 ) -> Compared:
     """Imagine what controls : (step, control) lead to, and play them in a trusted simulator, if one is given.
 
-    history : what was seen, of one row, oldest first; the last observation is the present, and all that the surrogate is
-    told. trusted, state : what tells the truth, and its own state at the present, for one candidate. Its chance is
-    drawn apart from the surrogate's, so that it is the same beside every surrogate. Raises SettingsError, ControlError
-    outside the bounds, ModelError where the frames do not fit the surrogate, SimulatorError where the truth does not.
+    history : what was seen, of one row, oldest first, all that the surrogate is told; the last is the present.
+    trusted, state : what tells the truth, and its own state at the present, of one candidate. Its chance is drawn apart
+    from the surrogate's, so that it is the same beside every surrogate. Raises SettingsError, ControlError outside the
+    bounds, ModelError where the frames do not fit the surrogate, SimulatorError where the truth's are of another shape.
     """
     history = [history] if isinstance(history, Observation) else list(history)
     for seen in history:
         if len(seen) != 1:
             raise SettingsError(
-                f"compare: an observation of {len(seen)} rows; one is shown: choose it as observation.take(np.array([0]))"
+                f"compare: an observation of {len(seen)} rows; show one, as observation.take(np.array([0]))"
             )
     if (trusted is None) != (state is None):
         raise SettingsError("compare: a trusted simulator begins from its own state; give both trusted and state")
@@ -161,8 +161,8 @@ def _played(
         seen, state = trusted.step(state, row[None], rng)
         if seen.frames.shape != present.frames.shape:
             raise SimulatorError(
-                f"compare: the trusted simulator shows {seen.frames.shape}, the present is {present.frames.shape}; give "
-                "the state of one candidate, and the settings with which the present was recorded"
+                f"compare: trusted frames are {seen.frames.shape}, the present is {present.frames.shape}; give "
+                "the state of one candidate, of a simulator set as it was when the present was recorded"
             )
         frames.append(seen.frames[0])
         still.append(np.array_equal(seen.view, present.view))

@@ -34,9 +34,8 @@ def draw(compared: Compared, step: int, channel: str | None) -> go.Figure:
     the spread that should hold it; both are those of all steps.
     """
     colour = channel is None and _in_colour(compared)
-    places = list(range(3)) if colour else [compared.channels.index(channel) if channel else 0]
-    columns = [compared.channels.columns[place] for place in places]
-    name, units = ("brightness" if colour else columns[0].name), columns[0].units
+    places = list(range(3)) if colour else [0 if channel is None else compared.channels.index(channel)]
+    label = "brightness (counts)" if colour else compared.channels.columns[places[0]].label
     frames = {"present": compared.present.frames[0], "predicted mean": compared.mean[step - 1]}
     frames[f"sample 1 of {len(compared.samples)}"] = compared.samples[0, step - 1]
     apart = {"spread of samples": compared.spread}
@@ -57,13 +56,13 @@ def draw(compared: Compared, step: int, channel: str | None) -> go.Figure:
         image_panel(figure, light(values[step - 1]), None, 2, column, "coloraxis2")
     _frame_axes(figure, compared.present.frames.shape[1:3])
     _mark_positions(figure, compared, step, len(frames))
-    _curves(figure, compared, step, places, f"mean {name} ({units})")
-    shown = [compared.present.frames[..., places], compared.samples[..., places]]
-    shown += [] if compared.truth is None else [compared.truth[..., places]]
-    low, high = limits(shown)
-    _scale(figure, "coloraxis", GREY, low, high, "" if colour else columns[0].label, 1)
+    _curves(figure, compared, step, places, f"mean {label}")
+    # Not of samples, whose odd pixels would leave the rest without contrast.
+    shown = [compared.present.frames, compared.mean, *([] if compared.truth is None else [compared.truth])]
+    low, high = limits([values[..., places] for values in shown])
+    _scale(figure, "coloraxis", GREY, low, high, "" if colour else label, 1)
     most = reach(grey.values())
-    _scale(figure, "coloraxis2", DIVERGING, -most, most, f"{name} ({units})", 2)
+    _scale(figure, "coloraxis2", DIVERGING, -most, most, label, 2)
     return finish(figure, _title(compared, step), width, height)
 
 
@@ -73,7 +72,7 @@ def _in_colour(compared: Compared) -> bool:
 
 
 def _panels(frames: list[str], apart: list[str], shape: tuple[int, ...]) -> tuple[go.Figure, float, float]:
-    """Empty panels, width and height in pixels of the plotted area: frames above, the curves and what is apart below."""
+    """Empty panels, width and height in pixels: frames above; below them the curves, and what is apart."""
     y, x = shape
     across, down = BETWEEN
     wide = min((WIDTH - across * (len(frames) - 1)) / len(frames), TALL * max(1.0, x / y))

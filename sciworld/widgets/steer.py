@@ -18,7 +18,6 @@ from sciworld.simulator import Objective, Observation, Simulator, State
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.widgets.compare import Compared, compare
 
-
 WHOLE_NAME = {"description_width": "initial"}  # of a control, however long
 
 
@@ -59,7 +58,7 @@ def steer(
         raise SettingsError("steer: the history is empty; give at least the present observation")
     low, high = _region(surrogate.space, history[-1], low, high)
 
-    def look(controls: Sequence[float]) -> Compared:
+    def look(controls: Sequence[float] | np.ndarray) -> Compared:
         held = np.tile(np.asarray(controls, dtype=np.float64), (horizon, 1))
         return compare(surrogate, history, held, samples, np.random.default_rng(seed), trusted, state, objective)
 
@@ -141,7 +140,7 @@ def _in_view(space: ControlSpace, present: Observation) -> tuple[np.ndarray, np.
 
 def _slider(widgets: Any, column: Column, low: float, high: float, begin: float) -> Any:
     """What moves a control: a list of levels, whole numbers, or any number between its bounds."""
-    said = {"description": column.label, "style": WHOLE_NAME}
+    said: dict[str, Any] = {"description": column.label, "style": WHOLE_NAME}
     if column.levels:
         named = [(level, float(i)) for i, level in enumerate(column.levels) if low <= i <= high]
         return widgets.Dropdown(options=named, value=begin, **said)

@@ -95,6 +95,8 @@ def test_a_figure_names_controls_and_units():
     figure = looked(objective=blob.Brightness(3, 1)).figure(3)
     assert figure.layout.title.text == "step 3 of 3, 6 s: push_x 1 mm, push_y -0.5 mm, gear 2"
     assert figure.layout.coloraxis.colorbar.title.text == "light (counts)"
+    picture = figure.layout
+    assert (picture.xaxis.range, picture.yaxis.range, picture.yaxis.scaleanchor) == ((-0.5, 6.5), (4.5, -0.5), "x")
     titles = {axis.title.text for axis in (*figure.select_xaxes(), *figure.select_yaxes())}
     assert {"time after the present (s)", "score"} <= titles
     assert not [note for note in figure.layout.annotations if note.text.startswith("trusted")]

@@ -8,6 +8,7 @@ import typer
 
 from sciworld import __version__
 from sciworld.cli import data, export, learn, record
+from sciworld.cli.improve import improve
 from sciworld.cli.models import models
 from sciworld.cli.search import search
 from sciworld.cli.sweep import sweep
@@ -53,6 +54,7 @@ for command in (
     learn.label,
     search,
     learn.replay,
+    improve,
     sweep,
 ):
     app.command()(command)

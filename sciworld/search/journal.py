@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
@@ -19,11 +21,14 @@ def recordings_of(
     view_units: str = "",
     licence: str = "",
     history: str = "controls chosen by a search",
+    covariates: Mapping[str, float] | None = None,
+    covariate_table: ColumnTable | None = None,
 ) -> list[xr.Dataset]:
     """One recording an episode, as long as it lasted: frames as they were seen, controls as they were played.
 
     run : of a rollout. channels : of its frames. sessions : a name for each episode, by which splits are made.
-    source : what was steered. view_units : of the laboratory, "" where it is the pixel grid. Raises RecordingError.
+    source : what was steered. view_units : of the laboratory, "" where it is the pixel grid. covariates : facts of all
+    episodes, with their table. Raises RecordingError.
     """
     found = []
     for i, session in enumerate(sessions):
@@ -40,6 +45,8 @@ def recordings_of(
                 control_table=space.table,
                 view=np.stack([one.view[i] for one in seen]) if view_units else None,
                 view_units=view_units,
+                covariates=covariates,
+                covariate_table=covariate_table,
                 session=session,
                 source=source,
                 licence=licence,

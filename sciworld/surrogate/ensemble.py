@@ -148,6 +148,17 @@ class Ensemble(Surrogate):
         between = found.mean(axis=3).var(axis=0, ddof=1) - within / samples
         return Spread(found.mean(axis=(0, 3)), np.sqrt(within), np.sqrt(np.maximum(between, 0.0)))
 
+    def disagreement(self, state: Imagined, controls: np.ndarray) -> np.ndarray:
+        """How much the members' expected frames differ, for controls (problem, candidate, step, control).
+
+        The variance between members of their posterior means, in units of each channel's deviation, averaged over
+        steps, pixels and channels : (problem, candidate). It has no part of chance, and takes one evaluation of every
+        member a step (Pathak et al. 2019, arXiv:1906.04161; of world models: Sekar et al. 2020, arXiv:2005.05960).
+        """
+        means = self._of_members(state, controls, 0, np.random.default_rng(0))[:, :, :, 0]
+        apart = means / np.asarray(self.model.signature.scale, dtype=np.float32)
+        return np.asarray(apart.var(axis=0, ddof=1).mean(axis=(2, 3, 4, 5)), dtype=np.float64)
+
     def _of_members(self, state: Imagined, controls: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
         """Futures of each : (member, problem, candidate, sample, step, y, x, channel)."""
         return np.stack([member.futures(own, controls, samples, rng) for member, own in self.each(state)])

@@ -227,12 +227,13 @@ def beam_space(surrogate: Surrogate) -> ControlSpace:
     return space
 
 
+def near(observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """The square that the planner searches around the silicon : low, high (n, control)."""
+    return region(locate(observation.frames, observation.view).silicon, observation)
+
+
 def chance(simulator: StemSimulator) -> RandomController:
     """The controller that places beams at random in the square that the planner searches."""
-
-    def near(observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-        return region(locate(observation.frames, observation.view).silicon, observation)
-
     return RandomController(simulator.space, near)
 
 

@@ -28,7 +28,8 @@ STATES = ColumnTable(
         Column("hops", "1", low=0, kind="integer", role="measured", acts="during"),
     )
 )
-_COVARIATES = ColumnTable((Column("current", "nA", low=0.0), Column("energy", "kV", low=0.0)))
+ENERGY = 60.0  # kV
+COVARIATES = ColumnTable((Column("current", "nA", low=0.0), Column("energy", "kV", low=0.0)))
 
 
 def generate(
@@ -109,8 +110,8 @@ def _recording(
         view_units="A",
         states=truth,
         state_table=STATES,
-        covariates={"current": settings.current, "energy": 60.0},
-        covariate_table=_COVARIATES,
+        covariates={"current": settings.current, "energy": ENERGY},
+        covariate_table=COVARIATES,
         dose=dose,
         session=f"{settings.rates}-{seed}-{atom:05d}",
         source=f"{SOURCE}, seed {seed}, {to_dict(settings)}",

@@ -1,0 +1,134 @@
+"""Transitions that a planner needs: recorded by chance, or where the members of an ensemble disagree.
+
+Silicon in graphene, `prior` rates, goals within 10 A. Both arms are the same loop with the same beginning, warm starts
+and training steps; they differ in what chooses the beams of the recordings that are added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import Figure, Run
+from sciworld.domains.stem.generate import DWELL, REACH, generate
+from sciworld.domains.stem.locate import locate
+from sciworld.loop import LoopSettings, improve
+from sciworld.search.receding import RandomController
+from sciworld.simulator import Controller, Observation
+from sciworld.store import Store
+from sciworld.surrogate.ensemble import Ensemble
+from sciworld.tasks.experiments import StemExperiment
+from sciworld.training.trainer import FitSettings
+from stem_entrants import made_once
+
+ARMS = ("random", "active")
+SUCCESS = 0.95
+BEGIN = 4  # transitions that both arms begin with, recorded by chance
+SHORT = 2  # transitions a recording: many atoms, few beams on each
+
+
+@dataclass(frozen=True)
+class Blind(StemExperiment):
+    """Beams uniform near the silicon, dwells uniform, as `generate` records."""
+
+    def explore(self, surrogate: Ensemble, present: Observation, rng: np.random.Generator) -> Controller:
+        half, dwells = self.simulator.settings.half_field, np.array(DWELL)
+
+        def square(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
+            centre = seen.view[:, [2, 5]] + half - self.simulator.settings.pixel / 2
+            silicon = np.where(np.isfinite(at := locate(seen.frames, seen.view).silicon), at, centre)
+            ends = [np.clip(silicon + side * REACH, centre - half, centre + half) for side in (-1, 1)]
+            low, high = (np.column_stack([end, np.full(len(end), dwells[k])]) for k, end in enumerate(ends))
+            return low, high
+
+        return RandomController(self.space, square)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything."""
+
+    seeds: int = 3
+    rounds: int = 4
+    steps: int = 150  # of training, of each member in each round
+    episodes: int = 8
+    candidates: int = 32
+    members: int = 2
+
+
+def active(run: Run) -> Figure:
+    """Transitions for a success of 0.95, by chance over actively, each from the mean curve of the seeds.
+
+    Between two sizes the curve is a line over the logarithm of the size. spread : quartiles of the ratio when seeds
+    are drawn with replacement. rows : success of each arm, seed and number of transitions.
+    """
+    scale = Scale(seeds=1, rounds=2, steps=10, episodes=1) if run.quick else Scale()
+    rows = [row for seed in range(scale.seeds) for arm in ARMS for row in _measured(run, scale, arm, seed)]
+    rng, every = np.random.default_rng(0), np.arange(scale.seeds)
+    drawn = [_gain(rows, rng.choice(every, len(every))) for _ in range(200)]
+    low, high = np.nanquantile(drawn, [0.25, 0.75]) if np.isfinite(drawn).any() else (np.nan, np.nan)
+    return Figure(_gain(rows, every), "x", (float(low), float(high)), rows)
+
+
+def _measured(run: Run, scale: Scale, arm: str, seed: int) -> list[dict[str, Any]]:
+    """The curve of one arm from one beginning, whose first round both arms share."""
+    settings = LoopSettings(
+        rounds=scale.rounds, recordings=BEGIN // SHORT, growth=2.0, members=scale.members, episodes=scale.episodes,
+        target=None, seed=seed,
+    )  # fmt: skip
+    kind = {"random": Blind, "active": StemExperiment}[arm]
+    experiment = kind(steps=SHORT, candidates=scale.candidates, per_second=False)
+    fit = FitSettings(steps=scale.steps, batch=16, warmup=20, seed=100 * seed, threads=1)
+
+    def begin(folder: Path) -> None:
+        store = generate(folder / "store", seed, BEGIN, SHORT)
+        improve(store, folder / "loop", experiment, fit, dataclasses.replace(settings, rounds=1), progress=print)
+
+    def measure() -> list[dict[str, Any]]:
+        folder = run.cache / f"active-{arm}-{seed}{'-quick' if run.quick else ''}"
+        shutil.rmtree(folder, ignore_errors=True)
+        name = hashlib.sha256(json.dumps([seed, run.quick, *vars(scale).values(), BEGIN, SHORT]).encode()).hexdigest()
+        shutil.copytree(made_once(run.cache / f"begin-{name[:12]}", begin), folder)
+        found = improve(Store.open(folder / "store"), folder / "loop", experiment, fit, settings, progress=print)
+        each = {"arm": arm, "seed": seed}
+        return [
+            {**each, "transitions": one.transitions, "success": one.success.value,
+             "seconds": float(one.verdict.seconds.mean())}
+            for one in found.rounds
+        ]  # fmt: skip
+
+    kept = {"arm": arm, "seed": seed, **vars(scale), "begin": BEGIN, "short": SHORT}
+    found: list[dict[str, Any]] = run.cached(f"active-{arm}-{seed}", kept, measure)
+    return found
+
+
+def _gain(rows: list[dict[str, Any]], seeds: np.ndarray) -> float:
+    """Transitions of the first arm over those of the second, of the mean curves over `seeds`."""
+    first, second = (needed(*_curve(rows, arm, seeds)) for arm in ARMS)
+    return first / second
+
+
+def _curve(rows: list[dict[str, Any]], arm: str, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Transitions, and the mean success there."""
+    known = {(row["seed"], row["transitions"]): row["success"] for row in rows if row["arm"] == arm}
+    sizes = np.unique([size for _, size in known])
+    return sizes, np.array([np.mean([known[seed, size] for seed in seeds]) for size in sizes])
+
+
+def needed(transitions: np.ndarray, success: np.ndarray) -> float:
+    """Where the curve first comes to a success of 0.95; NaN where it never does."""
+    above = np.flatnonzero(success >= SUCCESS)
+    if not len(above):
+        return float("nan")
+    k = int(above[0])
+    if k == 0:
+        return float(transitions[0])
+    share = (SUCCESS - success[k - 1]) / (success[k] - success[k - 1])
+    return float(np.exp((1 - share) * np.log(transitions[k - 1]) + share * np.log(transitions[k])))

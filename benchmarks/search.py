@@ -5,6 +5,7 @@ python benchmarks/search.py [--quick] [--only FIGURE] [--json benchmarks/search.
 
 from __future__ import annotations
 
+import search_active
 import search_optimizers
 from harness import Benchmark
 
@@ -12,6 +13,7 @@ bench = Benchmark("search", __doc__)
 bench.figure("cmaes_over_cmaes", "cmaes_over_cma")(search_optimizers.overhead)
 bench.figure("cem_over_twin", "mppi_over_twin")(search_optimizers.twins)
 bench.figure("evaluations_over_cmaes")(search_optimizers.evaluations)
+bench.figure("active_gain")(search_active.active)
 
 if __name__ == "__main__":
     bench.main()

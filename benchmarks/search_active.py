@@ -19,6 +19,7 @@ import numpy as np
 from harness import Figure, Run
 from sciworld.domains.stem.generate import DWELL, REACH, generate
 from sciworld.domains.stem.locate import locate
+from sciworld.domains.stem.objectives import SteerSettings, region
 from sciworld.loop import LoopSettings, improve
 from sciworld.search.receding import RandomController
 from sciworld.simulator import Controller, Observation
@@ -39,16 +40,8 @@ class Blind(StemExperiment):
     """Beams uniform near the silicon, dwells uniform, as `generate` records."""
 
     def explore(self, surrogate: Ensemble, present: Observation, rng: np.random.Generator) -> Controller:
-        half, dwells = self.simulator.settings.half_field, np.array(DWELL)
-
-        def square(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
-            centre = seen.view[:, [2, 5]] + half - self.simulator.settings.pixel / 2
-            silicon = np.where(np.isfinite(at := locate(seen.frames, seen.view).silicon), at, centre)
-            ends = [np.clip(silicon + side * REACH, centre - half, centre + half) for side in (-1, 1)]
-            low, high = (np.column_stack([end, np.full(len(end), dwells[k])]) for k, end in enumerate(ends))
-            return low, high
-
-        return RandomController(self.space, square)
+        wide = SteerSettings(reach=REACH, low_dwell=DWELL[0], high_dwell=DWELL[1])
+        return RandomController(self.space, lambda seen: region(locate(seen.frames, seen.view).silicon, seen, wide))
 
 
 @dataclass(frozen=True)
@@ -91,11 +84,13 @@ def _measured(run: Run, scale: Scale, arm: str, seed: int) -> list[dict[str, Any
         store = generate(folder / "store", seed, BEGIN, SHORT)
         improve(store, folder / "loop", experiment, fit, dataclasses.replace(settings, rounds=1), progress=print)
 
+    known = {**vars(scale), "seeds": seed, "begin": BEGIN, "short": SHORT, "quick": run.quick}
+    digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
+
     def measure() -> list[dict[str, Any]]:
-        folder = run.cache / f"active-{arm}-{seed}{'-quick' if run.quick else ''}"
-        shutil.rmtree(folder, ignore_errors=True)
-        name = hashlib.sha256(json.dumps([seed, run.quick, *vars(scale).values(), BEGIN, SHORT]).encode()).hexdigest()
-        shutil.copytree(made_once(run.cache / f"begin-{name[:12]}", begin), folder)
+        began = made_once(run.cache / f"active-begin-{digest}", begin)
+        # A copy that was begun is gone on with: so does the loop.
+        folder = made_once(run.cache / f"active-{arm}-{digest}", lambda path: shutil.copytree(began, path))
         found = improve(Store.open(folder / "store"), folder / "loop", experiment, fit, settings, progress=print)
         each = {"arm": arm, "seed": seed}
         return [
@@ -104,8 +99,7 @@ def _measured(run: Run, scale: Scale, arm: str, seed: int) -> list[dict[str, Any
             for one in found.rounds
         ]  # fmt: skip
 
-    kept = {"arm": arm, "seed": seed, **vars(scale), "begin": BEGIN, "short": SHORT}
-    found: list[dict[str, Any]] = run.cached(f"active-{arm}-{seed}", kept, measure)
+    found: list[dict[str, Any]] = run.cached(f"active-{arm}-{seed}", {"arm": arm, **known}, measure)
     return found
 
 

@@ -20,6 +20,7 @@ def improve(
         int, typer.Option(help="Added after the first round.", callback=count_in_range("recordings"))
     ] = 4,
     growth: Annotated[float, typer.Option(help="How many times as many are added after each further round.")] = 2.0,
+    actions: Annotated[int, typer.Option(help="Of each recording.", callback=count_in_range("actions"))] = 22,
     members: Annotated[int, typer.Option(help="Of the ensemble, two or more.")] = 3,
     episodes: Annotated[int, typer.Option(help="Of each verdict.", callback=count_in_range("episodes"))] = 30,
     target: Annotated[float, typer.Option(help="That the lower end of the interval of success must reach.")] = 0.8,
@@ -43,8 +44,9 @@ def improve(
     writable(out)
     settings = LoopSettings(rounds, recordings, growth, members, episodes, target, seed)
     stored = Store.open(store)
+    chosen = experiment(domain, stored, rates, actions)
     fit = FitSettings(steps=steps, batch=batch, device=device, seed=seed)
-    found = improve(stored, run, experiment(domain, stored, rates), fit, settings, progress=typer.echo)
+    found = improve(stored, run, chosen, fit, settings, progress=typer.echo)
     show(found.to_table())
     warn(found.rounds[-1].verdict.warnings())
     if out is not None:

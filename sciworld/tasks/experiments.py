@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from sciworld.config import require, whole
+from sciworld.config import require, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem import generate
 from sciworld.domains.stem.appearance import FRAMES, Appearance, measure_appearance
@@ -93,7 +93,7 @@ class StemExperiment:
         simulator = self.simulator
         first, state = simulator.expose(simulator.start(len(sessions), rng), rng)
         done = rollout(simulator, state, first, explore(first), self.steps, rng)
-        source = f"{generate.SOURCE}, explored, {simulator.settings}"
+        source = f"{generate.SOURCE}, explored, {to_dict(simulator.settings)}"
         facts = {"current": simulator.settings.current, "energy": generate.ENERGY}
         return recordings_of(
             done, self.space, CHANNELS, sessions, source, "A", "CC0-1.0", "simulated: one silicon, beams by a search",
@@ -106,14 +106,15 @@ class StemExperiment:
         return drawn.judge(self.planner(surrogate, drawn.goals), "planned on the surrogate", seed, True)
 
 
-def experiment(domain: str, store: Store, rates: str = "prior") -> StemExperiment:
+def experiment(domain: str, store: Store, rates: str = "prior", steps: int = generate.STEPS) -> StemExperiment:
     """The experiment of a domain, in a simulator that is set as the store's frames were taken.
 
-    rates : of the simulated silicon. Raises SettingsError for a domain that has none.
+    rates : of the simulated silicon. steps : actions a recording. Raises SettingsError for a domain that has none.
     """
     require(domain == "stem", f"domain is {domain!r}; an experiment is known of: stem")
     require(len(store) > 0, f"{store.path}: holds nothing that tells how frames are taken; record something first")
     ds = store.lazily(0)
     _, rows, columns, _ = ds["frames"].shape
     field_of_view = columns * float(ds["view"].values[0, 0])
-    return StemExperiment(StemSimulator(StemSettings(rates, rows=rows, columns=columns, field_of_view=field_of_view)))
+    settings = StemSettings(rates, rows=rows, columns=columns, field_of_view=field_of_view)
+    return StemExperiment(StemSimulator(settings), steps=steps)

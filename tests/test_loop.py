@@ -25,6 +25,7 @@ from sciworld.simulator import Controller, Observation, rollout
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
 from sciworld.training import trainer
+from sciworld.training.run import Run
 from sciworld.training.trainer import FitSettings, Trainer
 
 FIT = FitSettings(steps=2, batch=32, warmup=1, log_every=1, threads=1)
@@ -106,6 +107,8 @@ def test_it_stops_when_the_target_holds(store: Store) -> None:
     assert len(again) == 8 and len(set(again.sessions())) == 8
     again.check()
     assert len(Ensemble.load(found.rounds[-1].folder).members) == 2
+    sources = Run(found.rounds[1].folder / "member-1").config["sources"]
+    assert any(source.endswith("round-000/member-1") for source in sources), "its weights are where it begins"
 
 
 def test_it_is_reported_round_by_round(store: Store) -> None:

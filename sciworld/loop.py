@@ -39,13 +39,17 @@ SHOWN = ("success", "promise", "outcome", "optimism", "actions", "seconds")  # o
 
 
 class Experiment(Protocol):
-    """What a field brings to the loop: what is steered, where to, and how to look for what is not known.
+    """What a field brings to the loop: what is steered, where to, and how to look for what is not known."""
 
-    domain : whose focus and symmetries training takes, "" for none. seconds : that a step lasts, see `Surrogate`.
-    """
+    @property
+    def domain(self) -> str:
+        """Whose focus and symmetries training takes, "" for none."""
+        ...
 
-    domain: str
-    seconds: tuple[str, float] | float
+    @property
+    def seconds(self) -> tuple[str, float] | float:
+        """That a step lasts, see `Surrogate`."""
+        ...
 
     @property
     def space(self) -> ControlSpace:
@@ -208,7 +212,7 @@ def improve(
     rounds: list[Round] = []
     with _held(folder, {"loop": to_dict(settings), "fit": to_dict(fit), **given}, len(store)) as began:
         for number in range(settings.rounds):
-            place, name = folder / f"round-{number:03d}", f"loop-{began}-round-{number:03d}"
+            place, name = folder / f"round-{number:03d}", f"loop-{began}-round-{number:03d}-"
             found = _known(place)
             if found is None:
                 before = rounds[-1].folder if rounds else None
@@ -266,7 +270,7 @@ def _record(
     """What the ensemble of a round proposes, as it came."""
     rng = np.random.default_rng([settings.seed, number])
     surrogate = _ensemble(place, experiment, fit)
-    sessions = [f"{name}-{episode:03d}" for episode in range(settings.recorded(number))]
+    sessions = [f"{name}{episode:03d}" for episode in range(settings.recorded(number))]
     return experiment.run(lambda present: experiment.explore(surrogate, present, rng), sessions, rng)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import search_active
 import search_optimizers
+import search_stem
+import search_trust
 from harness import Benchmark
 
 bench = Benchmark("search", __doc__)
@@ -14,6 +16,8 @@ bench.figure("cmaes_over_cmaes", "cmaes_over_cma")(search_optimizers.overhead)
 bench.figure("cem_over_twin", "mppi_over_twin")(search_optimizers.twins)
 bench.figure("evaluations_over_cmaes")(search_optimizers.evaluations)
 bench.figure("active_gain")(search_active.active)
+bench.figure("stem_success", "stem_seconds_ratio")(search_stem.steering)
+bench.figure("refusal_auroc")(search_trust.refusal)
 
 if __name__ == "__main__":
     bench.main()

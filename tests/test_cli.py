@@ -333,6 +333,50 @@ def test_search_finds_controls_with_units(folder: Path, tmp_path: Path, aim: str
     assert np.linalg.norm(plan.controls[0, 0, :2] - silicon) < 2.2 * np.sqrt(2) + 0.3
 
 
+def test_search_takes_any_objective(folder: Path, tmp_path: Path) -> None:
+    wishes = tmp_path / "wishes.py"
+    wishes.write_text("def light(futures, controls):\n    return futures.isel(time=-1).mean(('y', 'x', 'channel'))\n")
+    asked = ("--objective", f"{wishes}:light", "--horizon", 2, "--frame", 2, "--samples", 1, "--anywhere")
+    asked = (*asked, "--bounds", "beam_x=-3:3,beam_y=-3:3,dwell=1:10", "--budget", 1500)
+    out = good(
+        "search",
+        folder / "run",
+        folder / "store",
+        *asked,
+        "--out",
+        tmp_path / "p.json",
+        "--report",
+        tmp_path / "p.html",
+    )
+    plan = Plan.from_json((tmp_path / "p.json").read_text())
+    assert plan.controls.shape == (1, 2, 3) and np.abs(plan.controls[0, :, :2]).max() <= 3
+    assert "beam_x (A)" in out and "Expected light" in out and "plotly" in (tmp_path / "p.html").read_text()
+    for wrong, said in (
+        (("--objective", "joy"), "no objective 'joy'; there are drag, lane"),
+        (("--objective", f"{wishes}:dark"), "give FILE.py:FUNCTION"),
+        (("--objective", "drag", "--goal=1,2"), "give --goal X,Y of silicon in graphene, or --objective"),
+        ((), "give --goal X,Y of silicon in graphene, or --objective"),
+        (("--objective", f"{wishes}:light", "--bounds", "beam=3"), "write NAME=LOW:HIGH"),
+        (("--objective", f"{wishes}:light", "--optimizer", "magic"), "magic"),
+        (("--objective", f"{wishes}:light", "--horizon", 0), "horizon is 0"),
+    ):
+        assert said in bad("search", folder / "run", folder / "store", *wrong)
+
+
+def test_search_says_where_the_model_does_not_know_its_way(folder: Path, tmp_path: Path) -> None:
+    store = Store.open(folder / "store")
+    dim = store[-1].copy()
+    dim["frames"] = (dim["frames"] // 4).astype(dim["frames"].dtype)
+    Store.create(tmp_path / "dim").append([dim])
+    goal = ("--goal=-4,3", "--frame", 2, "--budget", 64)
+    assert "does not know this region" in bad("search", folder / "run", tmp_path / "dim", *goal)
+    good("search", folder / "run", tmp_path / "dim", *goal, "--anywhere")
+    shutil.copytree(folder / "run", tmp_path / "old")
+    (tmp_path / "old" / "familiar.npz").unlink()
+    result = call("search", tmp_path / "old", folder / "store", *goal)
+    assert result.exit_code == 0 and "does not say what it was trained near" in result.stderr
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")

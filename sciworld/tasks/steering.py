@@ -63,14 +63,17 @@ class Episodes:
         seed: int,
         made_training_data: bool | None,
         aim: str = "progress",
+        expected: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verdict:
         """Replay `controller` on these episodes; promises are set beside what came true.
 
         aim : of the controller's `SteerSettings`: promises are approach per second (progress) or per electron (dose);
-        of the aim "site" the truth is not kept.
+        of the aim "site" the truth is not kept. expected : of the aim "progress", promises are set beside what their
+        controls bring on average, by the truth, not beside what they brought by chance.
         """
         settings = self.simulator.settings
+        outcomes = {"progress": self.approach_per_second, "dose": self.approach_per_electron}
         return replay(
             controller,
             self.simulator,
@@ -86,7 +89,7 @@ class Episodes:
             dose_units="e",
             promise_units={"progress": "A/s", "dose": "A/e"}.get(aim, "1"),
             goal=f"the silicon truly is at its goal within {LIMIT:g} s",
-            outcome={"progress": self.approach_per_second, "dose": self.approach_per_electron}.get(aim),
+            outcome=self.expected_per_second if expected else outcomes.get(aim),
             best=self.best_per_second if aim == "progress" else None,
             progress=progress,
         )
@@ -112,6 +115,15 @@ class Episodes:
         beams = np.concatenate(
             [np.repeat(flat, len(dwells), 1), np.tile(dwells, flat.shape[1])[None, :, None].repeat(n, 0)], 2
         )
+        return self._per_second(state, beams).max(axis=1)
+
+    def expected_per_second(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
+        """Approach to the goal per second that controls (n, 1, 3) bring on average : (n,) A/s, by the truth."""
+        return self._per_second(before, controls)[:, 0]
+
+    def _per_second(self, state: StemState, beams: np.ndarray) -> np.ndarray:
+        """Approach per second that beams (n, beam, 3) bring on average : (n, beam) A/s."""
+        n = len(self.goals)
         many = state.take(np.repeat(np.arange(n), beams.shape[1]))
         chances = self.simulator.outcomes(many, self.simulator.space.clip(beams.reshape(-1, 3)))[:, 1:].reshape(
             n, -1, 3
@@ -119,8 +131,8 @@ class Episodes:
         now = np.linalg.norm(state.silicon - self.goals, axis=1)
         after = np.linalg.norm(state.neighbours - self.goals[:, None], axis=2)
         gains = np.einsum("ncs,ns->nc", chances, now[:, None] - after)
-        best: np.ndarray = (gains / (beams[..., 2] + self.simulator.settings.frame_time)).max(axis=1)
-        return best
+        rate: np.ndarray = gains / (beams[..., 2] + self.simulator.settings.frame_time)
+        return rate
 
     def _approach(self, before: StemState, after: StemState) -> np.ndarray:
         """How much nearer to the goal : (n,) A."""

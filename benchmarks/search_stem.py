@@ -1,0 +1,87 @@
+"""Silicon steered in the trusted simulator: whether it arrives, how soon, and what its promises were worth.
+
+The surrogate is that of stem.py, trained on 22,000 transitions for 14,000 steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+import stem_entrants as entrants
+from harness import Figure, Run
+
+WITHIN = 15.0  # A, of the goals
+SEED = 31  # of the episodes, which no other figure has
+
+
+def steering(run: Run) -> dict[str, Figure]:
+    """200 episodes, paired with greedy that knows the rates and has the best fixed dwell; the planner's dwell is free.
+
+    stem_success has Wilson's interval, stem_seconds_ratio that of a bootstrap over pairs; rows are episodes.
+    """
+    from sciworld.measures.intervals import ratio_of_sums, wilson
+
+    planned, greedy = _verdicts(run)
+    share = wilson(int(planned.success.sum()), len(planned))
+    ratio = ratio_of_sums(planned.seconds, greedy.seconds)
+    rows = [
+        {"success": bool(won), "seconds": float(own), "greedy_success": bool(won_too), "greedy_seconds": float(other)}
+        for won, own, won_too, other in zip(
+            planned.success, planned.seconds, greedy.success, greedy.seconds, strict=True
+        )
+    ]
+    return {
+        "stem_success": Figure(share.value, "1", (share.low, share.high), rows),
+        "stem_seconds_ratio": Figure(ratio.value, "x", (ratio.low, ratio.high), rows),
+    }
+
+
+def promises(run: Run) -> dict[str, Any]:
+    """Of all decisions: optimism as a share of what came, regret as a share of the best there was, by expectation.
+
+    Each is a ratio of sums with a bootstrap over episodes.
+    """
+    from sciworld.measures.intervals import ratio_of_sums
+
+    planned, _ = _verdicts(run)
+    known = ~np.isnan(planned.promise + planned.outcome)
+    sums = {name: np.where(known, getattr(planned, name), 0.0).sum(axis=1) for name in ("promise", "outcome", "best")}
+    optimism = ratio_of_sums(sums["promise"] - sums["outcome"], sums["outcome"])
+    regret = ratio_of_sums(sums["best"] - sums["outcome"], sums["best"])
+    rows = {name: values.tolist() for name, values in sums.items()}
+    return {"domain": "stem", "optimism": list(optimism), "regret": list(regret), "rows": rows}
+
+
+def _verdicts(run: Run) -> tuple[Any, Any]:
+    """On the planner and on greedy, from the same starts."""
+    from sciworld.domains.stem.greedy import BEST, Greedy
+    from sciworld.domains.stem.simulator import StemSimulator
+    from sciworld.evaluate.verdict import Verdict
+    from sciworld.tasks.steering import Episodes, planner
+
+    own = Run(run.quick, run.cache.parent / "stem")
+    scale, n = entrants.Scale(run.quick), 3 if run.quick else 200
+    weights = hashlib.sha256((entrants.folder_of(own, "all") / "model.safetensors").read_bytes()).hexdigest()
+    settings = {"episodes": n, "within": WITHIN, "seed": SEED}
+
+    def episodes() -> Any:
+        return Episodes.draw(StemSimulator(), n, WITHIN, SEED)
+
+    def planned() -> str:
+        drawn = episodes()
+        surrogate, looks = entrants.surrogate_of(own, "all"), entrants.appearance(own)
+        controller = planner(surrogate, looks, drawn.goals, budget=scale.budget)
+        return str(drawn.judge(controller, "planned", 41, made_training_data=True, expected=True).to_json())
+
+    def greedy() -> str:
+        drawn = episodes()
+        return str(drawn.judge(Greedy(drawn.goals, *BEST["prior"]), "greedy", 41, False).to_json())
+
+    asked = {**settings, "budget": scale.budget, "weights": weights}
+    return (
+        Verdict.from_json(run.cached("stem-planned", asked, planned)),
+        Verdict.from_json(run.cached("stem-greedy", {**settings, "best": list(BEST["prior"])}, greedy)),
+    )

@@ -243,23 +243,40 @@ def replay(
     episodes: Annotated[int, typer.Option(help="Atoms to steer.", callback=count_in_range("episodes"))] = 20,
     within: Annotated[float, typer.Option(help="How far the goals are, at most, in A.")] = 10.0,
     rates: Annotated[str, typer.Option(help="Of the judge: simple, prior or mixture.")] = "prior",
+    store: Annotated[
+        Path | None, typer.Option(help="With --objective: recordings that judge, where there is no simulator.")
+    ] = None,
+    objective: Annotated[str | None, typer.Option(help="As of search: drag, lane, or FILE.py:FUNCTION.")] = None,
+    horizon: Annotated[
+        int, typer.Option(help="Steps that are held against the recordings.", callback=count_in_range("horizon"))
+    ] = 8,
     out: Annotated[Path | None, typer.Option(help="Write the verdicts as JSON, e.g. verdict.json.")] = None,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
     """Steer silicon in the trusted simulator: a verdict on the run.
 
-    The planner with the run's surrogate stands beside greedy, which knows the rates, and chance.
+    The planner with the run's surrogate stands beside greedy, which knows the rates, and chance. With --store and
+    --objective recordings that training did not see judge what is promised of their own controls.
     """
     from sciworld.demos import stem_report
     from sciworld.evaluate import verdict
-    from sciworld.tasks import stem_run
+    from sciworld.tasks import held_out, stem_run
 
     writable(out)
+    if (store is None) != (objective is None):
+        raise SettingsError("recordings judge an objective; give both --store and --objective, or neither")
     made, surrogate = load(run, device)
     with bar("steering") as progress:
-        verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
-    show(stem_report.verdict_table(verdicts))
+        if store is not None:
+            judged = held_out.judge(made, surrogate, store, str(objective), horizon, seed, progress)
+            verdicts = {"recorded controls": judged}
+        else:
+            verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
+    if store is not None:
+        show(verdicts["recorded controls"].to_table())
+    else:
+        show(stem_report.verdict_table(verdicts))
     warn(text for found in verdicts.values() for text in found.warnings())
     if out is not None:
         write(out, verdict.to_json(verdicts))

@@ -11,10 +11,8 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import xarray as xr
 
 from sciworld.config import require
 from sciworld.controls import ColumnTable, ControlSpace
@@ -24,6 +22,7 @@ from sciworld.familiar.looks import LOOKS, looks_of, under
 from sciworld.files import replace_file
 from sciworld.recording import control_table
 from sciworld.simulator import Observation
+from sciworld.streamed import Recordings
 
 FILE = "familiar.npz"  # in the folder of a run
 KEPT = 3000  # frames, and runs of controls of each length, at most
@@ -31,14 +30,6 @@ EACH = 16  # of a recording, at least, where it has so many: they may be of one 
 LENGTHS = (1, 2, 4)  # steps of runs of controls that are compared
 FARTHEST = 1.25
 FIELDS = ("points", "mean", "root", "unit")  # of a Cloud
-
-
-class Recordings(Protocol):
-    """A store, a choice of one, or a list."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> xr.Dataset: ...
 
 
 @dataclass(frozen=True, eq=False)

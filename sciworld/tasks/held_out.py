@@ -1,0 +1,129 @@
+"""A verdict where there is no simulator: what was promised of recorded controls, and what the recordings show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from sciworld.config import whole
+from sciworld.errors import RecordingError
+from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind, steps_ahead
+from sciworld.evaluate.verdict import LIKELY, Verdict
+from sciworld.search.arrays import OfArrays
+from sciworld.search.problem import Problem
+from sciworld.selection import Selection
+from sciworld.simulator import Objective
+from sciworld.store import Store
+from sciworld.streamed import Recordings
+from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.find_controls import objective_in, on_arrays
+from sciworld.tasks.wanted import wanted
+from sciworld.training.run import Run
+from sciworld.training.train import unseen
+
+JUDGE = "held-out recordings, not trusted: they show what their own controls did, not what others would have done"
+
+
+def held_out_verdict(
+    surrogate: Surrogate,
+    recordings: Recordings,
+    objective: OfArrays | Objective,
+    horizon: int,
+    *,
+    starts: int = 4,
+    samples: int = 16,
+    units: str = "1",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Score recordings that training did not see, imagined under their own controls, and as they went on.
+
+    An episode is a recording, a decision one of at most `starts` frames from which `horizon` steps can be held against
+    it. Promise and uncertainty are mean and standard deviation of the objective over `samples` futures, the outcome is
+    that of the recorded frames. An episode succeeds if most of its outcomes lie where nine in ten were expected.
+
+    recordings : a store, or a choice of one, such as those that `training.train.unseen` names. objective : as of
+    `find_controls`. units : of the objective. Raises RecordingError where no recording has so many steps.
+    """
+    whole(horizon, "horizon", 1)
+    whole(starts, "starts", 1)
+    whole(samples, "samples", 2)
+    rng, n = np.random.default_rng(seed), len(recordings)
+    promise, unsure, outcome = (np.full((n, starts), np.nan) for _ in range(3))
+    seconds = np.zeros(n)
+    for k in range(n):
+        ds = recordings[k]
+        require_kind(surrogate, ds)
+        frames = np.flatnonzero(steps_ahead(ds) >= horizon)
+        frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(starts, len(frames))).astype(int))]
+        for decision, frame in enumerate(frames.tolist()):
+            scores, true = _scored(surrogate, ds, objective, frame, horizon, samples, rng)
+            promise[k, decision], unsure[k, decision] = scores.mean(), scores.std(ddof=1)
+            outcome[k, decision] = true
+            seconds[k] += float(ds["time"].values[frame + horizon] - ds["time"].values[frame])
+        if progress is not None:
+            progress(k + 1, n)
+    known = ~np.isnan(promise + outcome)
+    if not known.any():
+        raise RecordingError(f"no recording has {horizon} steps with known controls; shorten the horizon")
+    kept = known & (np.abs(outcome - promise) <= LIKELY * unsure)
+    return Verdict(
+        controller="recorded controls",
+        judge=JUDGE,
+        made_training_data=False,
+        success=kept.sum(axis=1) > 0.5 * known.sum(axis=1),
+        actions=horizon * known.sum(axis=1),
+        seconds=seconds,
+        dose=np.full(n, np.nan),
+        promise=promise,
+        outcome=outcome,
+        uncertainty=unsure,
+        promise_units=units,
+        goal="most outcomes lie where nine in ten of them were expected",
+    )
+
+
+def judge(
+    run: Run,
+    surrogate: Surrogate,
+    store: str | Path,
+    objective: str,
+    horizon: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """The verdict of the recordings in a store that the run did not see; of all, where it was trained on others.
+
+    objective : as of the command `search`. Raises RecordingError where the run has seen them all.
+    """
+    stored = Store.open(store)
+    left = unseen(run, stored)
+    if left is not None and not len(left):
+        raise RecordingError(f"{store}: training has seen all of its recordings; give others")
+    wish = objective_in(objective) if ":" in objective else wanted(objective, stored, surrogate.space)
+    recordings = stored if left is None else Selection(stored, left)
+    return held_out_verdict(surrogate, recordings, wish, horizon, seed=seed, progress=progress)
+
+
+def _scored(
+    surrogate: Surrogate,
+    ds: xr.Dataset,
+    objective: OfArrays | Objective,
+    frame: int,
+    horizon: int,
+    samples: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, float]:
+    """Scores (sample,) of imagined futures under the recorded controls, and that of what was recorded."""
+    seconds = float(np.median(np.diff(ds["time"].values)))
+    given = objective if hasattr(objective, "linear") else on_arrays(objective, surrogate, ds, frame, seconds)
+    problem = Problem(given, horizon, surrogate.space)  # type: ignore[arg-type]
+    controls = controls_of(ds)[frame : frame + horizon][None, None]
+    history = observed(ds, frame, surrogate.model.context)
+    state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
+    futures = surrogate.futures(state, controls, samples, rng)
+    true = ds["frames"][frame + 1 : frame + 1 + horizon].values.astype(np.float32)[None, None, None]
+    return problem.score(futures, controls)[0, 0], float(problem.score(true, controls)[0, 0, 0])

@@ -6,6 +6,7 @@ python benchmarks/search.py [--quick] [--only FIGURE] [--json benchmarks/search.
 from __future__ import annotations
 
 import search_active
+import search_flow
 import search_optimizers
 import search_stem
 import search_trust
@@ -15,6 +16,9 @@ bench = Benchmark("search", __doc__)
 bench.figure("cmaes_over_cmaes", "cmaes_over_cma")(search_optimizers.overhead)
 bench.figure("cem_over_twin", "mppi_over_twin")(search_optimizers.twins)
 bench.figure("evaluations_over_cmaes")(search_optimizers.evaluations)
+bench.figure("fluid_fraction_verified", "fluid_fraction_top1", "fluid_equal_budget", "fluid_break_even")(
+    search_flow.fractions
+)
 bench.figure("active_gain")(search_active.active)
 bench.figure("stem_success", "stem_seconds_ratio")(search_stem.steering)
 bench.figure("refusal_auroc")(search_trust.refusal)

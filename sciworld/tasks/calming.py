@@ -113,9 +113,22 @@ def plan(
     chosen = rng.choice(len(store), starts, replace=starts > len(store))
     seen = [store.lazily(int(index)).isel(time=slice(0, 1)) for index in chosen]  # where wakes are still undisturbed
     frames, view = (np.concatenate([ds[name].values for ds in seen]) for name in ("frames", "view"))
+    return laws_from(surrogate, cost, wake, Observation(frames, np.zeros(starts), view), generations, rng)
+
+
+def laws_from(
+    surrogate: Surrogate,
+    cost: ImaginedCost,
+    wake: CylinderSettings,
+    present: Observation,
+    generations: int,
+    rng: np.random.Generator,
+) -> Law:
+    """The law whose imagined wakes cost least, from the frames in `present`, one row a start; see `plan`."""
+    starts = len(present)
 
     def start(index: np.ndarray) -> tuple[Any, Observation]:
-        observation = Observation(frames[index], np.zeros(len(index)), view[index])
+        observation = present.take(index)
         return surrogate.start(observation), observation
 
     def score(episodes: Trajectory) -> np.ndarray:

@@ -10,6 +10,7 @@ import search_flow
 import search_optimizers
 import search_stem
 import search_trust
+import search_road
 from harness import Benchmark
 
 bench = Benchmark("search", __doc__)
@@ -22,6 +23,7 @@ bench.figure("fluid_fraction_verified", "fluid_fraction_top1", "fluid_equal_budg
 bench.figure("active_gain")(search_active.active)
 bench.figure("stem_success", "stem_seconds_ratio")(search_stem.steering)
 bench.figure("refusal_auroc")(search_trust.refusal)
+bench.figure("road_success")(search_road.manoeuvres)
 
 if __name__ == "__main__":
     bench.main()

@@ -43,6 +43,8 @@ HEADWAY, JAM, ACCELERATION, BRAKING, HARDEST = 1.5, 2.0, 1.4, 2.0, 8.0
 @njit(**FAST)
 def idm(speed, desired, gap, closing):
     """Acceleration in m/s^2 of a driver at `speed` who wants `desired`, `gap` m behind what he closes in on at m/s."""
+    if desired <= 0.0:
+        return -HARDEST
     free = 1.0 - (speed / desired) ** 4
     wish = JAM + max(0.0, speed * HEADWAY + speed * closing / (2.0 * math.sqrt(ACCELERATION * BRAKING)))
     return max(-HARDEST, ACCELERATION * (free - (wish / max(gap, 0.1)) ** 2))

@@ -15,7 +15,7 @@ LESS = {
 
 def test_each_has_three_sizes():
     sizes = {f"{kind}-sim-{size}" for kind in ("fluid-cylinder", "road") for size in ("tiny", "small", "base")}
-    assert set(MADE) == sizes | {"fluid-cylinder-sim-coarse", "road-sim-lane"}
+    assert set(MADE) == sizes | {"fluid-cylinder-sim-coarse", "road-sim-lane", "road-sim-manoeuvres"}
     assert len({(entries()[name].generator, entries()[name].seed) for name in MADE}) == len(MADE)  # no session twice
     for name in MADE:
         assert "GB" in show(name) or "MB" in show(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from sciworld.domains.driving.road.checks import collided, off_road
 from sciworld.domains.driving.road.conditions import PRESETS, RANGES, RoadConditions, preset, sample_conditions
 from sciworld.domains.driving.road.expert import expert_controls
 from sciworld.domains.driving.road.joined import join
+from sciworld.domains.driving.road.manoeuvres import STATES as MORE
+from sciworld.domains.driving.road.manoeuvres import Manoeuvres, gap_ahead
 from sciworld.domains.driving.road.places import NAMES
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import CHANNELS, RoadSimulator
@@ -50,6 +53,7 @@ STATES = ColumnTable(
         Column("departure", "1", 0.0, 1.0, kind="event", **_TOLD),  # type: ignore[arg-type]
     )
 )
+NONE = Manoeuvres()
 _UNITS = {"sun_azimuth_angle": "deg", "sun_altitude_angle": "deg", "fog_distance": "m", "fog_falloff": "1"}
 COVARIATES = ColumnTable(
     (
@@ -61,11 +65,13 @@ COVARIATES = ColumnTable(
 
 @dataclass(frozen=True)
 class Drawn:
-    """What controls a drive: (step, 2) known beforehand, and a share of what an expert does, (step,) m aside."""
+    """What controls a drive: (step, 2) known beforehand, and a share of what an expert does, (step,) m aside of the
+    nearest own lane, or of a line at n : (step,) m."""
 
     table: np.ndarray
     aside: np.ndarray
     share: float
+    line: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,9 @@ def generate(
     steps: int = STEPS,
     controls: str | Sequence[str] = CONTROLS,
     conditions: str = "any",
+    change: float = 0.0,
+    nearest: float = 0.0,
+    farthest: float = 0.0,
     first: int = 0,
     workers: int = 0,
     client: Any = None,
@@ -96,13 +105,15 @@ def generate(
     middle; "random", new values each step, "held", values for 2 to 12 steps, or "smooth", values that wander, on top of
     a share of the expert's that is drawn for each drive: some are blind, some only stray. A drive ends with the frame
     of its first collision, or a second after it left the road. conditions : the name of a preset; "any", which draws
-    one for each drive; or "sampled", which draws each number of them. settings : fields of RoadSettings. The truth is
-    kept as `states`: models never see it. Among it is what the vehicle did: controls are commands, which may change
-    faster than the rate limits of their columns.
+    one for each drive; or "sampled", which draws each number of them. change, nearest, farthest : of lanes, and to what
+    stands in the way, see `Manoeuvres`; with any, drives begin at any speed, and the states have the place on the road
+    and the gap, too. settings : fields of RoadSettings. The truth is kept as `states`: models never see it. Among it is
+    what the vehicle did: controls are commands, which may change faster than the rate limits of their columns.
 
     The seed and its number decide a drive: `first`, workers and client, see `generated.fill`, do not change it.
     """
     made = from_dict(RoadSettings, dict(settings), "generate")
+    manoeuvres = Manoeuvres(change, nearest, farthest)
     steps, kinds = whole(steps, "steps", 1), kinds_of(controls, CONTROLS)
     known = ("any", "sampled", *PRESETS)
     require(
@@ -110,7 +121,7 @@ def generate(
         f"conditions are {conditions!r:.80}; use one of {', '.join(known)}",
     )
     generator_of(seed, first)
-    make = partial(make_episodes, made, seed, steps, kinds, conditions)
+    make = partial(make_episodes, made, seed, steps, kinds, conditions, manoeuvres=manoeuvres)
     together = batch_size((steps + 1) * made.rows * made.columns * 3)
     return fill(path, make, episodes, first, partial(session_of, made, seed), together, workers, client, progress)
 
@@ -121,7 +132,13 @@ def session_of(settings: RoadSettings, seed: int, episode: int) -> str:
 
 
 def make_episodes(
-    settings: RoadSettings, seed: int, steps: int, kinds: tuple[str, ...], conditions: str, episodes: list[int]
+    settings: RoadSettings,
+    seed: int,
+    steps: int,
+    kinds: tuple[str, ...],
+    conditions: str,
+    episodes: list[int],
+    manoeuvres: Manoeuvres = NONE,
 ) -> list[xr.Dataset]:
     """The recordings of the drives with these numbers, simulated together."""
     simulator = RoadSimulator(settings)
@@ -132,8 +149,12 @@ def make_episodes(
         draw(settings, kind, float(one.speed[0]), steps, rng)
         for kind, one, rng in zip(names, begun, generators, strict=True)
     ]
+    if manoeuvres.any:
+        begun = [manoeuvres.begun(one, simulator, rng) for one, rng in zip(begun, generators, strict=True)]
+        lines = [manoeuvres.line(one, steps, settings.step, rng) for one, rng in zip(begun, generators, strict=True)]
+        drawn = [dataclasses.replace(how, line=line) for how, line in zip(drawn, lines, strict=True)]
     state = join(begun)
-    seen, controls = play(simulator, state, drawn, streams(generators))
+    seen, controls = play(simulator, state, drawn, streams(generators), manoeuvres.any)
     return [
         _recording(simulator, session_of(settings, seed, episode), names[k], k, state, seen, controls)
         for k, episode in enumerate(episodes)
@@ -163,28 +184,29 @@ def draw(settings: RoadSettings, kind: str, speed: float, steps: int, rng: np.ra
 
 
 def play(
-    simulator: RoadSimulator, state: RoadState, drawn: Sequence[Drawn], rng: np.random.Generator
+    simulator: RoadSimulator, state: RoadState, drawn: Sequence[Drawn], rng: np.random.Generator, more: bool = False
 ) -> tuple[list[Seen], np.ndarray]:
-    """What is seen from the start to after every step, and controls : (drive, step, 2)."""
+    """What is seen from the start to after every step, and controls : (drive, step, 2); with `more` of the states."""
     n, steps = len(drawn), len(drawn[0].table)
     share = np.array([[one.share] for one in drawn])
-    seen = [_seen(simulator, state, simulator.image(state, rng).frames)]
+    seen = [_seen(simulator, state, simulator.image(state, rng).frames, more)]
     controls = np.empty((n, steps, 2))
     for step in range(steps):
         chosen = np.stack([one.table[step] for one in drawn])
-        line = state.lane + np.array([one.aside[step] for one in drawn])
+        line = [lane if one.line is None else one.line[step] for lane, one in zip(state.lane, drawn, strict=True)]
+        line = np.array(line) + np.array([one.aside[step] for one in drawn])
         controls[:, step] = simulator.space.clip(chosen + share * expert_controls(simulator, state, line))
         observation, state = simulator.step(state, controls[:, step], rng)
-        seen.append(_seen(simulator, state, observation.frames))
+        seen.append(_seen(simulator, state, observation.frames, more))
     return seen, controls
 
 
-def _seen(simulator: RoadSimulator, state: RoadState, frames: np.ndarray) -> Seen:
+def _seen(simulator: RoadSimulator, state: RoadState, frames: np.ndarray, more: bool) -> Seen:
     lane = lane_of(simulator, state)
-    ends = [collided(simulator, state), off_road(state)]
-    return Seen(
-        frames, state.seconds, np.column_stack([*state.motion[:, :3].T, lane.offset, lane.heading_error, *ends])
-    )
+    known = [*state.motion[:, :3].T, lane.offset, lane.heading_error, collided(simulator, state), off_road(state)]
+    if more:
+        known += [state.road[:, 1], gap_ahead(simulator, state)]
+    return Seen(frames, state.seconds, np.column_stack(known))
 
 
 def end_of(states: np.ndarray, seconds: float) -> tuple[int, str]:
@@ -222,7 +244,7 @@ def _recording(
         controls=rows,
         control_table=simulator.space.table,
         states=states[:frames],
-        state_table=STATES,
+        state_table=STATES if states.shape[1] == len(STATES) else ColumnTable((*STATES, *MORE)),
         covariates={**facts, "place": place},
         covariate_table=COVARIATES,
         session=session,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import search_active
 import search_flow
 import search_optimizers
+import search_road
 import search_stem
 import search_trust
-import search_road
 from harness import Benchmark
 
 bench = Benchmark("search", __doc__)

@@ -34,8 +34,18 @@ def manoeuvres(run: Run) -> Figure:
 
 
 def _settings(run: Run, kind: str) -> dict[str, Any]:
+    from sciworld.tasks import manoeuvres, road_reader
+
+    constants = {name: value for module in (manoeuvres, road_reader) for name, value in vars(module).items()
+                 if name.isupper() and isinstance(value, int | float)}  # fmt: skip
     weights = hashlib.sha256((_trained(run) / "model.safetensors").read_bytes()).hexdigest()
-    return {"kind": kind, "episodes": 2 if run.quick else EPISODES, "reading": _reading(run), "weights": weights}
+    return {
+        "kind": kind,
+        "episodes": 2 if run.quick else EPISODES,
+        "reading": _reading(run),
+        "weights": weights,
+        **constants,
+    }
 
 
 def _reading(run: Run) -> int:

@@ -118,8 +118,13 @@ class Episodes:
         return self._per_second(state, beams).max(axis=1)
 
     def expected_per_second(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
-        """Approach to the goal per second that controls (n, 1, 3) bring on average : (n,) A/s, by the truth."""
-        return self._per_second(before, controls)[:, 0]
+        """Approach to the goal per second that controls (n, 1, 3) bring on average : (n,) A/s, by the truth; NaN where
+        an episode was over, whose controls are NaN."""
+        found = np.full(len(controls), np.nan)
+        played = np.flatnonzero(~np.isnan(controls).any(axis=(1, 2)))
+        if len(played):
+            found[played] = self.take(played)._per_second(before.take(played), controls[played])[:, 0]
+        return found
 
     def _per_second(self, state: StemState, beams: np.ndarray) -> np.ndarray:
         """Approach per second that beams (n, beam, 3) bring on average : (n, beam) A/s."""

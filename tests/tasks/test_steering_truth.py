@@ -25,6 +25,15 @@ def test_no_beam_brings_more_than_the_best_on_average_and_chance_agrees_with_the
     assert (np.abs(came.mean(axis=1) - average) < 4 * came.std(axis=1) / 20 + 1e-9).all()
 
 
+def test_episodes_that_are_over_have_no_average() -> None:
+    episodes = Episodes.draw(StemSimulator(), 3, 6.0, 3)
+    beams = np.concatenate([episodes.state.silicon + 0.5, np.full((3, 1), 4.0)], axis=1)[:, None]
+    whole = episodes.expected_per_second(episodes.state, episodes.state, beams)
+    beams[1] = np.nan
+    found = episodes.expected_per_second(episodes.state, episodes.state, beams)
+    assert np.isnan(found[1]) and (found[[0, 2]] == whole[[0, 2]]).all()
+
+
 def test_chance_regrets() -> None:
     episodes = Episodes.draw(StemSimulator(), 4, 6.0, 3)
     verdict = episodes.judge(chance(episodes.simulator), "random", 4, None)

@@ -13,7 +13,6 @@ import numpy as np
 
 from sciworld.config import require
 from sciworld.errors import SearchError
-from sciworld.kernels import cem as sampling
 from sciworld.search.optimizers import base
 
 GRADIENTS = True  # `tell` needs them
@@ -47,22 +46,14 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """low, high, mean, std, best : (problem, dimension); informed, best_score : (problem,), as in `cem.State`.
+class State(base.Sampled):
+    """With those who climb.
 
     climbers : (problem, candidate, dimension), where they are, NaN before they were told; moment, square : the
     gradients' moments, of the same shape. steps : taken so far. moved : (problem,) by which the last ones went, as a
     share of the bounds' width.
     """
 
-    settings: Settings
-    low: np.ndarray
-    high: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    informed: np.ndarray
-    best: np.ndarray
-    best_score: np.ndarray
     climbers: np.ndarray
     moment: np.ndarray
     square: np.ndarray
@@ -74,22 +65,16 @@ def start(
     low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None, steps: int = 1
 ) -> State:
     """The state before the first step: beginnings even over the bounds, or around a first guess."""
-    low, high, guess = base.region(low, high, mean)
-    p, d = low.shape
-    centre = (low + high) / 2 if guess is None else guess
+    begun = base.begun(low, high, mean, settings)
+    p, d = begun["low"].shape
     shape = (p, settings.population, d)
-    return State(
-        settings, low, high, centre, settings.guess_spread * (high - low), np.full(p, guess is not None),
-        **base.nothing(low), climbers=np.full(shape, np.nan), moment=np.zeros(shape), square=np.zeros(shape), steps=0,
-        moved=np.ones(p),
-    )  # fmt: skip
+    climbers, moment, square = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
+    return State(**begun, climbers=climbers, moment=moment, square=square, steps=0, moved=np.ones(p))
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     """Where the climbers are : (problem, candidate, dimension) float64, inside the bounds."""
-    first = sampling.transform(
-        rng.standard_normal(state.climbers.shape), state.mean, state.std, state.informed, state.low, state.high
-    )
+    first = base.drawn(state, rng.standard_normal(state.climbers.shape))
     return np.where(np.isnan(state.climbers), first, state.climbers)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from sciworld.errors import SearchError
+from sciworld.kernels import cem as sampling
 from sciworld.kernels import ranking
 
 
@@ -78,6 +81,49 @@ def region(
     if guess.shape != low.shape or not ((guess >= low) & (guess <= high)).all():
         raise SearchError(f"mean: shape {guess.shape}; a first guess must be {low.shape} and inside the bounds")
     return low, high, guess
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What a search that draws from independent normals has learned; (problem, dimension) unless said otherwise.
+
+    low, high : the bounds. mean, std : of the normals. informed : (problem,) bool, False while a problem is still drawn
+    evenly over its bounds, which the first generation is unless a guess was given. best, best_score (problem,) : the
+    best so far.
+    """
+
+    settings: Any
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    informed: np.ndarray
+    best: np.ndarray
+    best_score: np.ndarray
+
+
+def begun(low: np.ndarray, high: np.ndarray, mean: np.ndarray | None, settings: Any) -> dict[str, Any]:
+    """The fields of `Sampled` before the first generation; see `region` for what it raises.
+
+    Without a guess mean and std are those of the uniform distribution over the bounds, else std is that share of their
+    width which `settings.guess_spread` is.
+    """
+    low, high, guess = region(low, high, mean)
+    return {
+        "settings": settings,
+        "low": low,
+        "high": high,
+        "mean": (low + high) / 2 if guess is None else guess,
+        "std": (high - low) * (1 / math.sqrt(12) if guess is None else settings.guess_spread),
+        "informed": np.full(len(low), guess is not None),
+        **nothing(low),
+    }
+
+
+def drawn(state: Sampled, normals: np.ndarray) -> np.ndarray:
+    """Candidates : (problem, candidate, dimension), inside the bounds, of standard normal numbers of that shape."""
+    found: np.ndarray = sampling.transform(normals, state.mean, state.std, state.informed, state.low, state.high)
+    return found
 
 
 def told(low: np.ndarray, candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,6 @@ de Boer, Kroese, Mannor and Rubinstein, "A tutorial on the cross-entropy method"
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,23 +45,7 @@ class Settings:
         return min(self.population, max(2, round(self.elite * self.population)))
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """What the search has learned; arrays are (problem, dimension) float64 unless said otherwise.
-
-    low, high : the bounds. mean, std : of the sampling distribution. informed : (problem,) bool, False while a
-    problem is still sampled uniformly, which the first generation is unless a guess was given. best, best_score
-    (problem,) : the best so far.
-    """
-
-    settings: Settings
-    low: np.ndarray
-    high: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    informed: np.ndarray
-    best: np.ndarray
-    best_score: np.ndarray
+State = base.Sampled
 
 
 def start(
@@ -72,22 +55,13 @@ def start(
 
     low, high : (problem, dimension), finite; mean : the same shape, a first guess inside them.
     """
-    low, high, guess = base.region(low, high, mean)
-    if guess is None:
-        # The moments of the uniform distribution over the bounds.
-        centre, std = (low + high) / 2, (high - low) / math.sqrt(12)
-    else:
-        centre, std = guess, settings.guess_spread * (high - low)
-    informed = np.full(len(low), guess is not None)
-    return State(settings, low, high, centre, std, informed, **base.nothing(low))
+    return State(**base.begun(low, high, mean, settings))
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     """A generation : (problem, candidate, dimension) float64, inside the bounds."""
     p, d = state.mean.shape
-    normals = rng.standard_normal((p, state.settings.population, d))
-    candidates: np.ndarray = kernels.transform(normals, state.mean, state.std, state.informed, state.low, state.high)
-    return candidates
+    return base.drawn(state, rng.standard_normal((p, state.settings.population, d)))
 
 
 def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:

@@ -14,7 +14,6 @@ import numpy as np
 
 from sciworld.config import require
 from sciworld.errors import SearchError
-from sciworld.kernels import cem as sampling
 from sciworld.kernels import de as kernels
 from sciworld.search.optimizers import base
 
@@ -48,21 +47,13 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """low, high, mean, std, best : (problem, dimension), informed, best_score : (problem,), as in `cem.State`.
+class State(base.Sampled):
+    """With the population.
 
     members : (problem, member, dimension), NaN before a problem's first generation scored; member_scores : (problem,
     member), NaN where a member has none.
     """
 
-    settings: Settings
-    low: np.ndarray
-    high: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    informed: np.ndarray
-    best: np.ndarray
-    best_score: np.ndarray
     members: np.ndarray
     member_scores: np.ndarray
 
@@ -71,12 +62,9 @@ def start(
     low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None, steps: int = 1
 ) -> State:
     """The state before the first generation, uniform over the bounds or normal around a first guess."""
-    low, high, guess = base.region(low, high, mean)
-    (p, d), n = low.shape, settings.population
-    centre = (low + high) / 2 if guess is None else guess
-    members, scores = np.full((p, n, d), np.nan), np.full((p, n), np.nan)
-    informed, std = np.full(p, guess is not None), settings.guess_spread * (high - low)
-    return State(settings, low, high, centre, std, informed, **base.nothing(low), members=members, member_scores=scores)
+    begun = base.begun(low, high, mean, settings)
+    (p, d), n = begun["low"].shape, settings.population
+    return State(**begun, members=np.full((p, n, d), np.nan), member_scores=np.full((p, n), np.nan))
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
@@ -84,7 +72,7 @@ def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     p, n, d = state.members.shape
     s = state.settings
     normals = rng.standard_normal((p, n, d))
-    first = sampling.transform(normals, state.mean, state.std, state.informed, state.low, state.high)
+    first = base.drawn(state, normals)
     picks, mixes = rng.random((p, n, 3)), rng.random((p, n, d))
     steps = s.step + s.dither * rng.uniform(-1, 1, (p, n))
     always = rng.integers(d, size=(p, n))

@@ -8,7 +8,6 @@ that are kept (3.2), generations that shrink (3.3), and the mean among the candi
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,12 @@ import numpy as np
 from sciworld.config import require
 from sciworld.kernels import cem as kernels
 from sciworld.kernels import ranking
-from sciworld.search.optimizers import base
+from sciworld.search.optimizers import base, cem
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How it samples and learns; elite, smoothing and guess_spread as in `cem.Settings`.
+class Settings(cem.Settings):
+    """How it samples and learns, beside what `cem.Settings` says.
 
     Parameters
     ----------
@@ -31,27 +30,15 @@ class Settings:
     kept : share of the elite that is looked at again in the next generation (the paper's xi).
     """
 
-    population: int = 48
-    elite: float = 0.125
-    smoothing: float = 0.9
-    guess_spread: float = 0.25
     shrink: float = 1.25
     colour: float = 2.0
     kept: float = 0.3
 
     def __post_init__(self) -> None:
-        require(self.population >= 2, f"population is {self.population}; use at least 2")
-        require(0 < self.elite <= 1, f"elite is {self.elite}; it is a share, in (0, 1]")
-        require(0 < self.smoothing <= 1, f"smoothing is {self.smoothing}; it is a weight, in (0, 1]")
-        require(self.guess_spread > 0, f"guess_spread is {self.guess_spread}; it must be positive")
+        super().__post_init__()
         require(self.shrink >= 1, f"shrink is {self.shrink}; use 1, for none, or more")
         require(0 <= self.colour <= 8, f"colour is {self.colour}; use 0, for white noise, to 8")
         require(0 <= self.kept <= 1, f"kept is {self.kept}; it is a share, from 0 to 1")
-
-    @property
-    def elites(self) -> int:
-        """How many candidates the elite holds when no scores are equal."""
-        return min(self.population, max(2, round(self.elite * self.population)))
 
     def size(self, generation: int) -> int:
         """Fresh candidates in a generation, of which the first is 0."""
@@ -59,21 +46,13 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """low, high, mean, std, best : (problem, dimension); informed, best_score : (problem,); see `cem.State`.
+class State(base.Sampled):
+    """With what a plan's steps and the elite need.
 
     kept : (problem, n, dimension), the elites that are looked at again, NaN where there are fewer. steps : of a plan.
     generation : how many have been told.
     """
 
-    settings: Settings
-    low: np.ndarray
-    high: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    informed: np.ndarray
-    best: np.ndarray
-    best_score: np.ndarray
     kept: np.ndarray
     steps: int
     generation: int
@@ -83,13 +62,10 @@ def start(
     low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None, steps: int = 1
 ) -> State:
     """The state before the first generation; vectors are `steps` times the same numbers, step by step."""
-    low, high, guess = base.region(low, high, mean)
-    p, d = low.shape
+    begun = base.begun(low, high, mean, settings)
+    p, d = begun["low"].shape
     require(steps >= 1 and d % steps == 0, f"steps is {steps}; it must divide the {d} dimensions")
-    centre = (low + high) / 2 if guess is None else guess
-    std = (high - low) * (1 / math.sqrt(12) if guess is None else settings.guess_spread)
-    informed, kept = np.full(p, guess is not None), np.full((p, 0, d), np.nan)
-    return State(settings, low, high, centre, std, informed, **base.nothing(low), kept=kept, steps=steps, generation=0)
+    return State(**begun, kept=np.full((p, 0, d), np.nan), steps=steps, generation=0)
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +74,7 @@ def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     p, d = state.low.shape
     n = state.settings.size(state.generation)
     noise = coloured(rng, (p, n, state.steps, d // state.steps), state.settings.colour).reshape(p, n, d)
-    fresh = kernels.transform(noise, state.mean, state.std, state.informed, state.low, state.high)
+    fresh = base.drawn(state, noise)
     mean = state.mean[:, None]
     kept = np.where(np.isnan(state.kept), mean, state.kept)
     return np.concatenate([fresh, mean, kept], axis=1)

@@ -8,13 +8,11 @@ exponential of what they score (equations 35 and 36).
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from sciworld.config import require
-from sciworld.kernels import cem as sampling
 from sciworld.kernels import mppi as kernels
 from sciworld.search.optimizers import base
 
@@ -46,38 +44,24 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """low, high, mean, std, least (of std), best : (problem, dimension); informed, best_score : (problem,); see
-    `cem.State`."""
+class State(base.Sampled):
+    """With least : (problem, dimension), of std."""
 
-    settings: Settings
-    low: np.ndarray
-    high: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
     least: np.ndarray
-    informed: np.ndarray
-    best: np.ndarray
-    best_score: np.ndarray
 
 
 def start(
     low: np.ndarray, high: np.ndarray, settings: Settings, mean: np.ndarray | None = None, steps: int = 1
 ) -> State:
     """The state before the first generation, uniform over the bounds or normal around a first guess."""
-    low, high, guess = base.region(low, high, mean)
-    centre = (low + high) / 2 if guess is None else guess
-    std = (high - low) * (1 / math.sqrt(12) if guess is None else settings.guess_spread)
-    informed = np.full(len(low), guess is not None)
-    return State(settings, low, high, centre, std, settings.least_spread * std, informed, **base.nothing(low))
+    begun = base.begun(low, high, mean, settings)
+    return State(**begun, least=settings.least_spread * begun["std"])
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
     """A generation : (problem, candidate, dimension) float64, inside the bounds."""
     p, d = state.low.shape
-    normals = rng.standard_normal((p, state.settings.population, d))
-    found: np.ndarray = sampling.transform(normals, state.mean, state.std, state.informed, state.low, state.high)
-    return found
+    return base.drawn(state, rng.standard_normal((p, state.settings.population, d)))
 
 
 def tell(state: State, candidates: np.ndarray, scores: np.ndarray) -> State:

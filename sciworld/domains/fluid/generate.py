@@ -25,6 +25,7 @@ from sciworld.together import join, streams
 
 SOURCE = "sciworld.domains.fluid.generate"  # begins the source of every recording that is made here
 CONTROLS = ("random", "smooth", "held", "expert")
+KINDS = (*CONTROLS, "law")
 ACTIONS = 100  # a recording, 25 D/U
 WAVES = 3  # of a smooth signal
 BAND = 2.0  # a smooth signal's frequencies are within this factor of that of the shedding
@@ -57,13 +58,14 @@ def generate(
 
     Episode k has the k-th of the `controls` in turn: "random", a new value each action; "held", one for 2 to 12
     actions; "smooth", three sines within an octave of the shedding; "expert", `controllers.Feedback` with gains that
-    are drawn about good ones, with noise. What the actuator did and the forces are `states`, which models never see;
+    are drawn about good ones, with noise; and, if asked for, "law", the same with gains drawn from all over the bounds,
+    by who knows of no good ones. What the actuator did and the forces are `states`, which models never see;
     those of the first frame, which no action led to, are unknown. settings : fields of CylinderSettings.
 
     The seed and its number decide an episode: `first`, workers and client, see `generated.fill`, do not change it.
     """
     made = from_dict(CylinderSettings, dict(settings), "generate")
-    actions, kinds = whole(actions, "actions", 1), kinds_of(controls, CONTROLS)
+    actions, kinds = whole(actions, "actions", 1), kinds_of(controls, KINDS)
     generator_of(seed, first)
     make = partial(make_episodes, made, seed, actions, kinds)
     together = batch_size((actions + 1) * made.rows * made.columns * 8)
@@ -92,7 +94,7 @@ def make_episodes(
 
 
 def draw(simulator: CylinderSimulator, kind: str, actions: int, rng: np.random.Generator) -> Drawn:
-    """What controls an episode, of a kind in CONTROLS."""
+    """What controls an episode, of a kind in KINDS."""
     one, most = simulator.settings, simulator.settings.most
     table, waves, gains = np.zeros((actions, 1)), np.zeros((WAVES, 4)), np.zeros((len(LAGS), 1))
     waves[:, 3] = np.inf
@@ -101,8 +103,10 @@ def draw(simulator: CylinderSimulator, kind: str, actions: int, rng: np.random.G
         shedding = simulator.baseline.strouhal * one.speed / one.length
         waves[:, 1] = shedding * BAND ** rng.uniform(-1.0, 1.0, WAVES)
         waves[:, 2] = rng.uniform(0.0, 2.0 * np.pi, WAVES)
-    elif kind == "expert":
-        gains[:, 0] = (np.array(GAINS) + SPREAD * rng.standard_normal(len(GAINS))) * most / one.speed
+    elif kind in ("expert", "law"):
+        good = np.array(GAINS) + SPREAD * rng.standard_normal(len(GAINS))
+        chosen = good if kind == "expert" else rng.uniform(-1.0, 1.0, len(GAINS))
+        gains[:, 0] = chosen * most / one.speed
         table = NOISE * most * rng.standard_normal((actions, 1))
     else:
         table = rng.uniform(-most, most, (actions, 1))

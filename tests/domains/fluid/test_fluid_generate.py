@@ -5,7 +5,7 @@ import pytest
 
 from sciworld import recording
 from sciworld.domains import generated
-from sciworld.domains.fluid.generate import CONTROLS, generate, make_episodes
+from sciworld.domains.fluid.generate import CONTROLS, draw, generate, make_episodes
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
 from sciworld.domains.generated import generator_of
 from sciworld.errors import SettingsError, StoreError
@@ -138,3 +138,16 @@ def test_what_cannot_be_generated(store, tmp_path):
         generate(tmp_path / "a", -1, **SMALL)
     with pytest.raises(StoreError, match="already"):
         generate(store.path, SEED, 1, ACTIONS, **SMALL)
+
+
+def test_laws_are_drawn_from_all_over_the_bounds():
+    """Gains of both signs, while the expert's are about good ones; and the same laws for the same seed."""
+    simulator = CylinderSimulator(CylinderSettings(**SMALL))
+    gains = {
+        kind: np.stack([draw(simulator, kind, 4, generator_of(SEED, k)).gains[:, 0] for k in range(40)])
+        for kind in ("law", "expert")
+    }
+    scale = simulator.settings.most / simulator.settings.speed
+    assert np.abs(gains["law"]).max() <= scale < 1.1 * np.abs(gains["law"]).max()
+    assert gains["law"].mean(axis=0) == pytest.approx(0, abs=0.3 * scale)
+    assert gains["expert"].mean(axis=0)[0] > 0.35 * scale

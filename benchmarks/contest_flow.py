@@ -212,8 +212,8 @@ def drag_reader(quick: bool) -> Any:
 
 def held_out(run: Run) -> list[Any]:
     """New wakes by the simulator that made the recordings."""
-    from sciworld.demos.folder import made_with
     from sciworld.domains.fluid.generate import SOURCE, generate
+    from sciworld.domains.generated import made_with
     from sciworld.store import Store
 
     settings = made_with(store_of(run.quick), SOURCE)

@@ -15,10 +15,11 @@ from sciworld.config import LARGEST, from_dict, require, whole
 from sciworld.controls import ControlSpace
 from sciworld.demos import driving_report, measures
 from sciworld.demos.driving_report import PLANNED
-from sciworld.demos.folder import made_with, workplace
+from sciworld.demos.folder import workplace
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
+from sciworld.domains.generated import made_with
 from sciworld.domains.reader import Reader
 from sciworld.evaluate.verdict import Verdict, compare, to_json
 from sciworld.search.receding import FixedPlan, RandomController

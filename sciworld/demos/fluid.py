@@ -11,10 +11,11 @@ from rich.console import Console
 
 from sciworld.config import LARGEST, from_dict, whole
 from sciworld.demos import fluid_report, measures
-from sciworld.demos.folder import made_with, workplace
+from sciworld.demos.folder import workplace
 from sciworld.domains.fluid.generate import SOURCE
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
 from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
+from sciworld.domains.generated import made_with
 from sciworld.evaluate.verdict import compare, to_json
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate

@@ -7,10 +7,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sciworld import catalog
-from sciworld.domains.generated import settings_of
 from sciworld.errors import SettingsError
 from sciworld.files import lock
 from sciworld.store import Store
@@ -55,23 +54,6 @@ def workplace(
         except OSError as error:
             raise SettingsError(f"{folder}: cannot be written ({error}); choose another folder") from error
         yield folder, store, checked
-
-
-def made_with(store: Store, maker: str) -> dict[str, Any]:
-    """Settings of the simulator that a generator, whose sources begin with `maker`, made all recordings with.
-
-    Only in that simulator can a judge tell what is true of these recordings. Raises SettingsError where several, or
-    anything else, made them.
-    """
-    found = sorted(set(store.sources()))
-    prefix = f"{maker}, "
-    if len(found) != 1 or not found[0].startswith(prefix):
-        several = f" and {len(found) - 1} other sources" * (len(found) > 1)
-        raise SettingsError(
-            f"{store.path}: its recordings are of {found[0] if found else 'nothing'!s:.200}{several}; a demo judges in "
-            f"the simulator that made them all: give data of {maker} with one set of settings"
-        )
-    return settings_of(found[0], maker)
 
 
 def _require_free(folder: Path) -> None:

@@ -101,6 +101,23 @@ def settings_of(source: str, maker: str) -> dict[str, Any]:
         ) from error
 
 
+def made_with(store: Store, maker: str) -> dict[str, Any]:
+    """Settings of the simulator that a generator, whose sources begin with `maker`, made all recordings with.
+
+    Only in that simulator can a judge tell what is true of these recordings. Raises SettingsError where several, or
+    anything else, made them.
+    """
+    found = sorted(set(store.sources()))
+    prefix = f"{maker}, "
+    if len(found) != 1 or not found[0].startswith(prefix):
+        several = f" and {len(found) - 1} other sources" * (len(found) > 1)
+        raise SettingsError(
+            f"{store.path}: its recordings are of {found[0] if found else 'nothing'!s:.200}{several}; the judge is "
+            f"the simulator that made them all: give data of {maker} with one set of settings"
+        )
+    return settings_of(found[0], maker)
+
+
 def require_progress(progress: Any) -> None:
     """Raise SettingsError unless it is a function, or None for none."""
     require(progress is None or callable(progress), f"progress is {progress!r:.80}; give a function of (done, total)")

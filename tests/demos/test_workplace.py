@@ -8,9 +8,10 @@ import pytest
 
 from sciworld import recording
 from sciworld.demos import driving, fluid, stem
-from sciworld.demos.folder import MARK, MARKED, made_with, workplace
+from sciworld.demos.folder import MARK, MARKED, workplace
 from sciworld.domains.driving.road import generate as road
 from sciworld.domains.fluid import generate as wakes
+from sciworld.domains.generated import made_with
 from sciworld.errors import ControlError, RecordingError, SettingsError, StoreError
 from sciworld.store import Store
 
@@ -129,7 +130,7 @@ def test_recordings_of_another_field_or_maker_are_refused_before_anything_is_don
     mixed = Store.create(tmp_path / "mixed")
     mixed.append([recording.check(store[0])])
     mixed.append([recording.check(store[1].assign_attrs(source=f"{wakes.SOURCE}, {{'cells': 20}}"))])
-    with pytest.raises(SettingsError, match="and 1 other sources; a demo judges in the simulator that made them all"):
+    with pytest.raises(SettingsError, match="and 1 other sources; the judge is the simulator that made them all"):
         made_with(mixed, wakes.SOURCE)
     odd = Store.create(tmp_path / "odd")
     odd.append([recording.check(store[0].assign_attrs(source=f"{wakes.SOURCE}, os.getcwd()"))])

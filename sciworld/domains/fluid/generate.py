@@ -88,7 +88,7 @@ def make_episodes(
     drawn = [draw(simulator, kind, actions, rng) for kind, rng in zip(names, generators, strict=True)]
     observations, states, controls = play(simulator, state, drawn, streams(generators))
     return [
-        _recording(simulator, session_of(settings, seed, episode), names[k], k, observations, states, controls)
+        recording_of(simulator, session_of(settings, seed, episode), names[k], k, observations, states, controls)
         for k, episode in enumerate(episodes)
     ]
 
@@ -152,7 +152,7 @@ def state_table(simulator: CylinderSimulator) -> ColumnTable:
     return ColumnTable((*columns, Column("amplitude", units, **told)))  # type: ignore[arg-type]
 
 
-def _recording(
+def recording_of(
     simulator: CylinderSimulator,
     session: str,
     kind: str,
@@ -161,7 +161,11 @@ def _recording(
     states: list[CylinderState],
     controls: np.ndarray,
 ) -> xr.Dataset:
-    """Episode k of those that were simulated together."""
+    """The recording of episode k of those that were simulated together.
+
+    kind : of its controls, in words. observations, states : from the start to after every action, the states at least
+    `without_flow`. controls : (episode, action, 1).
+    """
     settings, baseline = simulator.settings, simulator.baseline
     means = np.stack([[*state.coefficients[k], state.momentum[k]] for state in states])
     means[0] = np.nan  # of no action

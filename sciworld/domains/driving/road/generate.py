@@ -156,7 +156,7 @@ def make_episodes(
     state = join(begun)
     seen, controls = play(simulator, state, drawn, streams(generators), manoeuvres.any)
     return [
-        _recording(simulator, session_of(settings, seed, episode), names[k], k, state, seen, controls)
+        recording_of(simulator, session_of(settings, seed, episode), names[k], k, state, seen, controls)
         for k, episode in enumerate(episodes)
     ]
 
@@ -189,7 +189,7 @@ def play(
     """What is seen from the start to after every step, and controls : (drive, step, 2); with `more` of the states."""
     n, steps = len(drawn), len(drawn[0].table)
     share = np.array([[one.share] for one in drawn])
-    seen = [_seen(simulator, state, simulator.image(state, rng).frames, more)]
+    seen = [seen_of(simulator, state, simulator.image(state, rng).frames, more)]
     controls = np.empty((n, steps, 2))
     for step in range(steps):
         chosen = np.stack([one.table[step] for one in drawn])
@@ -197,11 +197,12 @@ def play(
         line = np.array(line) + np.array([one.aside[step] for one in drawn])
         controls[:, step] = simulator.space.clip(chosen + share * expert_controls(simulator, state, line))
         observation, state = simulator.step(state, controls[:, step], rng)
-        seen.append(_seen(simulator, state, observation.frames, more))
+        seen.append(seen_of(simulator, state, observation.frames, more))
     return seen, controls
 
 
-def _seen(simulator: RoadSimulator, state: RoadState, frames: np.ndarray, more: bool) -> Seen:
+def seen_of(simulator: RoadSimulator, state: RoadState, frames: np.ndarray, more: bool) -> Seen:
+    """A moment whose frames are known; with `more` of the states, see `manoeuvres.STATES`."""
     lane = lane_of(simulator, state)
     known = [*state.motion[:, :3].T, lane.offset, lane.heading_error, collided(simulator, state), off_road(state)]
     if more:
@@ -221,7 +222,7 @@ def end_of(states: np.ndarray, seconds: float) -> tuple[int, str]:
     return ends[why], why
 
 
-def _recording(
+def recording_of(
     simulator: RoadSimulator,
     session: str,
     kind: str,
@@ -230,7 +231,11 @@ def _recording(
     seen: list[Seen],
     controls: np.ndarray,
 ) -> xr.Dataset:
-    """Drive k of those that were simulated together, up to its end."""
+    """The recording of drive k of those that were simulated together, up to its end, see `end_of`.
+
+    kind : of its controls, in words. state : of the drives at their start. seen : from there to after every step.
+    controls : (drive, step, 2).
+    """
     states = np.stack([one.states[k] for one in seen])
     frames, ending = end_of(states, simulator.settings.step)
     rows = np.full((frames, 2), np.nan)

@@ -25,7 +25,7 @@ from sciworld.search.receding import RandomController
 from sciworld.simulator import Controller, Observation
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
-from sciworld.tasks.experiments import StemExperiment
+from sciworld.tasks.stem_experiment import StemExperiment
 from sciworld.training.trainer import FitSettings
 from stem_entrants import made_once
 

@@ -13,14 +13,24 @@ from sciworld.cli.terminal import Device, Seed, StoreFolder, count_in_range, sho
 def improve(
     store: StoreFolder,
     run: Annotated[Path, typer.Option(help="The folder of the loop; give the same command again to go on.")],
-    domain: Annotated[str, typer.Option(help="What is steered in its trusted simulator: stem.")] = "stem",
-    rates: Annotated[str, typer.Option(help="Of the simulator: simple, prior or mixture.")] = "prior",
+    domain: Annotated[
+        str, typer.Option(help="What is steered in its trusted simulator: stem, fluid or driving.")
+    ] = "stem",
+    rates: Annotated[
+        str | None, typer.Option(help="Of the simulated silicon: simple, prior (if you do not say) or mixture.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Of the model, as of train; certain is for wakes.")] = None,
     rounds: Annotated[int, typer.Option(help="Trainings, at most.", callback=count_in_range("rounds"))] = 6,
     recordings: Annotated[
         int, typer.Option(help="Added after the first round.", callback=count_in_range("recordings"))
     ] = 4,
     growth: Annotated[float, typer.Option(help="How many times as many are added after each further round.")] = 2.0,
-    actions: Annotated[int, typer.Option(help="Of each recording.", callback=count_in_range("actions"))] = 22,
+    actions: Annotated[
+        int | None,
+        typer.Option(
+            help="Of each recording; 22, of wakes 100, of drives 60 at most.", callback=count_in_range("actions")
+        ),
+    ] = None,
     members: Annotated[int, typer.Option(help="Of the ensemble, two or more.")] = 3,
     episodes: Annotated[int, typer.Option(help="Of each verdict.", callback=count_in_range("episodes"))] = 30,
     target: Annotated[float, typer.Option(help="That the lower end of the interval of success must reach.")] = 0.8,
@@ -46,7 +56,7 @@ def improve(
     stored = Store.open(store)
     chosen = experiment(domain, stored, rates, actions)
     fit = FitSettings(steps=steps, batch=batch, device=device, seed=seed)
-    found = improve(stored, run, chosen, fit, settings, progress=typer.echo)
+    found = improve(stored, run, chosen, fit, settings, preset=preset, progress=typer.echo)
     show(found.to_table())
     warn(found.rounds[-1].verdict.warnings())
     if out is not None:

@@ -84,11 +84,12 @@ class Explorer:
 
 
 class Mixed:
-    """Plays, in every episode and at every step anew, what one of several controllers chooses, drawn by chance."""
+    """Plays, in every episode, what one of several controllers chooses, drawn by chance anew after `hold` steps."""
 
-    def __init__(self, controllers: Sequence[Controller]) -> None:
+    def __init__(self, controllers: Sequence[Controller], hold: int = 1) -> None:
         require(len(controllers) > 0, "no controllers to mix; give one or more")
         self.controllers = tuple(controllers)
+        self.hold = whole(hold, "hold", 1)
 
     def start(self, n: int, rng: np.random.Generator) -> Drawn:
         """The memory before the first step of n episodes."""
@@ -97,6 +98,7 @@ class Mixed:
     def act(self, state: Drawn, observation: Observation) -> tuple[np.ndarray, Drawn]:
         """Controls : (episode, control). Every controller sees every step."""
         acted = [one.act(own, observation) for one, own in zip(self.controllers, state.others, strict=True)]
-        which = state.rng.integers(len(acted), size=len(observation))
+        rng = np.random.default_rng([state.seed, state.step // self.hold])
+        which = rng.integers(len(acted), size=len(observation))
         chosen = np.stack([controls for controls, _ in acted])[which, np.arange(len(observation))]
         return chosen, Drawn(state.seed, state.step + 1, tuple(own for _, own in acted))

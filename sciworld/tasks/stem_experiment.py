@@ -1,14 +1,16 @@
-"""What the active loop needs of each field: how to explore, how to record, who judges."""
+"""Silicon in graphene as an experiment of the active loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import xarray as xr
 
+from sciworld import recording
 from sciworld.config import require, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem import generate
@@ -51,6 +53,19 @@ class StemExperiment:
     def __post_init__(self) -> None:
         require(0 < self.within < np.inf, f"within is {self.within} A; it must be above 0")
         whole(self.steps, "steps", 1)
+
+    @classmethod
+    def of(cls, store: Store, rates: str = "prior", steps: int = generate.STEPS) -> Self:
+        """In a simulator that is set as the store's frames were taken. rates : of the simulated silicon.
+
+        Raises ControlError where the store's controls are no beam's.
+        """
+        ds = store.lazily(0)
+        StemSimulator().space.require_same(ControlSpace(recording.control_table(ds)), str(store.path))
+        _, rows, columns, _ = ds["frames"].shape
+        field_of_view = columns * float(ds["view"].values[0, 0])
+        settings = StemSettings(rates, rows=rows, columns=columns, field_of_view=field_of_view)
+        return cls(StemSimulator(settings), steps=steps)
 
     @property
     def space(self) -> ControlSpace:
@@ -104,17 +119,3 @@ class StemExperiment:
         """See `Experiment.judge`: as many atoms are steered to lattice sites."""
         drawn = Episodes.draw(self.simulator, episodes, self.within, seed)
         return drawn.judge(self.planner(surrogate, drawn.goals), "planned on the surrogate", seed, True)
-
-
-def experiment(domain: str, store: Store, rates: str = "prior", steps: int = generate.STEPS) -> StemExperiment:
-    """The experiment of a domain, in a simulator that is set as the store's frames were taken.
-
-    rates : of the simulated silicon. steps : actions a recording. Raises SettingsError for a domain that has none.
-    """
-    require(domain == "stem", f"domain is {domain!r}; an experiment is known of: stem")
-    require(len(store) > 0, f"{store.path}: holds nothing that tells how frames are taken; record something first")
-    ds = store.lazily(0)
-    _, rows, columns, _ = ds["frames"].shape
-    field_of_view = columns * float(ds["view"].values[0, 0])
-    settings = StemSettings(rates, rows=rows, columns=columns, field_of_view=field_of_view)
-    return StemExperiment(StemSimulator(settings), steps=steps)

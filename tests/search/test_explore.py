@@ -94,6 +94,12 @@ def test_a_mixture_plays_each_controller_in_turn_by_chance() -> None:
     assert 0 < found[..., 0].mean() < 1 and (found[:, :1] != found).any(), "episodes differ"
 
 
+def test_a_mixture_keeps_to_what_it_has_drawn_for_as_long_as_it_is_told() -> None:
+    found = played(Mixed([FixedPlan(np.full((12, 3), value)) for value in (0.0, 1.0)], hold=4), steps=12)[..., 0]
+    blocks = found.reshape(3, 4, N)
+    assert (blocks == blocks[:, :1]).all() and (blocks[0] != blocks[1]).any() and (blocks[1] != blocks[2]).any()
+
+
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(SettingsError, match="power is -1"):
         Explorer(ensemble(), power=-1)
@@ -101,3 +107,5 @@ def test_settings_that_cannot_work_are_refused() -> None:
         Explorer(ensemble(), candidates=0)
     with pytest.raises(SettingsError, match="no controllers"):
         Mixed([])
+    with pytest.raises(SettingsError, match="hold is 0"):
+        Mixed([Explorer(ensemble())], hold=0)

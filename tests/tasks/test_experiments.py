@@ -20,8 +20,9 @@ from sciworld.models.diffusion import Diffusion, DiffusionSettings
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks import experiments, steering
-from sciworld.tasks.experiments import StemExperiment, experiment
+from sciworld.tasks import steering, stem_experiment
+from sciworld.tasks.experiments import experiment
+from sciworld.tasks.stem_experiment import StemExperiment
 from sciworld.training import trainer
 from sciworld.windows import Windows
 
@@ -32,7 +33,7 @@ OBLONG = {"rows": 28, "columns": 36, "field_of_view": 15.75}
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Episodes of an untrained surrogate end soon; what is not looked at here is measured on fewer frames."""
     monkeypatch.setattr(steering, "LIMIT", 4.0)
-    monkeypatch.setattr(experiments, "FRAMES", 12)
+    monkeypatch.setattr(stem_experiment, "FRAMES", 12)
     monkeypatch.setattr(trainer, "DIAGNOSTIC_WINDOWS", 1)
     monkeypatch.setattr(trainer, "DIAGNOSTIC_BATCHES", 2)
 
@@ -104,8 +105,8 @@ def test_the_command_goes_round_and_goes_on(store: Store, tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_explored_is_refused(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="domain is 'fluid'"):
-        experiment("fluid", store)
+    with pytest.raises(SettingsError, match="domain is 'gym'"):
+        experiment("gym", store)
     with pytest.raises(SettingsError, match="holds nothing"):
         experiment("stem", Store.create(tmp_path / "empty"))
     with pytest.raises(SettingsError, match="steps is 0"):

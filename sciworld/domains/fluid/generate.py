@@ -81,7 +81,7 @@ def make_episodes(
     settings: CylinderSettings, seed: int, actions: int, kinds: tuple[str, ...], episodes: list[int]
 ) -> list[xr.Dataset]:
     """The recordings of the episodes with these numbers, simulated together."""
-    simulator = _simulator(settings)
+    simulator = simulator_of(settings)
     generators = [generator_of(seed, episode) for episode in episodes]
     names = [kinds[episode % len(kinds)] for episode in episodes]
     state = join([simulator.start(1, rng) for rng in generators])
@@ -199,6 +199,6 @@ def recording_of(
 
 
 @lru_cache(maxsize=2)
-def _simulator(settings: CylinderSettings) -> CylinderSimulator:
-    """One a process, whose wake is made once."""
+def simulator_of(settings: CylinderSettings) -> CylinderSimulator:
+    """The simulator of these settings, one a process, whose wake is made once."""
     return CylinderSimulator(settings)

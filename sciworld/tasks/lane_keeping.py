@@ -181,20 +181,25 @@ class Episodes:
 
 
 class Expert:
-    """The driver who knows the truth: it carries a state of its own, which the same controls move in the same way."""
+    """The driver who knows the truth: it carries a state of its own, which the same controls move in the same way.
 
-    def __init__(self, episodes: Episodes) -> None:
-        self.episodes = episodes
+    road : the truth at the start. line : state -> (episode,) m left of the road's middle, where the car is to be; the
+    middle of its lane without it.
+    """
+
+    def __init__(
+        self, simulator: RoadSimulator, road: RoadState, line: Callable[[RoadState], np.ndarray] | None = None
+    ) -> None:
+        self.simulator, self.road, self.line = simulator, road, line
 
     def start(self, n: int, rng: np.random.Generator) -> State:
         """The truth at the start."""
-        return self.episodes.state.road
+        return self.road
 
     def act(self, state: RoadState, observation: Observation) -> tuple[np.ndarray, RoadState]:
-        """Pure pursuit to the lane's middle; it slows down for bends."""
-        simulator = self.episodes.simulator
-        controls = expert_controls(simulator, state)
-        return controls, simulator.move(state, controls)
+        """Pure pursuit to the line, and the intelligent driver model; it slows down for bends."""
+        controls = expert_controls(self.simulator, state, None if self.line is None else self.line(state))
+        return controls, self.simulator.move(state, controls)
 
 
 def planner(surrogate: Surrogate, reader: Reader, budget: int = 192) -> RecedingHorizon:
@@ -214,9 +219,17 @@ def planner(surrogate: Surrogate, reader: Reader, budget: int = 192) -> Receding
 
 def region(space: ControlSpace) -> tuple[np.ndarray, np.ndarray]:
     """What is searched: steering within REACH, and no acceleration : (control,) each. Raises ControlError."""
+    return driven(space, [-REACH, 0.0], [REACH, 0.0])
+
+
+def driven(space: ControlSpace, low: list[float], high: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of steering in rad and acceleration in m/s^2 : (control,) each, as far as the space has them.
+
+    Raises ControlError for a space of other controls.
+    """
     units = [column.units for column in space.table]
     if units != ["rad", "m/s^2"]:
         found = ", ".join(f"{column.name} ({column.units})" for column in space.table)
         raise ControlError(f"the surrogate's controls are {found}; driving needs steering (rad), acceleration (m/s^2)")
-    low, high = space.clip(np.array([[-REACH, 0.0], [REACH, 0.0]]))
-    return low, high
+    least, most = space.clip(np.array([low, high]))
+    return least, most

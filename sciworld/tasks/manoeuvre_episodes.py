@@ -9,7 +9,6 @@ import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.domains.driving.road.checks import collided, off_road
-from sciworld.domains.driving.road.expert import expert_controls
 from sciworld.domains.driving.road.manoeuvres import gap_ahead, with_standing
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.state import RoadState
@@ -21,6 +20,7 @@ from sciworld.kernels import road_layout as layout
 from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Observation
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.lane_keeping import Expert
 from sciworld.tasks.manoeuvres import HORIZON, LaneChange, Manoeuvre, ObstacleStop, cost, planner, region
 from sciworld.tasks.road_reader import FARTHEST, SEEN, RoadReader
 
@@ -194,36 +194,23 @@ class Episodes:
             {name: values[index] for name, values in self.covariates.items()},
         )  # fmt: skip
 
+    def line(self, road: RoadState) -> np.ndarray:
+        """Where the cars are to be : (n,) m left of the road's middle."""
+        manoeuvre = self.manoeuvre
+        return manoeuvre.line(road.seconds) if isinstance(manoeuvre, LaneChange) else manoeuvre.lane
+
     def rivals(self, surrogate: Surrogate, reader: RoadReader) -> dict[str, Controller]:
         """Who competes: the search, the expert, nothing, and chance in the region that is searched."""
         low, high = region(surrogate.space, self.manoeuvre.brakes)
         step = self.simulator.settings.step
         return {
             PLANNED: planner(surrogate, reader, self.manoeuvre, step),
-            EXPERT: Expert(self),
+            EXPERT: Expert(self.simulator, self.state.road, self.line),
             IDLE: FixedPlan(np.zeros((self.steps, len(surrogate.space)))),
             RANDOM: RandomController(
                 surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
             ),
         }
-
-
-class Expert:
-    """The driver who knows the truth: it carries a state of its own, which the same controls move in the same way."""
-
-    def __init__(self, episodes: Episodes) -> None:
-        self.episodes = episodes
-
-    def start(self, n: int, rng: np.random.Generator) -> RoadState:
-        """The truth at the start."""
-        return self.episodes.state.road
-
-    def act(self, state: RoadState, observation: Observation) -> tuple[np.ndarray, RoadState]:
-        """Pure pursuit to the line, and the intelligent driver model."""
-        simulator, manoeuvre = self.episodes.simulator, self.episodes.manoeuvre
-        line = manoeuvre.line(state.seconds) if isinstance(manoeuvre, LaneChange) else manoeuvre.lane
-        controls = expert_controls(simulator, state, line)
-        return controls, simulator.move(state, controls)
 
 
 def _start(simulator: RoadSimulator, n: int, seed: int) -> tuple[RoadState, np.random.Generator]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from sciworld.controls import ControlSpace
 from sciworld.domains.driving.road.manoeuvres import eased
-from sciworld.errors import ControlError
 from sciworld.search import optimizers
 from sciworld.search.constraints import Constraint
 from sciworld.search.parameters import Parameters
@@ -19,6 +18,7 @@ from sciworld.search.receding import RecedingHorizon
 from sciworld.search.search import SearchSettings
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.lane_keeping import driven
 from sciworld.tasks.road_reader import SEEN, RoadReader, summed
 
 HORIZON = 4  # steps, through which the controls are held
@@ -170,10 +170,5 @@ def planner(
 
 def region(space: ControlSpace, brakes: bool) -> tuple[np.ndarray, np.ndarray]:
     """What is searched: steering, and braking if there is reason to, low and high : (control,). Raises ControlError."""
-    units = [column.units for column in space.table]
-    if units != ["rad", "m/s^2"]:
-        found = ", ".join(f"{column.name} ({column.units})" for column in space.table)
-        raise ControlError(f"the surrogate's controls are {found}; driving needs steering (rad), acceleration (m/s^2)")
     searched = [[-HOLD, BRAKE], [HOLD, SPEED_UP]] if brakes else [[-REACH, 0.0], [REACH, 0.0]]
-    low, high = space.clip(np.array(searched))
-    return low, high
+    return driven(space, *searched)

@@ -121,7 +121,7 @@ def test_whoever_left_the_lane_has_failed_though_it_came_back() -> None:
     drawn = episodes()
     away = dataclasses.replace(drawn.state, lost=np.array([True, False, False]))
     drawn = dataclasses.replace(drawn, state=away)
-    verdict = drawn.judge(driving.Expert(drawn), "expert", 0, False)
+    verdict = drawn.judge(driving.Expert(drawn.simulator, drawn.state.road), "expert", 0, False)
     assert verdict.success.tolist() == [False, True, True] and (verdict.actions == 20).all()
     assert verdict.seconds == pytest.approx(4.0) and verdict.dose_units == "m^2 s"
 

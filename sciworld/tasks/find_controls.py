@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import plotly.graph_objects as go
@@ -158,11 +158,10 @@ def find_controls(
     require(-n <= frame < n, f"frame is {frame}; the recording has the frames 0 to {n - 1}")
     frame %= n
     history = observed(ds, frame, surrogate.model.context)
-    seconds = float(np.median(np.diff(ds["time"].values))) if n > 1 else None
-    arrays = on_arrays(objective, surrogate, ds, frame, seconds)
+    wish, arrays = as_objective(objective, surrogate, ds, frame)
     before = controls_of(ds)[frame - 1] if frame else np.full(len(space), np.nan)
     problem = Problem(
-        arrays if getattr(objective, "linear", None) is None else objective,  # type: ignore[arg-type]
+        wish,
         horizon,
         space,
         None if low is None else np.asarray(low, dtype=np.float64),
@@ -170,7 +169,7 @@ def find_controls(
         constraints=tuple(constraints),
         risk=risk or Risk(),
         parameters=parameters or Parameters(),
-        seconds=seconds,
+        seconds=arrays.seconds,
         previous=before if np.isfinite(before).all() else None,
         familiar=familiar,
     )
@@ -181,6 +180,17 @@ def find_controls(
     name = getattr(objective, "__name__", type(objective).__name__)
     shown = arrays.of_futures(futures[0]).isel(candidate=0)
     return Found(plan, shown, history[-1].frames[0].astype(np.float64), ds.attrs["session"], frame, name)
+
+
+def as_objective(
+    objective: OfArrays | Objective, surrogate: Surrogate, ds: xr.Dataset, frame: int
+) -> tuple[Objective, OnArrays]:
+    """What a search calls, of futures of a recording's frame: the objective itself where it says whether it is
+    `linear`, else `OnArrays`, which comes along in either case: it names the futures' coordinates.
+    """
+    seconds = float(np.median(np.diff(ds["time"].values))) if ds.sizes["time"] > 1 else None
+    arrays = on_arrays(objective, surrogate, ds, frame, seconds)
+    return arrays if getattr(objective, "linear", None) is None else cast(Objective, objective), arrays
 
 
 def on_arrays(

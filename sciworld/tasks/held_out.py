@@ -19,7 +19,7 @@ from sciworld.simulator import Objective
 from sciworld.store import Store
 from sciworld.streamed import Recordings
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.find_controls import objective_in, on_arrays
+from sciworld.tasks.find_controls import as_objective, objective_in
 from sciworld.tasks.wanted import wanted
 from sciworld.training.run import Run
 from sciworld.training.train import unseen
@@ -118,9 +118,8 @@ def _scored(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
     """Scores (sample,) of imagined futures under the recorded controls, and that of what was recorded."""
-    seconds = float(np.median(np.diff(ds["time"].values)))
-    given = objective if hasattr(objective, "linear") else on_arrays(objective, surrogate, ds, frame, seconds)
-    problem = Problem(given, horizon, surrogate.space)  # type: ignore[arg-type]
+    wish, _ = as_objective(objective, surrogate, ds, frame)
+    problem = Problem(wish, horizon, surrogate.space)
     controls = controls_of(ds)[frame : frame + horizon][None, None]
     history = observed(ds, frame, surrogate.model.context)
     state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))

@@ -34,7 +34,7 @@ def replay(
     dose_name: str = "dose",
     goal: str = "",
     outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
-    best: Callable[[Any, int], np.ndarray] | None = None,
+    best: Callable[[Any, np.ndarray, int], np.ndarray] | None = None,
     violations: Callable[[Any, Any, np.ndarray], np.ndarray] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
@@ -54,8 +54,9 @@ def replay(
     outcome : (state before, state after, controls (episode, step, control)) -> (episode,), the truth that is
         comparable with the promise: after as many steps as the search looked ahead, or at the episode's end. A
         controller whose memory has no `promises` needs none.
-    best : (state, steps ahead) -> (episode,), what direct search in the trusted simulator reaches from there, in units
-        of the outcome; it may take its time, and regret is counted from it.
+    best : (state, rows, steps ahead) -> (row,), what direct search in the trusted simulator reaches from there in the
+        episodes `rows` (integers), those that go on, in units of the outcome; it may take its time, and regret is
+        counted from it.
     violations : (state before, state after, controls) -> (episode,) bool, whether a bound was broken on that step.
     progress : called as progress(step, episodes still running).
     """
@@ -133,7 +134,7 @@ def _broken(trajectory: Trajectory, violations: Callable[[Any, Any, np.ndarray],
 def _promises(
     trajectory: Trajectory,
     outcome: Callable[[Any, Any, np.ndarray], np.ndarray] | None,
-    best: Callable[[Any, int], np.ndarray] | None,
+    best: Callable[[Any, np.ndarray, int], np.ndarray] | None,
 ) -> tuple[np.ndarray, ...]:
     """What the controller's memory says it expected, with its uncertainty, the truth of it, and the best that there
     was, all (episode, decision)."""
@@ -144,7 +145,8 @@ def _promises(
         known = (length > promise.step) & ~np.isnan(promise.value)
         promised[known, decision], unsure[known, decision] = promise.value[known], promise.uncertainty[known]
         if best is not None and known.any():
-            reachable[known, decision] = np.asarray(best(trajectory.states[promise.step], promise.steps))[known]
+            rows = np.flatnonzero(known)
+            reachable[rows, decision] = best(trajectory.states[promise.step], rows, promise.steps)
         if outcome is None:
             continue
         ends = np.minimum(promise.step + promise.steps, length)

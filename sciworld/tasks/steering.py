@@ -102,12 +102,13 @@ class Episodes:
         """Approach to the goal per electron, as it came : (n,) A. What `ProgressRate` promises of dose."""
         return self._approach(before, after) / (after.dose - before.dose)
 
-    def best_per_second(self, state: StemState, steps: int) -> np.ndarray:
-        """The most approach to the goal per second that one beam can be expected to bring : (n,) A/s, by the truth.
+    def best_per_second(self, state: StemState, rows: np.ndarray, steps: int) -> np.ndarray:
+        """The most approach to the goal per second that one beam can be expected to bring : (row,) A/s, by the truth.
 
+        state : of all episodes, of which those in `rows` are looked at. steps : 1, that of a beam.
         Beams lie on the axes of the three bonds, by symmetry, in steps of 0.1 A; dwells in steps of a second.
         """
-        settings, n = SteerSettings(), len(self.goals)
+        settings, n, state = SteerSettings(), len(rows), state.take(rows)
         dwells = np.arange(settings.low_dwell, settings.high_dwell + 0.5)
         along = (state.neighbours - state.silicon[:, None]) / BOND
         places = state.silicon[:, None, None] + along[:, :, None] * np.arange(0.0, 2.2, 0.1)[:, None]
@@ -115,7 +116,7 @@ class Episodes:
         beams = np.concatenate(
             [np.repeat(flat, len(dwells), 1), np.tile(dwells, flat.shape[1])[None, :, None].repeat(n, 0)], 2
         )
-        return self._per_second(state, beams).max(axis=1)
+        return self.take(rows)._per_second(state, beams).max(axis=1)
 
     def expected_per_second(self, before: StemState, after: StemState, controls: np.ndarray) -> np.ndarray:
         """Approach to the goal per second that controls (n, 1, 3) bring on average : (n,) A/s, by the truth; NaN where

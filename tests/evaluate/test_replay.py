@@ -158,9 +158,12 @@ def test_a_goal_that_is_no_mask_is_named():
 
 
 def test_regret_is_counted_from_what_direct_search_reaches_and_bounds_are_watched():
-    def best(state, steps: int) -> np.ndarray:
+    asked = []
+
+    def best(state, rows: np.ndarray, steps: int) -> np.ndarray:
         """The most light at the goal that one step can bring: 2 mm in either direction."""
-        moved = state.position + np.clip(GOAL - state.position, -2.0, 2.0)
+        asked.append(len(rows))
+        moved = state.position[rows] + np.clip(GOAL - state.position[rows], -2.0, 2.0)
         return render(moved)[:, 2, 6, 0]
 
     def far_left(before, after, controls) -> np.ndarray:
@@ -172,6 +175,7 @@ def test_regret_is_counted_from_what_direct_search_reaches_and_bounds_are_watche
     )  # fmt: skip
     summary = found.summary()
     assert -1e-6 <= summary["regret"].value < 0.05
+    assert asked == [3, 2, 2] and found.actions.max() == 3, "it is asked of those that go on"
     assert_array_equal(found.violations[:2], [0.0, 0.0])
     assert 0 < found.violations[2] < 1
     lazy = judge(FixedPlan(np.zeros((5, 3)), promise=np.zeros(4)), outcome=lambda *_: np.zeros(4), best=best)

@@ -11,8 +11,9 @@ from sciworld.tasks.steering import Episodes, chance
 def test_no_beam_brings_more_than_the_best_on_average_and_chance_agrees_with_the_average() -> None:
     episodes = Episodes.draw(StemSimulator(), 5, 8.0, 3)
     state, rng = episodes.state, np.random.default_rng(0)
-    best = episodes.best_per_second(state, 1)
+    best = episodes.best_per_second(state, np.arange(5), 1)
     assert (best > 0.02).all()
+    np.testing.assert_array_equal(episodes.best_per_second(state, np.array([3, 1]), 1), best[[3, 1]])
     for _ in range(40):
         beams = np.column_stack([state.silicon + rng.uniform(-2, 2, (5, 2)), rng.uniform(1, 10, 5)])[:, None]
         assert (episodes.expected_per_second(state, state, beams) <= best * 1.02).all()

@@ -250,6 +250,23 @@ def test_cmaes_begins_anew_with_twice_the_population():
     assert reached[5] > -1e-6 > -0.1 > reached[0]
 
 
+@pytest.mark.parametrize("covariance", cmaes.COVARIANCES)
+def test_cmaes_draws_again_what_lies_outside_its_bounds(covariance, monkeypatch):
+    """Moved onto the bounds a third of the numbers would lie there, and draw the search to them."""
+    chosen = cmaes.Settings(population=200, covariance=covariance)
+    guess = np.array([[0.95, 0.05]])
+    state = cmaes.start(np.zeros((1, 2)), np.ones((1, 2)), chosen, guess)
+
+    def on_bounds() -> float:
+        drawn = cmaes.ask(state, np.random.default_rng(0))
+        assert ((drawn >= 0) & (drawn <= 1)).all()
+        return float(((drawn == 0) | (drawn == 1)).mean())
+
+    assert on_bounds() == 0
+    monkeypatch.setattr(cmaes, "REDRAWN", 0)
+    assert on_bounds() > 0.3
+
+
 def test_categorical_takes_whole_numbers_alone():
     method = named("categorical")
     state = method.start(np.array([[-0.5, 1.5]]), np.array([[2.5, 4.5]]), method.Settings(population=400))

@@ -29,6 +29,7 @@ SPEEDS = (9.0, 14.0)  # m/s at the start
 GAPS = (38.0, 60.0)  # m at the start; from 14 m/s the nearest takes 3 m/s^2 to end STAND m before
 BESIDE = 0.5  # m from the middle of the lane that is changed to
 SLOW, CLOSE, FAR = 0.5, 1.0, 15.0  # m/s that are a stand, and m before the obstacle that it is to be at
+GRID = 9  # controls along each axis, among which the best is looked for
 HELD = 1.0  # s, for which the goal is to have been reached at the end
 SECONDS = {LaneChange: 8.0, ObstacleStop: 12.0}
 
@@ -38,14 +39,12 @@ class Drive:
     """The truth about n drives, and how they went so far.
 
     lost : (candidate,) whether the car ever hit something or left its side of the road. steps : (candidate,) for which
-    the goal has been reached without a break. scores : (candidate, HORIZON), the manoeuvre's of the last steps but for
-    what acceleration costs, the latest last. dose : (candidate,) 1/s, the largest inverse of the time to a collision.
+    the goal has been reached without a break. dose : (candidate,) 1/s, the largest inverse of the time to a collision.
     """
 
     road: RoadState
     lost: np.ndarray
     steps: np.ndarray
-    scores: np.ndarray
     dose: np.ndarray
 
     @property
@@ -72,22 +71,17 @@ class Road:
     def begun(self, road: RoadState) -> Drive:
         """The count before the first step."""
         n = len(road)
-        none = np.zeros(n)
-        return Drive(road, np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int64), np.zeros((n, HORIZON)), none)
+        return Drive(road, np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int64), np.zeros(n))
 
     def step(self, state: Drive, controls: np.ndarray, rng: np.random.Generator) -> tuple[Observation, Drive]:
         """The simulator's step, and what it adds to the count."""
         observation, road = self.simulator.step(state.road, controls, rng)
         gap = gap_ahead(self.simulator, road)
-        states = np.stack([road.road[:, 1], np.where(np.isnan(gap), FARTHEST, gap), road.speed], axis=-1)
-        scores = self.manoeuvre.score(states, road.seconds)
         lost = state.lost | off_road(road) | collided(self.simulator, road)
         reached = self.reached(road, gap)
         closing = np.where(np.isnan(gap), 0.0, road.speed / np.maximum(gap, 1e-3))
-        return observation, Drive(
-            road, lost, np.where(reached, state.steps + 1, 0),
-            np.concatenate([state.scores[:, 1:], scores[:, None]], axis=1), np.maximum(state.dose, closing),
-        )  # fmt: skip
+        steps = np.where(reached, state.steps + 1, 0)
+        return observation, Drive(road, lost, steps, np.maximum(state.dose, closing))
 
     def reached(self, road: RoadState, gap: np.ndarray) -> np.ndarray:
         """Whether the car is where it is to be : (candidate,) bool."""
@@ -180,11 +174,47 @@ class Episodes:
             goal=f"{self.manoeuvre.name}: the last second {where}, nothing hit, the road never left",
             promise_units=self.manoeuvre.units,
             outcome=self.came,
+            best=self.best,
         )
 
     def came(self, before: Drive, after: Drive, controls: np.ndarray) -> np.ndarray:
-        """What `Carried` promises, in truth, of the controls that were played after all : (n,)."""
-        found: np.ndarray = after.scores[:, SEEN - 1 :].mean(axis=1) - cost(self.manoeuvre, controls)
+        """What `Carried` promises, in truth, of the first of the controls (n, step, 2), held as it was planned : (n,).
+
+        Later ones were planned anew. NaN where an episode was over.
+        """
+        found = np.full(len(controls), np.nan)
+        rows = np.flatnonzero(~np.isnan(controls[:, 0]).any(axis=1))
+        if len(rows):
+            found[rows] = self.take(rows).worth(before.take(rows), controls[rows, :1])[:, 0]
+        return found
+
+    def best(self, state: Drive, rows: np.ndarray, steps: int) -> np.ndarray:
+        """The most that controls which are held through the horizon bring from there : (row,), of a grid of them."""
+        return self.take(rows).worth(state.take(rows), self.grid(len(rows))).max(axis=1)
+
+    def grid(self, n: int) -> np.ndarray:
+        """Controls all over what is searched : (n, candidate, 2)."""
+        low, high = region(self.simulator.space, self.manoeuvre.brakes)
+        axes = np.meshgrid(
+            *(np.linspace(*ends, GRID if ends[0] < ends[1] else 1) for ends in zip(low, high, strict=True))
+        )
+        return np.tile(np.stack(axes, axis=-1).reshape(-1, 2), (n, 1, 1))
+
+    def worth(self, state: Drive, held: np.ndarray) -> np.ndarray:
+        """What `Carried` promises of controls (n, candidate, 2) that are held through the horizon, in truth : (n,
+        candidate)."""
+        n, many = held.shape[:2]
+        road, controls = state.road.take(np.repeat(np.arange(n), many)), held.reshape(-1, 2)
+        scores = []
+        for _ in range(HORIZON):
+            road = self.simulator.move(road, controls)
+            gap = gap_ahead(self.simulator, road)
+            states = np.stack([road.road[:, 1], np.where(np.isnan(gap), FARTHEST, gap), road.speed], axis=-1)
+            after = (road.seconds - np.repeat(self.state.seconds, many)).reshape(n, many)
+            scores.append(self.manoeuvre.score(states.reshape(n, many, -1), after))
+        found: np.ndarray = np.mean(scores[SEEN - 1 :], axis=0) - cost(self.manoeuvre, controls[:, None]).reshape(
+            n, many
+        )
         return found
 
     def take(self, index: np.ndarray) -> Episodes:

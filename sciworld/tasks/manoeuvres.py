@@ -15,13 +15,14 @@ from sciworld.search.constraints import Constraint
 from sciworld.search.parameters import Parameters
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RecedingHorizon
+from sciworld.search.risk import Risk
 from sciworld.search.search import SearchSettings
 from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.lane_keeping import driven
 from sciworld.tasks.road_reader import SEEN, RoadReader, summed
 
-HORIZON = 4  # steps, through which the controls are held
+HORIZON = 6  # steps, through which the controls are held
 REACH = 0.03  # rad: steering that is searched for a change of lane, either way
 HOLD = 0.012  # rad: for staying in one; with more a search steers past what it ought to stop before
 BRAKE, SPEED_UP = -5.0, 1.5  # m/s^2: acceleration that is searched
@@ -142,10 +143,11 @@ def planner(
     manoeuvre: Manoeuvre,
     step: float,
     budget: int = 48,
+    risk: Risk | None = None,
 ) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame, at its posterior mean.
 
-    step : s between frames, of which the first are at 0 s.
+    step : s between frames, of which the first are at 0 s. risk : what candidates are compared by, if not by that.
     """
     low, high = region(surrogate.space, manoeuvre.brakes)
     constraints = (time_to_collision(reader, step),) if manoeuvre.brakes else ()
@@ -155,7 +157,7 @@ def planner(
         objectives = [Carried(one, reader, float(t), step) for one, t in zip(each, observation.time, strict=True)]
         return Problem(
             objectives, HORIZON, surrogate.space, low, high,
-            constraints=constraints, parameters=Parameters("constant", 1),
+            constraints=constraints, parameters=Parameters("constant", 1), risk=risk or Risk(),
         )  # fmt: skip
 
     return RecedingHorizon(

@@ -2,8 +2,8 @@
 
 A small convolutional network, fitted to recordings whose states are known: shadows and houses change a picture more
 than a metre to the side does, and speed is seen in no single frame. It is fitted to what a surrogate imagines as well,
-which is smoother than what a camera sees; and there it is told the controls, too: a short training leaves what
-steering and braking do within a second half unsaid, in frames that are right to a pixel.
+which is smoother than what a camera sees; and there place and speed are told the controls, too: a short training leaves
+what steering and braking do within a second half unsaid, in frames that are right to a pixel.
 """
 
 from __future__ import annotations
@@ -167,6 +167,9 @@ def summed(controls: np.ndarray, seconds: float) -> np.ndarray:
 class _Net(nn.Module):
     """Three halvings and two layers; what comes out has the mean and the spread of what is wanted."""
 
+    mean: torch.Tensor
+    spread: torch.Tensor
+
     def __init__(self, channels: int, shape: tuple[int, ...], wanted: np.ndarray) -> None:
         super().__init__()
         y, x = (-(-side // 8) for side in shape)
@@ -174,13 +177,17 @@ class _Net(nn.Module):
             nn.Conv2d(channels, 32, 5, 2, 2), nn.ReLU(), nn.Conv2d(32, 48, 3, 2, 1), nn.ReLU(),
             nn.Conv2d(48, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2),
         )  # fmt: skip
-        self.tell = nn.Sequential(nn.Linear(64 * y * x + 2, 96), nn.ReLU(), nn.Linear(96, len(STATES)))
+        self.tell = nn.Sequential(nn.Linear(64 * y * x + 2, 96), nn.ReLU(), nn.Linear(96, 2))
+        # Who recorded braked for what was near: told the controls, a gap would be guessed from them.
+        self.gap = nn.Sequential(nn.Linear(64 * y * x, 96), nn.ReLU(), nn.Linear(96, 1))
         self.register_buffer("mean", torch.from_numpy(wanted.mean(axis=0)))
         self.register_buffer("spread", torch.from_numpy(wanted.std(axis=0) + 1e-3))
 
     def forward(self, frames: torch.Tensor, played: torch.Tensor) -> torch.Tensor:
-        seen = torch.cat([self.look(frames), played], dim=1)
-        return self.tell(seen) * self.spread + self.mean
+        seen = self.look(frames)
+        place, speed = self.tell(torch.cat([seen, played], dim=1)).unbind(dim=1)
+        read: torch.Tensor = torch.stack([place, self.gap(seen)[:, 0], speed], dim=1)
+        return read * self.spread + self.mean
 
 
 def _network(shape: tuple[int, ...], wanted: np.ndarray, seed: int) -> _Net:

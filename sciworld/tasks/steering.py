@@ -23,6 +23,7 @@ from sciworld.search import optimizers
 from sciworld.search.plan import Plan
 from sciworld.search.problem import Problem
 from sciworld.search.receding import RandomController, RecedingHorizon
+from sciworld.search.risk import Risk
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Controller, Observation, Trajectory, rollout
 from sciworld.surrogate.surrogate import Surrogate
@@ -160,13 +161,17 @@ def planner(
     settings: SteerSettings | None = None,
     budget: int = 160,
     familiar: Familiar | None = None,
+    risk: Risk | None = None,
 ) -> RecedingHorizon:
-    """The controller that searches the surrogate after every frame; near what is familiar, where that is given."""
+    """The controller that searches the surrogate after every frame; near what is familiar, where that is given.
+
+    risk : what candidates are compared by, where it is not what is expected of them.
+    """
     space = beam_space(surrogate)
     steer = Steer(goals, appearance, settings, lambda observation: idle_frames(surrogate, observation, settings))
     return RecedingHorizon(
         surrogate,
-        lambda observation: dataclasses.replace(problem(steer(observation), space), familiar=familiar),
+        lambda seen: dataclasses.replace(problem(steer(seen), space), familiar=familiar, risk=risk or Risk()),
         context=surrogate.model.context,
         settings=SearchSettings(budget=budget),
         optimizer_settings=OPTIMIZER,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import search_active
 import search_flow
 import search_optimizers
+import search_plans
 import search_road
 import search_stem
 import search_trust
@@ -22,6 +23,7 @@ bench.figure("fluid_fraction_verified", "fluid_fraction_top1", "fluid_equal_budg
 )
 bench.figure("active_gain")(search_active.active)
 bench.figure("stem_success", "stem_seconds_ratio")(search_stem.steering)
+bench.figure("plans_per_second")(search_plans.plans)
 bench.figure("refusal_auroc")(search_trust.refusal)
 bench.figure("road_success")(search_road.manoeuvres)
 

@@ -99,12 +99,19 @@ def _learned(run: Run) -> tuple[Any, Any, Any]:
     return surrogate, reader, RoadSimulator(settings)
 
 
+def _drawn(run: Run, kind: str) -> Any:
+    """The episodes of a manoeuvre."""
+    from sciworld.tasks.manoeuvre_episodes import Episodes
+
+    draw = Episodes.lane_changes if kind == KINDS[0] else Episodes.stops
+    return draw(_learned(run)[2], 2 if run.quick else EPISODES, SEED)
+
+
 def _driven(run: Run, kind: str) -> list[dict[str, Any]]:
     """One row an episode: the search's success, promise and truth, the rivals' successes, and facts of the start."""
-    from sciworld.tasks.manoeuvre_episodes import EXPERT, IDLE, PLANNED, RANDOM, Episodes
+    from sciworld.tasks.manoeuvre_episodes import EXPERT, IDLE, PLANNED, RANDOM
 
-    (surrogate, reader, simulator), n = _learned(run), 2 if run.quick else EPISODES
-    drawn = Episodes.lane_changes(simulator, n, SEED) if kind == KINDS[0] else Episodes.stops(simulator, n, SEED)
+    (surrogate, reader, simulator), drawn = _learned(run), _drawn(run, kind)
     verdicts = {
         name: drawn.judge(rival, name, 1, True if name == PLANNED else None)
         for name, rival in drawn.rivals(surrogate, reader).items()
@@ -122,35 +129,76 @@ def _driven(run: Run, kind: str) -> list[dict[str, Any]]:
             "outcome": float(np.nanmean(planned.outcome[i])),
             "inverse_ttc": float(planned.dose[i]),
         }
-        for i in range(n)
+        for i in range(len(planned))
     ]  # fmt: skip
 
 
+def promises(run: Run) -> list[dict[str, Any]]:
+    """What was promised of held controls, what these bring, and what the best and the mean of all held ones do."""
+    rows = []
+    for within in (0.0, 1.0):
+        each = [
+            run.cached(f"road-promises-{kind.replace(' ', '-')}", {**_settings(run, kind), "within": within},
+                       lambda kind=kind, within=within: _decided(run, kind, within))
+            for kind in KINDS
+        ]  # fmt: skip
+        for kind, found in zip(KINDS, each, strict=True):
+            search = f"{kind}, {f'pessimism {within:g} over 4 samples' if within else 'posterior mean'}"
+            rows.append({"domain": "road", "search": search, "default": within == 0, **found})
+    return rows
+
+
+def _decided(run: Run, kind: str, within: float) -> dict[str, list[float]]:
+    """Every third decision of the episodes of road_success."""
+    from sciworld.search.risk import Risk
+    from sciworld.simulator import rollout
+    from sciworld.tasks.manoeuvre_episodes import Road
+    from sciworld.tasks.manoeuvres import planner
+
+    (surrogate, reader, simulator), drawn = _learned(run), _drawn(run, kind)
+    step = simulator.settings.step
+    controller = planner(surrogate, reader, drawn.manoeuvre, step, risk=Risk(within=within), samples=4 if within else 0)
+    road, rng = Road(simulator, drawn.manoeuvre), np.random.default_rng(1)
+    done = rollout(road, drawn.state, drawn.first, controller, drawn.steps, rng, keep_states=True)
+    found: dict[str, list[float]] = {name: [] for name in ("promise", "outcome", "best", "chance")}
+    for promise in done.memory.promises[::3]:
+        state = done.states[promise.step]
+        rows = np.flatnonzero(~np.isnan(promise.value) & ~state.lost)
+        here, played = drawn.take(rows), done.controls[rows, promise.step : promise.step + 1]
+        all_worths = here.worth(state.take(rows), here.grid(len(rows)))
+        found["promise"] += promise.value[rows].tolist()
+        found["outcome"] += here.worth(state.take(rows), played)[:, 0].tolist()
+        found["best"] += all_worths.max(axis=1).tolist()
+        found["chance"] += all_worths.mean(axis=1).tolist()
+    return found
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Success by manoeuvre and by terciles of what is known of the starts, as Markdown."""
+    """Success by manoeuvre and by what is known of the starts, in terciles where it is a number, as Markdown."""
     lines = ["| manoeuvre | covariate | range | success | expert | nothing | random |", "|---|---|---|---|---|---|---|"]
     for kind in KINDS:
         own = [row for row in rows if row["manoeuvre"] == kind]
         lines.append(_line(kind, "all", "", own))
         for name in TOLD:
             known = [row for row in own if name in row]
-            values = np.array([row[name] for row in known])
-            edges = (
-                np.unique(values)
-                if name == "direction"
-                else np.unique(np.quantile(values, [0, 1 / 3, 2 / 3, 1]))
-                if known
-                else []
-            )
-            if name == "direction":
-                for value in edges:
-                    lines.append(_line(kind, name, "left" if value > 0 else "right",
-                                       [row for row in known if row[name] == value]))  # fmt: skip
-                continue
-            for low, high in pairwise(edges):
-                part = [row for row in known if low <= row[name] < high or row[name] == high == edges[-1]]
-                lines.append(_line(kind, name, f"{low:.3g} .. {high:.3g}", part))
+            for where, part in _parts(known, name):
+                lines.append(_line(kind, name, where, part))
     return "\n".join(lines)
+
+
+def _parts(rows: list[dict[str, Any]], name: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Rows that differ in a fact of their start, and what they have of it."""
+    values = np.array([row[name] for row in rows])
+    if not rows:
+        return []
+    if name == "direction":
+        return [(where, [row for row in rows if row[name] == way]) for where, way in (("left", 1), ("right", -1))]
+    edges = np.unique(np.quantile(values, [0, 1 / 3, 2 / 3, 1]))
+    which = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
+    return [
+        (f"{low:.3g} .. {high:.3g}", [row for row, part in zip(rows, which, strict=True) if part == k])
+        for k, (low, high) in enumerate(pairwise(edges))
+    ]
 
 
 def _line(kind: str, name: str, where: str, rows: list[dict[str, Any]]) -> str:

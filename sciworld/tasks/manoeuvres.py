@@ -144,10 +144,12 @@ def planner(
     step: float,
     budget: int = 48,
     risk: Risk | None = None,
+    samples: int = 0,
 ) -> RecedingHorizon:
-    """The controller that searches the surrogate after every frame, at its posterior mean.
+    """The controller that searches the surrogate after every frame.
 
-    step : s between frames, of which the first are at 0 s. risk : what candidates are compared by, if not by that.
+    step : s between frames, of which the first are at 0 s. samples : futures of each candidate, 0 for the posterior
+    mean alone. risk : what candidates are compared by, where it is not their mean.
     """
     low, high = region(surrogate.space, manoeuvre.brakes)
     constraints = (time_to_collision(reader, step),) if manoeuvre.brakes else ()
@@ -164,7 +166,7 @@ def planner(
         surrogate,
         problem,
         context=surrogate.model.context,
-        settings=SearchSettings(budget=budget, samples=0),
+        settings=SearchSettings(budget=budget, samples=samples),
         optimizer_settings=OPTIMIZER,
         warm=True,
     )

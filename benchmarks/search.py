@@ -9,6 +9,7 @@ import search_active
 import search_flow
 import search_optimizers
 import search_plans
+import search_promises
 import search_road
 import search_stem
 import search_trust
@@ -26,6 +27,7 @@ bench.figure("stem_success", "stem_seconds_ratio")(search_stem.steering)
 bench.figure("plans_per_second")(search_plans.plans)
 bench.figure("refusal_auroc")(search_trust.refusal)
 bench.figure("road_success")(search_road.manoeuvres)
+bench.figure("optimism", "regret")(search_promises.promises)
 
 if __name__ == "__main__":
     bench.main()

@@ -1,7 +1,7 @@
 """Laws for the jets of a wake, searched on a surrogate, against direct search in the trusted simulator.
 
 Both search the same three gains of feedback, from the same beginnings: wakes that were stirred by jets that no training
-saw. The surrogate learns from jets that were chosen blindly: none of its recordings knows a law. J is what the second
+saw. The surrogate learns from jets that were chosen blindly is what the second
 half of an episode of 40 D/U costs, in % of the drag without control; a fraction is the J of the law found on the
 surrogate over that of direct search.
 """
@@ -18,12 +18,13 @@ import numpy as np
 from harness import Figure, Run
 
 SIZES = (12, 20, 60)  # trusted rollouts that a surrogate learns from; the first figures take the last
-BLIND = ("random", "held", "smooth")
+BLIND = ("law", "held", "law", "smooth")
 DIRECT = 200  # evaluations of direct search
 REPEATS = 3  # of direct search from each beginning, of which the mean counts
 VERIFIED = 10  # laws of the surrogate that are tried in the trusted simulator
 APART = 0.15  # that these differ by, in one gain at least
 STARTS = 5
+UNSURE = 20  # rollouts, of which two members disagree enough for pessimism to have something to say
 STIRRED = 12  # actions before a beginning
 POPULATION = 8  # of direct search: few evaluations, many generations
 
@@ -45,6 +46,31 @@ def fractions(run: Run) -> dict[str, Figure]:
     return figures
 
 
+def promises(run: Run) -> list[dict[str, Any]]:
+    """Of the first choices: what was promised and what came, in the window of the promise; and what the law saved once
+    settled, beside the best that direct search knows."""
+    found = _measured(run)
+    sizes = sorted({row["size"] for row in found["rows"]})
+    rows = [_worth(f"{size} rollouts", [row for row in found["rows"] if row["size"] == size], size == sizes[-1])
+            for size in sizes]  # fmt: skip
+    size = sizes[0] if run.quick else UNSURE
+    for pessimism in (0.0, 1.0):
+        kept = {**_settings(run), "unsure": size, "pessimism": pessimism}
+        pair = run.cached("flow-pessimism", kept, lambda pessimism=pessimism: _pair(run, size, pessimism))
+        direct = [row["direct"] for row in found["rows"] if row["size"] == size]
+        each = [{**row, "direct": known} for row, known in zip(pair, direct, strict=True)]
+        name = f"pessimism {pessimism:g}" if pessimism else "no pessimism"
+        rows.append(_worth(f"two members, {size} rollouts, {name}", each, False))
+    return rows
+
+
+def _worth(search: str, rows: list[Any], default: bool) -> dict[str, Any]:
+    sums = {"promise": [row["promise"] for row in rows], "outcome": [row["came"] for row in rows]}
+    sums |= {"reached": [-row["first"] for row in rows]}
+    sums |= {"best": [-min(row["direct"][-1], *row["true"]) for row in rows]}
+    return {"domain": "wake", "search": search, "default": default, **sums}
+
+
 def _equal(rows: list[Any], size: int) -> dict[str, Any]:
     """Against direct search with as many rollouts as the data took, and with as many more as were verified."""
     own = [row for row in rows if row["size"] == size]
@@ -61,25 +87,34 @@ def _median(values: list[float], unit: str, rows: list[Any]) -> Figure:
     return Figure(float(np.median(values)), unit, (min(values), max(values)), rows)
 
 
-def _measured(run: Run) -> dict[str, Any]:
+def _settings(run: Run) -> dict[str, Any]:
     sizes = (6,) if run.quick else SIZES
     settings = {"sizes": sizes, "direct": 8 if run.quick else DIRECT, "starts": 2 if run.quick else STARTS}
-    settings |= {"steps": 200 if run.quick else 3000, "generations": 2 if run.quick else 8, "stirred": STIRRED}
-    settings |= {"repeats": 1 if run.quick else REPEATS}
+    settings |= {"steps": 200 if run.quick else 2000, "generations": 2 if run.quick else 8, "stirred": STIRRED}
+    return settings | {"repeats": 1 if run.quick else REPEATS}
+
+
+def _measured(run: Run) -> dict[str, Any]:
+    settings = _settings(run)
     # How the laws are chosen and tried is in the key, too.
     kept = {**settings, "apart": APART, "verified": VERIFIED, "population": POPULATION, "blind": BLIND}
     found: dict[str, Any] = run.cached("flow-fractions", kept, lambda: _measure(run, **settings))
     return found
 
 
-def _measure(
-    run: Run, sizes: tuple[int, ...], direct: int, starts: int, steps: int, generations: int, stirred: int, repeats: int
-) -> dict[str, Any]:
+def _begun(starts: int, stirred: int) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The simulator, and the beginnings."""
     from sciworld.domains.fluid.simulator import CylinderSettings, CylinderSimulator
 
     simulator = CylinderSimulator(CylinderSettings(cells=10))
     simulator.start(1, np.random.default_rng(0))  # the developed wake is made once, for both
-    begun = [_stirred(simulator, seed, stirred) for seed in range(starts)]
+    return simulator, [_stirred(simulator, seed, stirred) for seed in range(starts)]
+
+
+def _measure(
+    run: Run, sizes: tuple[int, ...], direct: int, starts: int, steps: int, generations: int, stirred: int, repeats: int
+) -> dict[str, Any]:
+    simulator, begun = _begun(starts, stirred)
     clock = time.perf_counter()
     traces = [
         np.mean([_searched(simulator, *one, direct, [seed, k]) for k in range(repeats)], axis=0).tolist()
@@ -95,21 +130,40 @@ def _measure(
         for seed, one in enumerate(begun):
             law, chosen = _on_surrogate(surrogate, cost, simulator, one[1], generations, seed)
             clock = time.perf_counter()
-            true, window = zip(*(_true(simulator, *one, gains) for gains in chosen), strict=True)
+            row = {"size": size, "start": seed, "direct": traces[seed], **_tried(simulator, one, law, chosen)}
             seconds["verified"] = time.perf_counter() - clock
-            row = {
-                "size": size,
-                "start": seed,
-                "laws": chosen.tolist(),
-                "true": true,
-                "promise": law.promise,
-                "came": window[0],
-            }
-            row |= {"promise": law.promise, "came": window[0]}
-            row |= {"first": true[0], "verified": min(true), "direct": traces[seed]}
-            print(f"wake, {size} rollouts, start {seed}: {true[0]:.2f}, {min(true):.2f}, direct {traces[seed][-1]:.2f}")
+            print(f"wake, {size} rollouts, start {seed}: {row['first']:.2f}, {row['verified']:.2f}, "
+                  f"direct {traces[seed][-1]:.2f}", flush=True)  # fmt: skip
             rows.append(row)
     return {"rows": rows, "seconds": seconds}
+
+
+def _pair(run: Run, size: int, pessimism: float) -> list[dict[str, Any]]:
+    """What two members find, each imagining every law from the same present."""
+    from sciworld.surrogate.ensemble import Ensemble
+
+    settings = _settings(run)
+    simulator, begun = _begun(settings["starts"], settings["stirred"])
+    store, members = _data(run, size), []
+    for seed in range(2):
+        member, cost = _trained(run, store, size, settings["steps"], seed)
+        members.append(member)
+    rows = []
+    for seed, one in enumerate(begun):
+        present = one[1].take(np.zeros(len(members), dtype=np.int64))
+        law, chosen = _on_surrogate(
+            Ensemble(members), cost, simulator, present, settings["generations"], seed, pessimism
+        )
+        rows.append({"start": seed, **_tried(simulator, one, law, chosen[:1])})
+        print(f"wake, two members, pessimism {pessimism:g}: {law.promise:.2f}, {rows[-1]['came']:.2f}", flush=True)
+    return rows
+
+
+def _tried(simulator: Any, beginning: tuple[Any, Any], law: Any, chosen: np.ndarray) -> dict[str, Any]:
+    """Laws in the trusted simulator."""
+    true, window = zip(*(_true(simulator, *beginning, gains) for gains in chosen), strict=True)
+    return {"laws": chosen.tolist(), "true": true, "first": true[0], "verified": min(true),
+            "promise": law.promise, "came": window[0]}  # fmt: skip
 
 
 def _stirred(simulator: Any, seed: int, actions: int) -> tuple[Any, Any]:
@@ -168,27 +222,27 @@ def _data(run: Run, size: int) -> Any:
     return generate(folder, 1, episodes=size, actions=EPISODE, controls=BLIND, cells=10)
 
 
-def _trained(run: Run, store: Any, size: int, steps: int) -> tuple[Any, Any]:
+def _trained(run: Run, store: Any, size: int, steps: int, seed: int = 0) -> tuple[Any, Any]:
     from sciworld.domains.fluid.imagined import fit_cost
     from sciworld.surrogate.surrogate import Surrogate
     from sciworld.training.train import train
     from sciworld.training.trainer import FitSettings
 
-    folder: Path = run.cache / f"flow-run-{size}-{steps}"
+    folder: Path = run.cache / f"flow-run-{size}-{steps}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    made = train(
-        store, folder, FitSettings(steps=steps, batch=8, threads=1), preset="certain", domain="fluid", progress=False
-    )
+    fit = FitSettings(steps=steps, batch=8, threads=1, seed=seed)
+    made = train(store, folder, fit, preset="certain", domain="fluid", progress=False)
     return Surrogate(made.model(), evaluations=1), fit_cost(store)
 
 
 def _on_surrogate(
-    surrogate: Any, cost: Any, simulator: Any, seen: Any, generations: int, seed: int
+    surrogate: Any, cost: Any, simulator: Any, seen: Any, generations: int, seed: int, pessimism: float = 0.0
 ) -> tuple[Any, np.ndarray]:
     """What was found by what the surrogate imagines from there, and the best laws (law, lag), best first."""
     from sciworld.tasks.calming import laws_from
 
-    law = laws_from(surrogate, cost, simulator.settings, seen, generations, np.random.default_rng([seed, 9]))
+    rng = np.random.default_rng([seed, 9])
+    law = laws_from(surrogate, cost, simulator.settings, seen, generations, rng, pessimism)
     tried, scores = law.tried.reshape(-1, law.tried.shape[-1]), law.scores.ravel()
     order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
     laws = law.parameters[None]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import numpy as np
-
 import stem_entrants as entrants
 from harness import Figure, Run
 
@@ -24,7 +22,7 @@ def steering(run: Run) -> dict[str, Figure]:
     """
     from sciworld.measures.intervals import ratio_of_sums, wilson
 
-    planned, greedy = _verdicts(run)
+    planned, greedy = verdicts(run)
     share = wilson(int(planned.success.sum()), len(planned))
     ratio = ratio_of_sums(planned.seconds, greedy.seconds)
     rows = [
@@ -39,23 +37,7 @@ def steering(run: Run) -> dict[str, Figure]:
     }
 
 
-def promises(run: Run) -> dict[str, Any]:
-    """Of all decisions: optimism as a share of what came, regret as a share of the best there was, by expectation.
-
-    Each is a ratio of sums with a bootstrap over episodes.
-    """
-    from sciworld.measures.intervals import ratio_of_sums
-
-    planned, _ = _verdicts(run)
-    known = ~np.isnan(planned.promise + planned.outcome)
-    sums = {name: np.where(known, getattr(planned, name), 0.0).sum(axis=1) for name in ("promise", "outcome", "best")}
-    optimism = ratio_of_sums(sums["promise"] - sums["outcome"], sums["outcome"])
-    regret = ratio_of_sums(sums["best"] - sums["outcome"], sums["best"])
-    rows = {name: values.tolist() for name, values in sums.items()}
-    return {"domain": "stem", "optimism": list(optimism), "regret": list(regret), "rows": rows}
-
-
-def _verdicts(run: Run) -> tuple[Any, Any]:
+def verdicts(run: Run) -> tuple[Any, Any]:
     """On the planner and on greedy, from the same starts."""
     from sciworld.domains.stem.greedy import BEST, Greedy
     from sciworld.domains.stem.simulator import StemSimulator

@@ -41,7 +41,7 @@ def test_a_fraction_is_of_direct_search_and_an_equal_budget_of_the_worst_size(
     parts: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
-        {"size": size, "verified": -6.0 - extra, "first": -5.0, "direct": -7.0, "equal": -4.0}
+        {"size": size, "verified": -6.0 - extra, "first": -5.0, "direct": [-2.0] * 11 + [-4.0] * 60 + [-7.0]}
         for size, extra in ((12, 0.0), (60, 1.0))
         for _ in range(3)
     ]
@@ -50,3 +50,4 @@ def test_a_fraction_is_of_direct_search_and_an_equal_budget_of_the_worst_size(
     found = parts.search_flow.fractions(None)
     assert found["fluid_fraction_verified"].value == 1 and found["fluid_fraction_top1"].value == pytest.approx(5 / 7)
     assert found["fluid_equal_budget"].value == 1.5 and found["fluid_break_even"].value == 2
+    assert [one["ratio"] for one in found["fluid_equal_budget"].rows] == [1.5, 1.75]

@@ -123,8 +123,13 @@ def laws_from(
     present: Observation,
     generations: int,
     rng: np.random.Generator,
+    pessimism: float = PESSIMISM,
 ) -> Law:
-    """The law whose imagined wakes cost least, from the frames in `present`, one row a start; see `plan`."""
+    """The law whose imagined wakes cost least, from the frames in `present`, one row a start; see `plan`.
+
+    pessimism : standard deviations over the starts. Of an ensemble of m members they imagine in turn: give each frame m
+    times, and what they disagree on counts, too.
+    """
     starts = len(present)
 
     def start(index: np.ndarray) -> tuple[Any, Observation]:
@@ -142,7 +147,7 @@ def laws_from(
     return search_law(
         surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
         starts=starts, steps=AHEAD, generations=generations, rng=rng, settings=OPTIMIZER,
-        guess=np.zeros(size), price=price, pessimism=PESSIMISM,
+        guess=np.zeros(size), price=price, pessimism=pessimism,
     )  # fmt: skip
 
 

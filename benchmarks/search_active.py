@@ -31,7 +31,7 @@ from stem_entrants import made_once
 
 ARMS = ("random", "active")
 SUCCESS = 0.95
-BEGIN = 4  # transitions that both arms begin with, recorded by chance
+BEGIN = 2  # transitions that both arms begin with, recorded by chance
 SHORT = 2  # transitions a recording: many atoms, few beams on each
 
 
@@ -48,10 +48,10 @@ class Blind(StemExperiment):
 class Scale:
     """How much of everything."""
 
-    seeds: int = 3
-    rounds: int = 4
+    seeds: int = 6
+    rounds: int = 5
     steps: int = 150  # of training, of each member in each round
-    episodes: int = 8
+    episodes: int = 16
     candidates: int = 32
     members: int = 2
 

@@ -147,6 +147,15 @@ def test_one_long_recording_tells_too():
     assert (familiar.presents(dataclasses.replace(inside, frames=inside.frames - 3)) > familiar.farthest).all()
 
 
+@pytest.mark.parametrize("steps", [2, 3])
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_the_fewest_recordings_tell_little_but_tell_it(steps, sessions):
+    """A single transition is what a loop may begin with: nothing varies, and what is not just it is far."""
+    few = Familiar.of([recorded(seed, steps) for seed in range(sessions)], SPACE)
+    away = few.presents(noisy(observation(np.array([[6.0, 4.0]]))))
+    assert np.isfinite(away).all() and away > 1
+
+
 def test_frames_that_were_not_seen_are_infinitely_far(familiar):
     seen = observation(np.array([[3.0, 2.0]]))
     seen.frames[0, 0, 0] = np.nan

@@ -74,7 +74,7 @@ def _shrunk(rows: np.ndarray) -> np.ndarray:
     differ from one (Ledoit and Wolf 2004, Journal of Multivariate Analysis 88, 2)."""
     n, d = rows.shape
     sample = rows.T @ rows / n
-    sphere = np.trace(sample) / d * np.eye(d)
+    sphere = (np.trace(sample) / d or 1.0) * np.eye(d)  # of what never differed, the units are all that is known
     apart = np.square(sample - sphere).sum()
     chance = ((rows**2).T @ rows**2 / n - sample**2).sum() / n
     share = 1.0 if apart == 0 else min(chance / apart, 1.0)

@@ -21,7 +21,7 @@ from sciworld.search.receding import FixedPlan, RandomController
 from sciworld.simulator import Controller, Observation
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.lane_keeping import Expert
-from sciworld.tasks.manoeuvres import HORIZON, LaneChange, Manoeuvre, ObstacleStop, cost, planner, region
+from sciworld.tasks.manoeuvres import HORIZON, LEAST, LaneChange, Manoeuvre, ObstacleStop, cost, planner, region
 from sciworld.tasks.road_reader import FARTHEST, SEEN, RoadReader
 
 PLANNED, EXPERT, IDLE, RANDOM = "searched on the surrogate", "expert with the truth", "doing nothing", "random"
@@ -57,6 +57,12 @@ class Drive:
         return Drive(self.road.take(index), *(getattr(self, f.name)[index] for f in dataclasses.fields(self)[1:]))
 
 
+def closing(simulator: RoadSimulator, road: RoadState) -> np.ndarray:
+    """Inverse of the time to a collision with what is ahead, as if that stood : (candidate,) 1/s."""
+    gap = gap_ahead(simulator, road)
+    return np.where(np.isnan(gap), 0.0, road.speed / np.maximum(gap, 1e-3))
+
+
 class Road:
     """The trusted simulator, keeping count of how a manoeuvre goes."""
 
@@ -79,9 +85,8 @@ class Road:
         gap = gap_ahead(self.simulator, road)
         lost = state.lost | off_road(road) | collided(self.simulator, road)
         reached = self.reached(road, gap)
-        closing = np.where(np.isnan(gap), 0.0, road.speed / np.maximum(gap, 1e-3))
         steps = np.where(reached, state.steps + 1, 0)
-        return observation, Drive(road, lost, steps, np.maximum(state.dose, closing))
+        return observation, Drive(road, lost, steps, np.maximum(state.dose, closing(self.simulator, road)))
 
     def reached(self, road: RoadState, gap: np.ndarray) -> np.ndarray:
         """Whether the car is where it is to be : (candidate,) bool."""
@@ -175,7 +180,12 @@ class Episodes:
             promise_units=self.manoeuvre.units,
             outcome=self.came,
             best=self.best,
+            violations=self.too_close if self.manoeuvre.brakes else None,
         )
+
+    def too_close(self, before: Drive, after: Drive, controls: np.ndarray) -> np.ndarray:
+        """Whether a collision was nearer than LEAST s, which the planner is told to keep away from : (n,) bool."""
+        return closing(self.simulator, after.road) > 1.0 / LEAST
 
     def came(self, before: Drive, after: Drive, controls: np.ndarray) -> np.ndarray:
         """What `Carried` promises, in truth, of the first of the controls (n, step, 2), held as it was planned : (n,).

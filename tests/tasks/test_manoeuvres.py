@@ -19,7 +19,7 @@ from sciworld.models.base import Signature
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks import manoeuvre_episodes
-from sciworld.tasks.manoeuvre_episodes import EXPERT, IDLE, PLANNED, RANDOM, Episodes
+from sciworld.tasks.manoeuvre_episodes import EXPERT, IDLE, PLANNED, RANDOM, Episodes, Road
 from sciworld.tasks.manoeuvres import (
     CRUISE,
     HORIZON,
@@ -132,6 +132,25 @@ def test_the_truth_decides(draw: Any, surrogate: Surrogate, reader: RoadReader) 
     assert not verdicts[RANDOM].success.all() and (verdicts[EXPERT].actions == drawn.steps).all()
     if isinstance(drawn.manoeuvre, ObstacleStop):
         assert (verdicts[IDLE].dose > 10).all() and (verdicts[EXPERT].dose < 2).all()
+        assert (verdicts[IDLE].violations > 0.03).all() and (verdicts[EXPERT].violations == 0).all()
+
+
+def test_what_was_promised_is_held_against_the_same_controls_held_in_truth() -> None:
+    """The best of a grid is none the less than any of it, and is that of the truth, step by step."""
+    drawn = Episodes.lane_changes(SIMULATOR, 3, 2)
+    rows, grid = np.array([2, 0]), drawn.grid(2)
+    part = drawn.take(rows)
+    worths = part.worth(part.state, grid)
+    assert drawn.best(drawn.state, rows, HORIZON) == pytest.approx(worths.max(axis=1))
+    assert grid.shape == (2, worths.shape[1], 2) and (grid[..., 1] == 0).all() and (worths < 0).all()
+    road = Road(SIMULATOR, part.manoeuvre)
+    after, scores = part.state, []
+    for _ in range(HORIZON):
+        _, after = road.step(after, grid[:, 3], np.random.default_rng(0))
+        states = np.stack([after.road.road[:, 1], np.full(2, 60.0), after.road.speed], axis=-1)
+        scores.append(part.manoeuvre.score(states, after.seconds))
+    assert part.came(part.state, after, grid[:, 3:4]) == pytest.approx(np.mean(scores[SEEN - 1 :], axis=0))
+    assert np.isnan(part.came(part.state, after, np.full((2, 1, 2), np.nan))).all()
 
 
 def test_a_search_sees_no_truth_and_a_planner_without_knowledge_fails(

@@ -18,7 +18,7 @@ from harness import Figure, Run
 
 DATA = "road-sim-manoeuvres"
 KINDS = ("lane change", "obstacle stop")
-TRAINING, READING, EPISODES, SEED = 3000, 2500, 40, 7
+TRAINING, READING, EPISODES, SEED = 20_000, 4000, 40, 7
 TOLD = ("speed", "bend", "direction", "gap")  # facts of starts by which success is told apart
 
 

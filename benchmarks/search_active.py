@@ -74,7 +74,7 @@ def _measured(run: Run, scale: Scale, arm: str, seed: int) -> list[dict[str, Any
     """The curve of one arm from one beginning, whose first round both arms share."""
     settings = LoopSettings(
         rounds=scale.rounds, recordings=BEGIN // SHORT, growth=2.0, members=scale.members, episodes=scale.episodes,
-        target=None, seed=seed,
+        target=None, seed=1000 + seed,  # other streams than those of the recordings
     )  # fmt: skip
     kind = {"random": Blind, "active": StemExperiment}[arm]
     experiment = kind(steps=SHORT, candidates=scale.candidates, per_second=False)

@@ -53,6 +53,10 @@ class SearchError(SciworldError, ValueError):
     """A control search is ill-posed."""
 
 
+class NothingFoundError(SearchError):
+    """A search looked at candidates, and none of them got a score."""
+
+
 class ClusterError(SciworldError, RuntimeError):
     """Worker processes did not start, or none of a cluster's workers answers."""
 

@@ -15,7 +15,8 @@ from sciworld.search.plan import Kept
 from sciworld.search.problem import Forecaster, Problem, limited, searched, whole
 from sciworld.simulator import Observation
 
-SHARE = 0.125  # of the free memory that futures may take at a time
+AT_ONCE = 2**28  # bytes of futures at a time: a constant, as every part of them is drawn by random numbers of its own
+SHARE = 0.125  # of the free memory that they may take at most
 PRICE = 3  # model evaluations of a gradient: one forward, and twice as much arithmetic back
 LARGEST = 256  # futures of which gradients are kept at a time
 FREE = 2**31  # bytes, where the system does not tell
@@ -85,7 +86,7 @@ class Look:
         """Of controls (problem, candidate, step, control): scores (problem, candidate, member, sample), and amounts of
         constraints (problem, candidate, constraint). A bounded number of futures is imagined at a time."""
         bytes_each = 4 * self.present.frames[0].size * self.problem.horizon
-        chunk = self.chunk or max(1, int(SHARE * _free_memory() / bytes_each))
+        chunk = self.chunk or max(1, int(min(AT_ONCE, SHARE * _free_memory()) / bytes_each))
         at_once = max(1, chunk // (len(controls) * max(samples, 1)))
         found = [self._part(controls[:, k : k + at_once], samples) for k in range(0, controls.shape[1], at_once)]
         self.used += self.cost(controls.shape[1], samples)

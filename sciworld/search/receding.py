@@ -11,7 +11,7 @@ import numpy as np
 
 from sciworld.config import require
 from sciworld.controls import ControlSpace
-from sciworld.errors import SearchError
+from sciworld.errors import NothingFoundError, SearchError
 from sciworld.search.plan import Plan
 from sciworld.search.problem import Forecaster, Problem, searched, whole
 from sciworld.search.search import SearchSettings, search
@@ -51,6 +51,7 @@ class Memory:
     promises : what was expected, in the order of choosing.
     plan : (episode, step, control) that was found last, NaN where there is none.
     safe : (episode,) bool of each step, where a fallback was played.
+    played : (episode, control) last, from which rate limits count.
     """
 
     episodes: int
@@ -60,6 +61,7 @@ class Memory:
     promises: tuple[Promise, ...] = ()
     plan: np.ndarray | None = None
     safe: tuple[np.ndarray, ...] = ()
+    played: np.ndarray | None = None
 
     @property
     def rng(self) -> np.random.Generator:
@@ -169,11 +171,14 @@ class RecedingHorizon:
     def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
         """The first controls : (episode, control) of a plan made now; the memory gains this observation and promise.
 
-        Raises SearchError where a search finds nothing and there is no fallback.
+        Where the problem says how long a step lasts, plans keep to the rate limits from what was played last. Raises
+        SearchError where a search is ill-posed, NothingFoundError where one finds nothing and there is no fallback.
         """
         n = len(observation)
         history = (*state.history, observation)[-self.context :]
         problem = self.make_problem(observation)
+        if problem.previous is None:
+            problem = dataclasses.replace(problem, previous=state.played)
         low, high = problem.bounds(n)
         chosen = whole(problem.space, (low + high) / 2, low, high)
         value, uncertainty, safe = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=bool)
@@ -188,14 +193,14 @@ class RecedingHorizon:
                 found = self._searched(state, history, problem, rows)
                 chosen[rows], value[rows], plan[rows] = found.controls[:, 0], found.promise, found.controls
                 uncertainty[rows] = found.uncertainty
-            except SearchError:
+            except NothingFoundError:
                 if self.fallback is None:
                     raise
                 chosen[rows], safe[rows] = self.fallback, True
         promise = Promise(state.step, problem.horizon, value, uncertainty)
         return chosen, dataclasses.replace(
             state, step=state.step + 1, history=history, promises=(*state.promises, promise), plan=plan,
-            safe=(*state.safe, safe),
+            safe=(*state.safe, safe), played=chosen,
         )  # fmt: skip
 
     def _searched(self, state: Memory, history: Sequence[Observation], problem: Problem, rows: np.ndarray) -> Plan:

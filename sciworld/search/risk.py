@@ -35,8 +35,13 @@ class Risk:
 
     @property
     def by_member(self) -> bool:
-        """Whether members of an ensemble must be told apart."""
-        return self.between > 0
+        """Whether members of an ensemble must be told apart: what they disagree on is not the world's chance."""
+        return self.between > 0 or self.within > 0
+
+    @property
+    def of_samples(self) -> bool:
+        """Whether it asks for samples, even where the posterior mean would tell the mean score."""
+        return self.within > 0 or self.worst < 1
 
     def merit(self, scores: np.ndarray) -> np.ndarray:
         """What candidates are compared by : (...), of scores (..., member, sample); NaN where any of them is."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sciworld.config import require
-from sciworld.errors import SearchError
+from sciworld.errors import NothingFoundError, SearchError
 from sciworld.search import optimizers
 from sciworld.search.constraints import Multipliers
 from sciworld.search.finalists import Finalists
@@ -43,7 +43,8 @@ class SearchSettings:
     patience : generations after which a search stops if no problem got better; None for no such end.
     seconds : on the clock, after which no further generation is begun: for controllers that must answer in time. What
         is found then depends on how fast the machine is; None for no such end.
-    chunk : futures imagined at a time, over all problems; None for what an eighth of the free memory holds.
+    chunk : futures imagined at a time, over all problems, which decides what their chance is drawn from; None for
+        256 MiB of them, and fewer where an eighth of the free memory holds fewer.
     """
 
     budget: int | None = None
@@ -96,7 +97,8 @@ def search(
     progress : called as progress(evaluations used, budget) after each generation.
 
     Raises SearchError where the budget does not pay for a generation, a present is not familiar, no plan can keep to a
-    constraint, or nothing scored. What an objective fails at is counted in the plan.
+    constraint, or the risk asks for members or samples that there are none of; NothingFoundError where nothing scored.
+    What an objective fails at is counted in the plan, whose promise is the mean of what scored.
     """
     history = [history] if isinstance(history, Observation) else list(history)
     settings = settings or SearchSettings()
@@ -114,24 +116,45 @@ def search(
         )
     if problem.familiar is not None:
         problem.familiar.require(history[-1])
+    samples = 0 if problem.linear(n) and problem.horizon == 1 and not problem.risk.of_samples else settings.samples
+    _require_told(problem.risk, surrogate, samples)
     began, given = surrogate.start(history), (settings.chunk, history[-1])
     look, careful = (Look(one, began, problem, low, high, rng, *given) for one in (few, surrogate))
-    samples = 0 if problem.linear(n) and problem.horizon == 1 else settings.samples
     hunt = _Hunt(look, method, settings, samples, _final_cost(careful, settings, samples))
     finalists = hunt.run(look.start(method, optimizer_settings, guess), progress)
-    lost = np.flatnonzero(np.isneginf(finalists.merit[:, 0]))
-    if len(lost):
-        raise SearchError(
-            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {n}); its objective "
-            + (f"failed: {look.why}" if look.why else "returned NaN, inf or -inf for all of them")
-        )
+    _require_some(~np.isneginf(finalists.merit[:, 0]), look)
     controls, mean, amounts, scores = _verified(careful, finalists, settings, samples)
-    deviation = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.full(n, np.nan)
+    told = np.isfinite(scores)
+    _require_some(told.any(axis=1), careful)
+    enough = told.sum(axis=1) > 1
+    deviation = np.full(n, np.nan)
+    deviation[enough] = np.nanstd(np.where(told, scores, np.nan)[enough], axis=1, ddof=1)
     return Plan(
         problem.space, controls, mean, deviation, look.used + careful.used, hunt.stopped, np.array(hunt.trace),
         look.failed + careful.failed, look.why or careful.why,
         look.constraints, amounts,
     )  # fmt: skip
+
+
+def _require_told(risk: Risk, surrogate: Forecaster, samples: int) -> None:
+    """Raise SearchError where the risk is of what nobody tells."""
+    if risk.between and not hasattr(surrogate, "each"):
+        raise SearchError(
+            "search: risk is between the members of an ensemble, but the surrogate is one model; train several, or "
+            "shy away from `within`, the spread of its samples"
+        )
+    if risk.of_samples and samples < 2:
+        raise SearchError(f"search: the risk is of samples, but there are {samples}; use 2 or more")
+
+
+def _require_some(scored: np.ndarray, look: Look) -> None:
+    """Raise NothingFoundError unless all problems (problem,) have something that scored."""
+    lost = np.flatnonzero(~scored)
+    if len(lost):
+        raise NothingFoundError(
+            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(scored)}); its objective "
+            + (f"failed: {look.why}" if look.why else "returned NaN, inf or -inf for all of them")
+        )
 
 
 def _final_cost(careful: Look, settings: SearchSettings, samples: int) -> int:
@@ -257,4 +280,7 @@ def _verified(
         controls = taken[rows, best]
     scores, amounts = careful.scores(controls[:, None], settings.final_samples)
     flat = scores[:, 0].reshape(len(controls), -1)
-    return controls, flat.mean(axis=1), amounts[:, 0], flat
+    told = np.isfinite(flat)
+    # A future that got no score is counted as failed; it must not hide what is promised of the others.
+    mean = np.where(told, flat, 0.0).sum(axis=1) / np.maximum(told.sum(axis=1), 1)
+    return controls, mean, amounts[:, 0], flat

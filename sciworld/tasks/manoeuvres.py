@@ -29,7 +29,8 @@ BRAKE, SPEED_UP = -5.0, 1.5  # m/s^2: acceleration that is searched
 OPTIMIZER = optimizers.named("cem").Settings(population=6, elite=0.34)
 EASE = 5.0  # s, that a change of lane takes
 CRUISE = 12.0  # m/s, with nothing in the way
-SOFT = 1.2  # m/s^2: braking that a driver hardly feels
+SOFT = 2.0  # m/s^2: braking that a driver bears
+CREEP = 3.0  # m/s less than that braking would allow: gaps are read to a metre, and who creeps on never stands
 STAND = 7.0  # m before the obstacle, where it is to end
 STRAYING = 50.0  # (m/s)^2 that a m^2 beside the lane's middle costs
 LEAST = 1.5  # s to collision
@@ -85,10 +86,11 @@ class ObstacleStop:
     effort: ClassVar[float] = 0.1  # (m/s)^2 that a (m/s^2)^2 of acceleration costs
 
     def score(self, states: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """Minus the squared difference in (m/s)^2 to the speed from which SOFT braking ends STAND m before what stands,
-        and what straying from the lane costs; see `LaneChange.score`."""
+        """Minus the squared difference in (m/s)^2 to the speed, less CREEP, from which SOFT braking ends STAND m before
+        what stands, and what straying from the lane costs; see `LaneChange.score`."""
         extra = (slice(None),) + (None,) * (states.ndim - 2)
-        wish = np.minimum(CRUISE, np.sqrt(2.0 * SOFT * np.maximum(states[..., 1] - STAND, 0.0)))
+        slowing = np.sqrt(2.0 * SOFT * np.maximum(states[..., 1] - STAND, 0.0))
+        wish = np.minimum(slowing - CREEP, CRUISE)  # below 0 near the obstacle: brakes are kept on
         aside = np.square(states[..., 0] - self.lane[extra])
         return np.asarray(-np.square(states[..., 2] - wish) - STRAYING * aside)
 
@@ -159,7 +161,7 @@ def planner(
         objectives = [Carried(one, reader, float(t), step) for one, t in zip(each, observation.time, strict=True)]
         return Problem(
             objectives, HORIZON, surrogate.space, low, high,
-            constraints=constraints, parameters=Parameters("constant", 1), risk=risk or Risk(),
+            constraints=constraints, parameters=Parameters("constant", 1), risk=risk or Risk(), seconds=step,
         )  # fmt: skip
 
     return RecedingHorizon(

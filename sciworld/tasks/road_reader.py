@@ -24,6 +24,7 @@ SEEN = 3  # frames in a row
 STATES = ("road_offset", "gap", "speed")
 NEAREST, FARTHEST = 0.5, 60.0  # m: gaps are told between these, and no vehicle is as one that is far
 ASIDE = 1.0  # m beyond the lanes' middles: frames from farther away teach nothing
+STILL = 4  # one measured run of so many is shown as a car sees it that stands: the last frame, again and again
 IMAGINED = 12_000  # windows that the surrogate imagines on
 BATCH, RATE = 64, 2e-3
 SHADE, GRAIN = 0.1, 0.1  # by which frames are made brighter and noisier by chance, in units of their spread
@@ -115,8 +116,12 @@ def _recorded(store: Store) -> tuple[np.ndarray, ...]:
             continue
         frames = np.moveaxis(np.lib.stride_tricks.sliding_window_view(ds["frames"].values, SEEN, axis=0), -1, 1)
         rows = _near(states[SEEN - 1 :])
-        none = np.zeros((len(rows), 2), dtype=np.float32)
-        parts.append((frames[rows], none, states[SEEN - 1 :][rows], np.full(len(rows), index)))
+        seen, known = frames[rows], states[SEEN - 1 :][rows]
+        # Hardly anybody who records stands, and whoever is to stop must be told when it does.
+        still, standing = seen[::STILL, -1:].repeat(SEEN, axis=1), known[::STILL].copy()
+        standing[:, 2] = 0.0
+        seen, known = np.concatenate([seen, still]), np.concatenate([known, standing])
+        parts.append((seen, np.zeros((len(seen), 2), dtype=np.float32), known, np.full(len(seen), index)))
     if not sum(len(part[1]) for part in parts):
         raise RecordingError(f"{store.path}: no {SEEN} frames in a row on the road; record longer drives")
     return tuple(np.concatenate(each) for each in zip(*parts, strict=True))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from blob import SPACE, Blob, BlobForecaster, Brightness, locate, observation
 from numpy.testing import assert_array_equal
 
-from sciworld.controls import ControlSpace
+from sciworld.controls import ColumnTable, ControlSpace
 from sciworld.errors import ControlError, SearchError, SettingsError
 from sciworld.search import receding
 from sciworld.search.optimizers import cem
@@ -218,6 +220,29 @@ def test_what_is_safe_is_played_where_a_search_finds_nothing():
         careless.act(careless.start(1, rng), seen)
     with pytest.raises(ControlError):
         RecedingHorizon(BlobForecaster(), blind, fallback=np.array([9.0, 0.0, 0.0]))
+
+
+def test_what_is_safe_does_not_hide_a_mistake():
+    seen, rng = observation(np.array([[1.0, 1.0]])), np.random.default_rng(0)
+    problem = Problem([Brightness(6, 4)], 1, SPACE)
+    for mistake in ({"optimizer": "cemm"}, {"settings": SearchSettings(budget=3)}):
+        wrong = RecedingHorizon(BlobForecaster(), lambda seen: problem, fallback=np.zeros(3), **mistake)
+        with pytest.raises(SearchError, match=r"cemm|budget is 3"):
+            wrong.act(wrong.start(1, rng), seen)
+
+
+def test_rate_limits_are_kept_from_step_to_step():
+    table = ColumnTable((dataclasses.replace(SPACE.table.columns[0], rate_limit=1.0), *SPACE.table.columns[1:]))
+    space = ControlSpace(table)
+    surrogate = BlobForecaster()
+    surrogate.space = space
+    goals = iter((Brightness(6, 2), Brightness(0, 2), Brightness(6, 2)))
+    planner = RecedingHorizon(surrogate, lambda seen: Problem([next(goals)], 1, space, seconds=0.5))
+    seen, memory, played = observation(np.array([[3.0, 2.0]])), planner.start(1, np.random.default_rng(0)), []
+    for _ in range(3):
+        controls, memory = planner.act(memory, seen)
+        played.append(controls[0, 0])
+    assert np.abs(np.diff(played)).max() <= 0.5 + 1e-12 and np.abs(np.diff(played)).min() > 0.4
 
 
 def test_a_search_that_must_answer_in_time_stops():

@@ -140,6 +140,66 @@ def test_memory_is_bounded_and_does_not_change_the_answer():
     assert_array_equal(plans[0].controls, plans[1].controls)
 
 
+@pytest.mark.parametrize("free", [2**33, 2**40])
+def test_free_memory_does_not_decide_what_is_found(free, monkeypatch):
+    """Every part of the futures has a chance of its own, so that parts must be the same on all machines."""
+
+    def plan():
+        problem, settings = Problem(Nearness(2.0, 1.0), 1, SPACE), SearchSettings(budget=2000)
+        return search(BlobForecaster(0.3), observation(START), problem, np.random.default_rng(0), settings=settings)
+
+    monkeypatch.setattr("sciworld.search.look.AT_ONCE", 7 * 4 * 35)  # bytes of seven futures
+    monkeypatch.setattr("sciworld.search.look._free_memory", lambda: 2**34)
+    known = plan()
+    monkeypatch.setattr("sciworld.search.look._free_memory", lambda: free)
+    assert_array_equal(plan().controls, known.controls)
+
+
+@pytest.mark.parametrize("risk", [Risk(within=5.0), Risk(worst=0.1)])
+def test_risk_of_samples_asks_for_them_even_where_the_mean_is_linear(risk):
+    """Far pushes are the best on average, and the least certain."""
+
+    class Shaky(BlobForecaster):
+        def futures(self, state, controls, samples, rng):
+            seen = super().futures(state, controls, samples, rng)
+            if not samples:
+                return seen
+            far = np.abs(controls[:, :, 0, 0] * controls[:, :, 0, 2])[:, :, None]
+            luck = far * rng.choice([-0.5, 0.5], seen.shape[:3])
+            return seen + luck[..., None, None, None, None]
+
+    start, pushes = observation(np.array([[1.0, 2.0]])), []
+    for one in (Risk(), risk):
+        problem = Problem([Brightness(3, 2)], 1, SPACE, risk=one)
+        plan = search(Shaky(), start, problem, np.random.default_rng(0), settings=SearchSettings(budget=20_000))
+        pushes.append(abs(plan.controls[0, 0, 0] * plan.controls[0, 0, 2] / 2))
+    assert pushes[0] > 1.8 and pushes[1] < 1.5
+
+
+def test_risk_of_what_nobody_tells_is_refused():
+    start, rng = observation(START), np.random.default_rng(0)
+    with pytest.raises(SearchError, match="between the members of an ensemble, but the surrogate is one model"):
+        search(BlobForecaster(), start, Problem(GOALS, 1, SPACE, risk=Risk(between=1.0)), rng)
+    with pytest.raises(SearchError, match="of samples, but there are 0"):
+        problem = Problem(GOALS, 1, SPACE, risk=Risk(within=1.0))
+        search(BlobForecaster(), start, problem, rng, settings=SearchSettings(samples=0))
+
+
+def test_futures_that_score_nothing_do_not_hide_the_promise_of_the_others():
+    def seldom(futures, controls):
+        found = Nearness(2.0, 1.0)(futures, controls)
+        found[np.random.default_rng(len(found)).random(found.shape) < 0.2] = np.nan
+        return found
+
+    settings = SearchSettings(budget=4000)
+    for seed in range(5):
+        plan = search(
+            BlobForecaster(0.1), observation(START), Problem(seldom, 1, SPACE), np.random.default_rng(seed),
+            settings=settings,
+        )  # fmt: skip
+        assert np.isfinite(plan.promise).all() and np.isfinite(plan.uncertainty).all() and plan.failed.all()
+
+
 def test_what_an_objective_fails_at_is_counted_and_the_search_goes_on():
     """Candidates to the left get nothing, one way or another; the best is to the right of them."""
 

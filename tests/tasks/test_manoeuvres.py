@@ -21,6 +21,7 @@ from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks import manoeuvre_episodes
 from sciworld.tasks.manoeuvre_episodes import EXPERT, IDLE, PLANNED, RANDOM, Episodes, Road
 from sciworld.tasks.manoeuvres import (
+    CREEP,
     CRUISE,
     HORIZON,
     LEAST,
@@ -111,8 +112,10 @@ def test_a_stop_slows_down_before_what_stands_and_braking_costs() -> None:
     controls[3, :, 1] = -5.0
     futures = written(np.repeat(states[:, None], HORIZON, axis=1))
     scores = Carried(stop, Told(), 0.0, 0.4)(futures, controls)[:, 0]  # type: ignore[arg-type]
-    assert scores[1] == pytest.approx(-(12.0**2)) and scores[2] == 0.0 and scores[3] == pytest.approx(-2.5)
-    assert scores[0] > -(CRUISE**2) / 50
+    assert scores[1] == pytest.approx(-((12.0 + CREEP) ** 2))
+    # Who stands is to keep the brakes on; braking has its price.
+    assert scores[2] == pytest.approx(-(CREEP**2)) and scores[3] == pytest.approx(scores[2] - 2.5)
+    assert scores[0] > -(CRUISE**2) / 10
 
 
 def test_the_time_to_collision_bounds_the_nearest_of_a_future() -> None:

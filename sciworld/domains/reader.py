@@ -11,6 +11,7 @@ import xarray as xr
 from sciworld import recording
 from sciworld.errors import RecordingError
 from sciworld.lazy import block_rows
+from sciworld.tensors import cast, constant
 
 APART = 5  # one recording in so many is left out of a fit, to tell its error
 
@@ -35,8 +36,10 @@ class Reader:
     error: np.ndarray
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """The states : (..., state), of frames (..., y, x, channel)."""
-        return np.asarray(self.features(frames) @ self.weights + self.offset)
+        """The states : (..., state), of frames (..., y, x, channel); tensors of tensors, where features are so, too."""
+        features = self.features(frames)
+        states: np.ndarray = features @ constant(self.weights, features) + constant(self.offset, features)
+        return states
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +140,8 @@ def measured(ds: xr.Dataset, names: tuple[str, ...]) -> np.ndarray:
 
 def pixels(frames: np.ndarray) -> np.ndarray:
     """The pixels themselves as features : (..., y * x * channel) float32, of frames (..., y, x, channel)."""
-    return np.asarray(frames, dtype=np.float32).reshape(*frames.shape[:-3], -1)
+    features: np.ndarray = cast(frames, "float32").reshape(*frames.shape[:-3], -1)
+    return features
 
 
 def block_means(frames: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -49,14 +49,14 @@ def fit_lane(store: Store) -> Reader:
 class InLane:
     """Minus the mean squared distance in m^2 from the lane's middle, over the steps of a future."""
 
-    linear = False
+    linear, differentiable = False, True
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel)."""
-        scores: np.ndarray = -np.square(self.reader(futures)[..., 0]).mean(axis=2)
+        scores: np.ndarray = -(self.reader(futures)[..., 0] ** 2).mean(axis=2)
         return scores
 
 

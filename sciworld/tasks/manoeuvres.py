@@ -21,6 +21,7 @@ from sciworld.simulator import Observation
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.lane_keeping import driven
 from sciworld.tasks.road_reader import SEEN, RoadReader, summed
+from sciworld.tensors import constant, root
 
 HORIZON = 6  # steps, through which the controls are held
 REACH = 0.03  # rad: steering that is searched for a change of lane, either way
@@ -63,7 +64,8 @@ class LaneChange:
 
         states : (episode, ..., 3), see `road_reader.STATES`, `seconds` (episode, ...) after the start.
         """
-        return np.asarray(-np.square(states[..., 0] - self.line(seconds)))
+        scores: np.ndarray = -((states[..., 0] - constant(self.line(seconds), states)) ** 2)
+        return scores
 
     def take(self, index: np.ndarray) -> LaneChange:
         """Of the episodes in `index`."""
@@ -89,10 +91,11 @@ class ObstacleStop:
         """Minus the squared difference in (m/s)^2 to the speed, less CREEP, from which SOFT braking ends STAND m before
         what stands, and what straying from the lane costs; see `LaneChange.score`."""
         extra = (slice(None),) + (None,) * (states.ndim - 2)
-        slowing = np.sqrt(2.0 * SOFT * np.maximum(states[..., 1] - STAND, 0.0))
-        wish = np.minimum(slowing - CREEP, CRUISE)  # below 0 near the obstacle: brakes are kept on
-        aside = np.square(states[..., 0] - self.lane[extra])
-        return np.asarray(-np.square(states[..., 2] - wish) - STRAYING * aside)
+        slowing = root(2.0 * SOFT * (states[..., 1] - STAND))
+        wish = (slowing - CREEP).clip(max=CRUISE)  # below 0 near the obstacle: brakes are kept on
+        aside = (states[..., 0] - constant(self.lane[extra], states)) ** 2
+        scores: np.ndarray = -((states[..., 2] - wish) ** 2) - STRAYING * aside
+        return scores
 
     def take(self, index: np.ndarray) -> ObstacleStop:
         """Of the episodes in `index`."""
@@ -108,7 +111,7 @@ class Carried:
     manoeuvre : of one episode. seconds : since its start, at the present. step : s.
     """
 
-    linear = False
+    linear, differentiable = False, True
 
     def __init__(self, manoeuvre: Manoeuvre, reader: RoadReader, seconds: float, step: float) -> None:
         self.manoeuvre, self.reader, self.seconds, self.step = manoeuvre, reader, seconds, step
@@ -117,8 +120,9 @@ class Carried:
         """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel)."""
         states = self.reader(futures, summed(controls, self.step)[:, None])
         after = self.seconds + self.step * np.arange(SEEN, futures.shape[2] + 1)
-        scores = self.manoeuvre.score(states[None], np.broadcast_to(after, (1, *states.shape[:3])))[0]
-        return np.asarray(scores.mean(axis=-1) - cost(self.manoeuvre, controls)[:, None])
+        each = self.manoeuvre.score(states[None], np.broadcast_to(after, (1, *states.shape[:3])))[0]
+        scores: np.ndarray = each.mean(axis=-1) - cost(self.manoeuvre, controls)[:, None]
+        return scores
 
 
 def time_to_collision(reader: RoadReader, step: float, least: float = LEAST) -> Constraint:
@@ -135,7 +139,7 @@ def time_to_collision(reader: RoadReader, step: float, least: float = LEAST) -> 
 
 def cost(manoeuvre: Manoeuvre, controls: np.ndarray) -> np.ndarray:
     """What the acceleration of controls (n, step, control) costs, in the units of the manoeuvre : (n,)."""
-    found: np.ndarray = manoeuvre.effort * np.square(controls[:, :, 1]).mean(axis=1)
+    found: np.ndarray = manoeuvre.effort * (controls[:, :, 1] ** 2).mean(axis=1)
     return found
 
 

@@ -19,6 +19,7 @@ from sciworld.errors import RecordingError
 from sciworld.simulator import Observation
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tensors import cast, constant, functions
 
 SEEN = 3  # frames in a row
 STATES = ("road_offset", "gap", "speed")
@@ -52,24 +53,28 @@ class RoadReader:
         (..., time, y, x, channel), each from itself and those before.
 
         played : (..., time, 2) sums of controls since the last measured frame, see `summed`; None where all were
-        measured.
+        measured. Of tensors it reads tensors, with their gradients.
         """
-        windows = np.lib.stride_tricks.sliding_window_view(frames, SEEN, axis=-4)
-        windows = np.moveaxis(windows, -1, -4)  # (..., time, SEEN, y, x, channel)
+        last = frames.shape[-4] - SEEN + 1
+        runs = [frames[..., k : k + last, :, :, :] for k in range(SEEN)]
+        windows = functions(frames).stack(runs, axis=-4)  # (..., time, SEEN, y, x, channel)
         lead = windows.shape[:-4]
-        sums = np.zeros((*lead, 2)) if played is None else np.broadcast_to(played[..., SEEN - 1 :, :], (*lead, 2))
-        told = torch.from_numpy(sums.reshape(-1, 2).astype(np.float32))
-        with torch.inference_mode():
+        sums = constant(np.zeros((*lead, 2)), frames)
+        if played is not None:
+            sums = sums + played[..., SEEN - 1 :, :]
+        told, given = torch.as_tensor(cast(sums.reshape(-1, 2), "float32")), isinstance(frames, torch.Tensor)
+        with torch.inference_mode(not given):
             seen = _seen(windows.reshape(-1, *windows.shape[-4:]), self.mean, self.spread)
-            read = self.net(seen, told).numpy()
-        return _told(read.astype(np.float64)).reshape(*lead, len(STATES))
+            read = self.net(seen, told)
+        return _told(cast(read if given else read.numpy(), "float64")).reshape(*lead, len(STATES))
 
 
 def _seen(windows: np.ndarray, mean: float, spread: float) -> torch.Tensor:
     """Frames (n, SEEN, y, x, channel) as the network takes them."""
-    logs = (np.log(np.maximum(windows.astype(np.float32), 0.0) + 10.0) - mean) / spread
+    xp = functions(windows)
+    logs = (xp.log(cast(windows, "float32").clip(min=0.0) + 10.0) - mean) / spread
     n, t, y, x, c = logs.shape
-    return torch.from_numpy(logs.transpose(0, 1, 4, 2, 3).reshape(n, t * c, y, x).copy())
+    return torch.as_tensor(xp.moveaxis(logs, -1, 2).reshape(n, t * c, y, x))
 
 
 def _asked(states: np.ndarray) -> np.ndarray:
@@ -79,8 +84,10 @@ def _asked(states: np.ndarray) -> np.ndarray:
 
 
 def _told(read: np.ndarray) -> np.ndarray:
-    gap = np.exp(np.clip(read[..., 1], np.log(NEAREST), np.log(FARTHEST)))
-    return np.stack([read[..., 0], gap, np.maximum(read[..., 2] * SCALE, 0.0)], axis=-1)
+    xp = functions(read)
+    gap = xp.exp(read[..., 1].clip(float(np.log(NEAREST)), float(np.log(FARTHEST))))
+    states: np.ndarray = xp.stack([read[..., 0], gap, (read[..., 2] * SCALE).clip(min=0.0)], axis=-1)
+    return states
 
 
 def fit_road_reader(
@@ -165,8 +172,9 @@ def _imagined(
 def summed(controls: np.ndarray, seconds: float) -> np.ndarray:
     """What controls (..., step, 2) add up to by the end of each step : (..., step, 2). Of steering in rad its sum of
     sums, as it moves a car to the side, 10 rad s^2; of acceleration its sum, m/s."""
-    turned, faster = np.moveaxis(seconds * np.cumsum(controls, axis=-2), -1, 0)
-    return np.stack([10.0 * seconds * np.cumsum(turned, axis=-1), faster], axis=-1)
+    xp, sums = functions(controls), seconds * controls.cumsum(axis=-2)
+    found: np.ndarray = xp.stack([10.0 * seconds * sums[..., 0].cumsum(axis=-1), sums[..., 1]], axis=-1)
+    return found
 
 
 class _Net(nn.Module):

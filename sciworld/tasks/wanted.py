@@ -12,6 +12,7 @@ from sciworld.errors import SearchError
 from sciworld.simulator import Objective
 from sciworld.store import Store
 from sciworld.tasks.lane_keeping import InLane, fit_lane
+from sciworld.tensors import functions
 
 
 class LessDrag:
@@ -22,7 +23,7 @@ class LessDrag:
     cost : reads drag and lift from velocities. most : bound of the control.
     """
 
-    linear = False
+    linear, differentiable = False, True
 
     def __init__(self, cost: ImaginedCost, most: float) -> None:
         self.cost, self.most = cost, most
@@ -30,7 +31,8 @@ class LessDrag:
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample), NaN where velocities leave what was recorded."""
         c, s = futures.shape[:2]
-        played = np.repeat(controls[:, :, 0], s, axis=0)
+        steps = controls.shape[1]
+        played = functions(controls).broadcast_to(controls[:, None, :, 0], (c, s, steps)).reshape(c * s, steps)
         return -self.cost(futures.reshape(c * s, *futures.shape[2:]), played, self.most).reshape(c, s)
 
 

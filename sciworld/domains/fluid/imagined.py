@@ -13,6 +13,7 @@ from sciworld.domains.fluid.objectives import wake_cost
 from sciworld.domains.fluid.reader import NAMES, fit_reader
 from sciworld.domains.reader import Reader, measured
 from sciworld.errors import RecordingError
+from sciworld.tensors import constant, functions
 
 BEYOND = 0.05  # of the recorded range of velocities, that imagined ones may leave it by
 SHARES = (0.001, 0.999)  # of the recorded drags and lifts, between which those that are read are believed
@@ -43,12 +44,15 @@ class ImaginedCost:
     def __call__(self, frames: np.ndarray, controls: np.ndarray, most: float) -> np.ndarray:
         """J in % (episode,), see `objectives.wake_cost`, of frames (episode, time, y, x, 2) and controls
         (episode, time)."""
-        coefficients = np.clip(self.reader(frames), self.low, self.high)
-        drag, lift = np.moveaxis(coefficients, -1, 0)
-        cost = wake_cost(np.stack([drag, lift, lift**2], axis=-1), controls, most, self.drag, self.lift_rms)
+        xp, read = functions(frames), self.reader(frames)
+        coefficients = xp.clip(read, constant(self.low, read), constant(self.high, read))
+        drag, lift = coefficients[..., 0], coefficients[..., 1]
+        cost = wake_cost(xp.stack([drag, lift, lift**2], axis=-1), controls, most, self.drag, self.lift_rms)
         slack = BEYOND * (self.fastest - self.slowest)
-        outside = (frames < self.slowest - slack) | (frames > self.fastest + slack)
-        return np.where(outside.any(axis=(1, 2, 3, 4)), np.nan, cost.total)
+        slowest, fastest = constant(self.slowest - slack, frames), constant(self.fastest + slack, frames)
+        outside = (frames < slowest) | (frames > fastest)
+        found: np.ndarray = xp.where(outside.any(axis=(1, 2, 3, 4)), np.nan, cost.total)
+        return found
 
 
 def fit_cost(recordings: Iterable[xr.Dataset]) -> ImaginedCost:

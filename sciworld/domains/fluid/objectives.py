@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sciworld.config import require
+from sciworld.tensors import root
 
 # Constant jets or slow rotation "reduce" drag at the price of a steady lift: it is charged for. A fluctuating lift is
 # charged for as far as it exceeds that of the wake without control.
@@ -41,11 +42,11 @@ def wake_cost(coefficients: np.ndarray, amplitudes: np.ndarray, most: float, dra
     """
     require(drag > 0, f"drag without control is {drag}; give that of a developed wake")
     require(most > 0, f"most is {most}; give the bound of the control")
-    mean_drag, mean_lift, square = np.moveaxis(np.asarray(coefficients).mean(axis=1), -1, 0)
-    fluctuation = np.sqrt(np.maximum(square - mean_lift**2, 0.0))
+    mean_drag, mean_lift, square = coefficients.mean(axis=1).T
+    fluctuation = root(square - mean_lift**2)
     change = mean_drag - drag
-    penalty = LIFT_WEIGHT * np.abs(mean_lift) + FLUCTUATION_WEIGHT * np.maximum(fluctuation - lift_rms, 0.0)
-    energy = (np.asarray(amplitudes) ** 2).mean(axis=1) / most**2
+    penalty = LIFT_WEIGHT * abs(mean_lift) + FLUCTUATION_WEIGHT * (fluctuation - lift_rms).clip(min=0.0)
+    energy = (amplitudes**2).mean(axis=1) / most**2
     return WakeCost(
         mean_drag, 100 * change / drag, mean_lift, fluctuation, energy, 100 * (change + penalty) / drag
     )  # fmt: skip

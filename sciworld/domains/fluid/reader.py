@@ -9,6 +9,7 @@ import xarray as xr
 
 from sciworld.domains.reader import APART, Reader, labelled
 from sciworld.errors import RecordingError
+from sciworld.tensors import cast, functions
 
 BLOCK = 4  # pixels along a block over which fields are averaged
 RIDGE = 1e-3  # of the mean square of a feature
@@ -31,8 +32,10 @@ def fit_reader(recordings: Iterable[xr.Dataset]) -> Reader:
 def products(frames: np.ndarray) -> np.ndarray:
     """Block means of u, v and their products : (..., feature) float64, of frames (..., y, x, 2) in m/s."""
     *lead, y, x, _ = frames.shape
-    u, v = np.moveaxis(np.asarray(frames, dtype=np.float64), -1, 0)
-    terms = np.stack([u, v, u * u, u * v, v * v], axis=-3)
+    frames = cast(frames, "float64")
+    u, v = frames[..., 0], frames[..., 1]
+    terms = functions(frames).stack([u, v, u * u, u * v, v * v], axis=-3)
     rows, columns = y // BLOCK, x // BLOCK
     blocks = terms[..., : rows * BLOCK, : columns * BLOCK].reshape(*lead, 5, rows, BLOCK, columns, BLOCK)
-    return np.asarray(blocks.mean(axis=(-3, -1)).reshape(*lead, 5 * rows * columns))
+    features: np.ndarray = blocks.mean(axis=(-3, -1)).reshape(*lead, 5 * rows * columns)
+    return features

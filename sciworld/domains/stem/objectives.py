@@ -12,6 +12,7 @@ from sciworld.domains.stem.appearance import Appearance, site_readers
 from sciworld.domains.stem.constants import BOND, ELECTRONS_PER_NA
 from sciworld.domains.stem.locate import locate
 from sciworld.simulator import Objective, Observation
+from sciworld.tensors import constant, functions
 
 REACHED = 0.5 * BOND  # A: nearer to the goal than to any other site
 
@@ -26,7 +27,7 @@ class AtSite:
         forecaster that sees the silicon a few pm off, in every future alike, then errs no more by that.
     """
 
-    linear = True
+    linear = differentiable = True
 
     def __init__(self, reader: np.ndarray, idle: np.ndarray | None = None) -> None:
         self.reader = reader
@@ -34,7 +35,9 @@ class AtSite:
 
     def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """Scores (candidate, sample) of futures (candidate, sample, time, y, x, channel): of their last frame."""
-        return np.einsum("csyx,yx->cs", futures[:, :, -1, :, :, 0], self.reader) - self.offset
+        last, reader = futures[:, :, -1, :, :, 0], constant(self.reader, futures)
+        scores: np.ndarray = functions(futures).einsum("csyx,yx->cs", last, reader) - self.offset
+        return scores
 
 
 class ProgressRate:
@@ -51,7 +54,7 @@ class ProgressRate:
         a second: 1 for seconds, the beam's electrons per second for dose.
     """
 
-    linear = True
+    linear = differentiable = True
 
     def __init__(
         self,

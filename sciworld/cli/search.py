@@ -35,7 +35,10 @@ def search(
     aim: Annotated[
         str, typer.Option(help="Of --goal: progress (a second), dose (progress an electron), or site.")
     ] = "progress",
-    optimizer: Annotated[str, typer.Option(help="With --objective: cem, icem, mppi, cmaes, de, shooting, ...")] = "cem",
+    optimizer: Annotated[
+        str,
+        typer.Option(help="With --objective: cem, icem, mppi, cmaes, de, shooting, ...; adam and gradcem --anywhere."),
+    ] = "cem",
     knots: Annotated[int | None, typer.Option(help="Values that a plan is made of; one a step.")] = None,
     samples: Annotated[int, typer.Option(help="Futures a candidate; 0 for the expected one.")] = 4,
     pessimism: Annotated[

@@ -26,8 +26,8 @@ def gradients(
     for i, objective in enumerate(objectives):
         if not getattr(objective, "differentiable", False):
             raise SearchError(
-                f"problem {i}: the objective has no gradients; write it with operators that torch has, too, and set "
-                "differentiable = True on it, or use another optimizer"
+                f"problem {i}: the objective has no gradients; write it with operators that torch tensors have, too "
+                "(DataArrays have no gradients), and set differentiable = True on it, or use another optimizer"
             )
     scores, slopes = np.empty(controls.shape[:2]), np.empty(controls.shape)
     at_once = max(1, chunk // len(controls))

@@ -111,8 +111,8 @@ def search(
     few = surrogate if settings.evaluations is None else surrogate.asking(settings.evaluations)
     if getattr(method, "GRADIENTS", False) and (problem.constraints or problem.familiar or problem.risk != Risk()):
         raise SearchError(
-            f"search: '{optimizer}' climbs the mean score alone, without constraints, risk and what is familiar; use "
-            "another optimizer"
+            f"search: '{optimizer}' climbs the mean score alone, without constraints, risk and what is familiar; leave "
+            "these out (--anywhere leaves out the last), or use another optimizer"
         )
     if problem.familiar is not None:
         problem.familiar.require(history[-1])

@@ -145,7 +145,7 @@ def find_controls(
     Parameters
     ----------
     objective : futures and controls as DataArrays -> (candidate, sample), larger is better, see `OnArrays`; what has an
-        attribute `linear` is given NumPy arrays, as `Objective` is.
+        attribute `linear` or `differentiable` is given what an `Objective` is, no DataArrays.
     low, high : (control,), what is searched, where not all that the controls can be.
     familiar : what the surrogate was trained near, such as `Run.familiar()`; without it a search goes anywhere.
     The rest is that of `Problem` and of `search`; plans keep to the controls' rate limits.
@@ -186,11 +186,12 @@ def as_objective(
     objective: OfArrays | Objective, surrogate: Surrogate, ds: xr.Dataset, frame: int
 ) -> tuple[Objective, OnArrays]:
     """What a search calls, of futures of a recording's frame: the objective itself where it says whether it is
-    `linear`, else `OnArrays`, which comes along in either case: it names the futures' coordinates.
+    `linear` or `differentiable`, else `OnArrays`, which comes along in either case: it names the futures' coordinates.
     """
     seconds = float(np.median(np.diff(ds["time"].values))) if ds.sizes["time"] > 1 else None
     arrays = on_arrays(objective, surrogate, ds, frame, seconds)
-    return arrays if getattr(objective, "linear", None) is None else cast(Objective, objective), arrays
+    itself = hasattr(objective, "linear") or hasattr(objective, "differentiable")
+    return cast(Objective, objective) if itself else arrays, arrays
 
 
 def on_arrays(

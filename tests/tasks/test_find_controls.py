@@ -99,6 +99,17 @@ def test_constraints_may_be_written_on_arrays_too(surrogate: Surrogate) -> None:
     assert "reach: " in str(found.to_table()) and "kept to" in str(found.to_table())
 
 
+def test_a_wish_for_tensors_is_climbed_and_one_for_dataarrays_refused(surrogate: Surrogate) -> None:
+    def smoky(futures, controls):
+        return futures[:, :, -1, :, :, 0].mean((2, 3))
+
+    smoky.differentiable = True  # type: ignore[attr-defined]
+    found = find_controls(surrogate, uncovered(), smoky, 2, optimizer="adam", settings=FEW)
+    assert (found.plan.trace[-1] > found.plan.trace[0]).all() and found.objective == "smoky"
+    with pytest.raises(SearchError, match="DataArrays have no gradients"):
+        find_controls(surrogate, uncovered(), warmest_right, 2, optimizer="adam", settings=FEW)
+
+
 @pytest.mark.parametrize(
     ("wish", "said"),
     [

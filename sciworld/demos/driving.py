@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +13,21 @@ from sciworld import recording
 from sciworld.config import LARGEST, from_dict, require, whole
 from sciworld.controls import ControlSpace
 from sciworld.demos import driving_report, measures
-from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import workplace
 from sciworld.domains.driving.road.generate import SOURCE
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.generated import made_with
 from sciworld.domains.reader import Reader
-from sciworld.evaluate.verdict import Verdict, compare, to_json
-from sciworld.search.receding import FixedPlan, RandomController
-from sciworld.simulator import Controller, Trajectory, rollout
+from sciworld.evaluate.verdict import compare, to_json
+from sciworld.simulator import Trajectory, rollout
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.lane_keeping import Episodes, Expert, Road, fit_lane, planner, region
+from sciworld.tasks.lane_keeping import RANDOM, Episodes, Road, contest, fit_lane, region, rivals
 from sciworld.tasks.lane_response import response
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
-EXPERT, STRAIGHT, RANDOM = "expert with the truth", "straight ahead", "random"
 # A small camera, five frames a second, no traffic: what a driver does in 0.2 s shows in the next frame.
 DATA, CONDITIONS = "road-sim-lane", "clear_noon"
 
@@ -108,34 +104,6 @@ def readied(store: Store) -> tuple[Reader, RoadSimulator]:
     region(ControlSpace(recording.control_table(store.lazily(0))))
     settings = from_dict(RoadSettings, made_with(store, SOURCE), str(store.path))
     return fit_lane(store), RoadSimulator(settings, CONDITIONS)
-
-
-def rivals(episodes: Episodes, surrogate: Surrogate, reader: Reader) -> dict[str, Controller]:
-    """Who competes: the planner, the expert, no steering, and chance in the region that the planner searches."""
-    low, high = region(surrogate.space)
-    idle = np.zeros((episodes.steps, len(surrogate.space)))
-    return {
-        PLANNED: planner(surrogate, reader),
-        EXPERT: Expert(episodes.simulator, episodes.state.road),
-        STRAIGHT: FixedPlan(idle),
-        RANDOM: RandomController(
-            surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
-        ),
-    }
-
-
-def contest(
-    episodes: Episodes,
-    surrogate: Surrogate,
-    reader: Reader,
-    seed: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Verdict]:
-    """The verdicts on all rivals, from the same starts on the same roads."""
-    return {
-        name: episodes.judge(rival, name, seed, True if name == PLANNED else None, progress)
-        for name, rival in rivals(episodes, surrogate, reader).items()
-    }
 
 
 def paths(episodes: Episodes, surrogate: Surrogate, reader: Reader, seed: int) -> dict[str, Trajectory]:

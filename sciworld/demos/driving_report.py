@@ -17,11 +17,10 @@ from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.verdict import Verdict, compare
 from sciworld.simulator import Trajectory
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.lane_keeping import HORIZON, REACH, offset
+from sciworld.tasks.lane_keeping import HORIZON, PLANNED, REACH, offset
 from sciworld.tasks.lane_response import Response
 from sciworld.training.run import Run
 
-PLANNED = "planned on the surrogate"
 SHOWN = 0.6 * REACH  # rad: the steering under which images are imagined
 WAYS = {"left": SHOWN, "straight": 0.0, "right": -SHOWN}
 

@@ -19,7 +19,7 @@ from sciworld.domains.generated import made_with
 from sciworld.evaluate.verdict import compare, to_json
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.calming import Episodes, choices, contest, plan
+from sciworld.tasks.calming import GENERATIONS, STARTS, Episodes, choices, contest, plan
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
@@ -38,8 +38,8 @@ class DemoSettings:
     """
 
     steps: int = 5000
-    generations: int = 8
-    starts: int = 4
+    generations: int = GENERATIONS
+    starts: int = STARTS
     episodes: int = 4
     seed: int = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ DIRECT_GAINS = {"jets": (0.72, 0.50, -0.09), "rotation": (0.66, -0.33, 0.23)}
 AHEAD, SETTLE = 80, 40  # actions that the surrogate looks ahead, of which the first do not count: later it drifts
 EPISODE = 160  # actions, 40 D/U, of which the second half counts
 EFFORT = 10.0  # % that jets at their bound cost while a law is searched: what needs them is far from what was recorded
+GENERATIONS, STARTS = 8, 4  # of the search, of 32 laws each; frames from which each law is imagined
 PESSIMISM = 1.0  # standard deviations over the starts: a law that fails from one of them is none
 SAVED = 1.0  # %: an episode that saves as much, lift charged, has succeeded
 OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2, smoothing=0.8)
@@ -172,15 +174,25 @@ def choices(episodes: Episodes, surrogate: Surrogate, cost: ImaginedCost, laws: 
     return table_of(promised.reshape(laws, n).T, true.reshape(laws, n).T, "%")
 
 
-def contest(episodes: Episodes, law: Law, seed: int) -> tuple[dict[str, Trajectory], dict[str, Verdict]]:
-    """Episodes and verdicts of the law that was found, of the one by direct search, of none, and of random ones."""
+def contest(
+    episodes: Episodes,
+    law: Law,
+    seed: int,
+    made_training_data: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Trajectory], dict[str, Verdict]]:
+    """Episodes and verdicts of the law that was found, of the one by direct search, of none, and of random ones.
+
+    made_training_data : of the surrogate on which the law was found. progress : laws that were played, of how many.
+    """
     n, known = len(episodes.first), DIRECT_GAINS[episodes.simulator.settings.actuator]
     chance = np.random.default_rng(seed).uniform(-1, 1, (n, len(LAGS)))
     laws = {PLANNED: law.parameters, DIRECT: np.array(known), IDLE: np.zeros(len(LAGS)), CHANCE: chance}
-    runs = {name: episodes.run(episodes.law(np.broadcast_to(gains, (n, len(LAGS))))) for name, gains in laws.items()}
-    promises = {PLANNED: law.promise}
-    verdicts = {
-        name: episodes.judge(done, name, promises.get(name, np.nan), True if name == PLANNED else None)
-        for name, done in runs.items()
-    }
+    runs, verdicts = {}, {}
+    for name, gains in laws.items():
+        runs[name] = episodes.run(episodes.law(np.broadcast_to(gains, (n, len(LAGS)))))
+        told = (law.promise, made_training_data) if name == PLANNED else (np.nan, None)
+        verdicts[name] = episodes.judge(runs[name], name, *told)
+        if progress is not None:
+            progress(len(runs), len(laws))
     return runs, verdicts

@@ -20,18 +20,21 @@ from sciworld.evaluate.verdict import Verdict
 from sciworld.kernels import road_layout as layout
 from sciworld.search import optimizers
 from sciworld.search.problem import Problem
-from sciworld.search.receding import RecedingHorizon
+from sciworld.search.receding import FixedPlan, RandomController, RecedingHorizon
 from sciworld.search.search import SearchSettings
 from sciworld.simulator import Controller, Observation, State
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 
+PLANNED, EXPERT = "planned on the surrogate", "expert with the truth"
+STRAIGHT, RANDOM = "straight ahead", "random"
 OFFSET = "lane_offset"  # the column of a recording's states: m left of the lane's middle
 NEAR = 2.5  # m: frames from farther away say little of the lane, and teach the reader nothing
 FRAMES = 6000  # that the reader is fitted to, at most
 RIDGE = 100.0  # frames, in units of their standard deviation, as many as would tell nothing
 HORIZON = 4  # steps
 REACH = 0.03  # rad: steering that is searched, either way
+CANDIDATES = 48  # plans that the planner looks at for a decision
 OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25)
 
 
@@ -202,11 +205,13 @@ class Expert:
         return controls, self.simulator.move(state, controls)
 
 
-def planner(surrogate: Surrogate, reader: Reader, budget: int = 192) -> RecedingHorizon:
+def planner(surrogate: Surrogate, reader: Reader, candidates: int = CANDIDATES) -> RecedingHorizon:
     """The controller that searches the surrogate after every frame for the steering that keeps the lane.
 
-    It keeps its speed, as a single frame does not tell it, and looks at the posterior mean alone.
+    It keeps its speed, as a single frame does not tell it, and looks at the posterior mean alone. candidates : plans
+    for a decision, each looked at by every member of an ensemble.
     """
+    budget = surrogate.evaluations(candidates, HORIZON, 0)
     problem = Problem(InLane(reader), HORIZON, surrogate.space, *region(surrogate.space))
     return RecedingHorizon(
         surrogate,
@@ -233,3 +238,32 @@ def driven(space: ControlSpace, low: list[float], high: list[float]) -> tuple[np
         raise ControlError(f"the surrogate's controls are {found}; driving needs steering (rad), acceleration (m/s^2)")
     least, most = space.clip(np.array([low, high]))
     return least, most
+
+
+def rivals(episodes: Episodes, surrogate: Surrogate, reader: Reader) -> dict[str, Controller]:
+    """Who competes: the planner, the expert, no steering, and chance in the region that the planner searches."""
+    low, high = region(surrogate.space)
+    idle = np.zeros((episodes.steps, len(surrogate.space)))
+    return {
+        PLANNED: planner(surrogate, reader),
+        EXPERT: Expert(episodes.simulator, episodes.state.road),
+        STRAIGHT: FixedPlan(idle),
+        RANDOM: RandomController(
+            surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
+        ),
+    }
+
+
+def contest(
+    episodes: Episodes,
+    surrogate: Surrogate,
+    reader: Reader,
+    seed: int,
+    made_training_data: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Verdict]:
+    """The verdicts on all rivals, from the same starts on the same roads. made_training_data : of the surrogate."""
+    return {
+        name: episodes.judge(rival, name, seed, made_training_data if name == PLANNED else None, progress)
+        for name, rival in rivals(episodes, surrogate, reader).items()
+    }

@@ -26,7 +26,7 @@ from sciworld.search.receding import RecedingHorizon
 from sciworld.simulator import Controller, Observation, rollout
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
-from sciworld.tasks.lane_keeping import HORIZON, OPTIMIZER, Episodes, fit_lane, planner, region
+from sciworld.tasks.lane_keeping import CANDIDATES, OPTIMIZER, PLANNED, Episodes, fit_lane, planner, region
 
 STEPS = 60  # a recording
 
@@ -54,7 +54,7 @@ class RoadExperiment:
     settings: RoadSettings
     steps: int = STEPS
     lasting: float = 8.0
-    candidates: int = 48
+    candidates: int = CANDIDATES
     compared: int = 32
 
     domain = "driving"
@@ -100,8 +100,7 @@ class RoadExperiment:
 
     def planner(self, surrogate: Ensemble) -> RecedingHorizon:
         """What keeps the lane."""
-        budget = surrogate.evaluations(self.candidates, HORIZON, 0)  # of an ensemble those of every member
-        return planner(surrogate, fit_lane(self.store), budget)
+        return planner(surrogate, fit_lane(self.store), self.candidates)
 
     def explore(self, surrogate: Ensemble, present: Observation, rng: np.random.Generator) -> Controller:
         """See `Experiment.explore`."""
@@ -130,7 +129,7 @@ class RoadExperiment:
         """See `Experiment.judge`: as many drives whose lane the planner keeps."""
         simulator = self.simulator(episodes, np.random.default_rng([seed, 13]))
         drawn = Episodes.draw(simulator, episodes, self.lasting, seed)
-        return drawn.judge(self.planner(surrogate), "planned on the surrogate", seed, True)
+        return drawn.judge(self.planner(surrogate), PLANNED, seed, True)
 
 
 def _conditions(ds: xr.Dataset) -> np.ndarray:

@@ -14,7 +14,6 @@ from sciworld import catalog, recording
 from sciworld.cli import app
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.demos import driving
-from sciworld.demos.driving_report import PLANNED
 from sciworld.demos.folder import MARK
 from sciworld.domains import base as domains
 from sciworld.domains.driving.road import simulator as road_simulator
@@ -29,10 +28,15 @@ from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks import lane_response
 from sciworld.tasks.lane_keeping import (
+    EXPERT,
     HORIZON,
     OFFSET,
+    PLANNED,
+    RANDOM,
     REACH,
+    STRAIGHT,
     Episodes,
+    Expert,
     InLane,
     Road,
     fit_lane,
@@ -79,12 +83,12 @@ def test_the_demo_does_the_whole_job(demo: Path) -> None:
     places = [page.index(f"<h2>{part}</h2>") for part in [*parts, "How it was trained"]]
     assert places == sorted(places) and (demo / MARK).exists()
     found = json.loads((demo / "verdicts.json").read_text())
-    assert list(found) == [PLANNED, driving.EXPERT, driving.STRAIGHT, driving.RANDOM]
+    assert list(found) == [PLANNED, EXPERT, STRAIGHT, RANDOM]
     verdicts = {name: Verdict.from_json(json.dumps(fields)) for name, fields in found.items()}
     planned = verdicts[PLANNED]
-    assert planned.made_training_data and not verdicts[driving.EXPERT].made_training_data
+    assert planned.made_training_data and not verdicts[EXPERT].made_training_data
     assert planned.promise.shape == (2, 5) and (planned.promise <= 0).all() and (planned.outcome <= 0).all()
-    assert np.isnan(verdicts[driving.EXPERT].promise).all() and verdicts[driving.EXPERT].success.all()
+    assert np.isnan(verdicts[EXPERT].promise).all() and verdicts[EXPERT].success.all()
 
 
 def test_a_search_sees_no_truth(demo: Path, recordings: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +125,7 @@ def test_whoever_left_the_lane_has_failed_though_it_came_back() -> None:
     drawn = episodes()
     away = dataclasses.replace(drawn.state, lost=np.array([True, False, False]))
     drawn = dataclasses.replace(drawn, state=away)
-    verdict = drawn.judge(driving.Expert(drawn.simulator, drawn.state.road), "expert", 0, False)
+    verdict = drawn.judge(Expert(drawn.simulator, drawn.state.road), "expert", 0, False)
     assert verdict.success.tolist() == [False, True, True] and (verdict.actions == 20).all()
     assert verdict.seconds == pytest.approx(4.0) and verdict.dose_units == "m^2 s"
 

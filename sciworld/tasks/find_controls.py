@@ -108,6 +108,12 @@ class Found:
         units = self.futures["channel_units"].values.tolist()[k]
         return plots.image_strip(rows, titles, title=f"{channel} under the controls that were found", units=units)
 
+    def __repr__(self) -> str:
+        plan, shape = self.plan, " x ".join(str(n) for n in self.plan.controls[0].shape)
+        promise = f"{number(plan.promise[0])} +- {number(plan.uncertainty[0])}"
+        where = f"from frame {self.frame} of {self.session}"
+        return f"Found({self.objective}: controls {shape} (time x control), promise {promise}, {where})"
+
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()
 

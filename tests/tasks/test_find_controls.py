@@ -12,6 +12,7 @@ import xarray as xr
 from toy_model import tiny
 
 from sciworld.errors import SearchError, SettingsError
+from sciworld.evaluate.table import number
 from sciworld.familiar.familiar import Familiar
 from sciworld.search.arrays import OnArrays
 from sciworld.search.constraints import Constraint
@@ -70,6 +71,9 @@ def test_what_was_found_is_shown_and_kept(surrogate: Surrogate) -> None:
     text = str(found.to_table())
     assert "fan_x (mm)" in text and "warmest_right" in text and "frame 4 of session-0" in text
     assert "<table" in found._repr_html_()
+    short = repr(found)
+    assert short.startswith("Found(warmest_right: controls 3 x 3 (time x control), promise ") and len(short) < 120
+    assert f" {number(found.plan.promise[0])} +- " in short and short.endswith("from frame 4 of session-0)")
     assert len(found.figure("heat").data) == 3 * 4 and "heat" in found.figure("heat").layout.title.text
     with pytest.raises(SettingsError, match="there are smoke, heat"):
         found.figure("light")

@@ -63,16 +63,24 @@ def write_report(path: str | Path, title: str, sections: Sequence[Section]) -> P
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path.parent / SCRIPT, get_plotlyjs().encode())
+    replace_file(path.resolve(), _page(title, sections, f'<script src="{SCRIPT}"></script>').encode())
+    return path
+
+
+def single_page(title: str, sections: Sequence[Section]) -> str:
+    """The same report as HTML that holds plotly's script itself, some 5 MB: it needs no file beside it."""
+    return _page(title, sections, f"<script>{get_plotlyjs()}</script>")
+
+
+def _page(title: str, sections: Sequence[Section], script: str) -> str:
     links = "".join(f'<a href="#section-{i}">{html.escape(s.heading)}</a>' for i, s in enumerate(sections))
     body = "\n".join(_section(i, section) for i, section in enumerate(sections))
-    page = (
+    return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html.escape(title)}</title>\n'
-        f'<style>{_STYLE}</style>\n<script src="{SCRIPT}"></script>\n</head>\n<body>\n'
+        f"<style>{_STYLE}</style>\n{script}\n</head>\n<body>\n"
         f"<h1>{html.escape(title)}</h1>\n<nav>{links}</nav>\n{body}\n</body>\n</html>\n"
     )
-    replace_file(path.resolve(), page.encode())
-    return path
 
 
 def _section(index: int, section: Section) -> str:

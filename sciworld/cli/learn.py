@@ -240,47 +240,66 @@ def label(
 
 def replay(
     run: RunFolder,
-    episodes: Annotated[int, typer.Option(help="Atoms to steer.", callback=count_in_range("episodes"))] = 20,
-    within: Annotated[float, typer.Option(help="How far the goals are, at most, in A.")] = 10.0,
-    rates: Annotated[str, typer.Option(help="Of the judge: simple, prior or mixture.")] = "prior",
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Of each controller; 20 atoms, 4 wakes, 12 drives if you do not say.",
+            callback=count_in_range("episodes"),
+        ),
+    ] = None,
+    within: Annotated[float | None, typer.Option(help="Of silicon: how far the goals are, at most; 10 A.")] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="Of silicon: the judge's, simple, prior (if you do not say) or mixture.")
+    ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="With --objective: recordings that judge, where there is no simulator.")
+        Path | None,
+        typer.Option(help="Of wakes or drives, whose simulator judges; with --objective, its recordings judge."),
     ] = None,
     objective: Annotated[str | None, typer.Option(help="As of search: drag, lane, or FILE.py:FUNCTION.")] = None,
     horizon: Annotated[
         int, typer.Option(help="Steps that are held against the recordings.", callback=count_in_range("horizon"))
     ] = 8,
     out: Annotated[Path | None, typer.Option(help="Write the verdicts as JSON, e.g. verdict.json.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with promises beside outcomes, e.g. verdict.html.")
+    ] = None,
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
-    """Steer silicon in the trusted simulator: a verdict on the run.
+    """Judge a run in the trusted simulator, or by recordings that training did not see.
 
-    The planner with the run's surrogate stands beside greedy, which knows the rates, and chance. With --store and
-    --objective recordings that training did not see judge what is promised of their own controls.
+    Silicon is steered beside greedy, which knows the rates, and chance. With --store wakes are calmed, or lanes kept,
+    in the simulator that made the store, beside rivals. With --store and --objective recordings judge what is promised
+    of their own controls.
     """
     from sciworld.demos import stem_report
-    from sciworld.evaluate import verdict
-    from sciworld.tasks import held_out, stem_run
+    from sciworld.evaluate import verdict, verdict_page
+    from sciworld.tasks import held_out, trusted
 
     writable(out)
-    if (store is None) != (objective is None):
-        raise SettingsError("recordings judge an objective; give both --store and --objective, or neither")
+    writable(report)
+    if report is not None and report == out:
+        raise SettingsError(f"{report}: a page needs a file of its own; name another")
+    if objective is not None and store is None:
+        raise SettingsError("recordings judge an objective; give --store with --objective")
+    if objective is not None and not (within is None and rates is None):
+        raise SettingsError("--within and --rates are of silicon in the simulator; leave them out with --objective")
     made, surrogate = load(run, device)
-    with bar("steering") as progress:
-        if store is not None:
-            judged = held_out.judge(made, surrogate, store, str(objective), horizon, seed, progress)
-            verdicts = {"recorded controls": judged}
+    with bar("judging") as progress:
+        if objective is not None:
+            judged = held_out.judge(made, surrogate, str(store), objective, horizon, seed, progress)
+            verdicts, table = {judged.controller: judged}, judged.to_table()
         else:
-            verdicts = stem_run.judge(made, surrogate, episodes, within, rates, seed, progress)
-    if store is not None:
-        show(verdicts["recorded controls"].to_table())
-    else:
-        show(stem_report.verdict_table(verdicts))
+            verdicts = trusted.judge(made, surrogate, store, episodes, within, rates, seed, progress)
+            table = stem_report.verdict_table(verdicts)
+    show(table)
     warn(text for found in verdicts.values() for text in found.warnings())
     if out is not None:
         write(out, verdict.to_json(verdicts))
         typer.echo(f"the verdicts: {out}")
+    if report is not None:
+        write(report, verdict_page.page(verdicts, table))
+        typer.echo(f"the page: {report}")
 
 
 @demo_app.command("stem")

@@ -186,8 +186,11 @@ def judge(
     return contest(drawn, surrogate, appearance, seed, made_training_data=made, progress=progress)
 
 
-def simulated(run: Run) -> bool:
-    """Whether the trusted simulator made any recording that the run was trained on. Raises SettingsError if unknown."""
+def simulated(run: Run, maker: str = generate.SOURCE) -> bool:
+    """Whether the trusted simulator made any recording that the run was trained on. Raises SettingsError if unknown.
+
+    maker : what begins the sources of its recordings; silicon's if not said.
+    """
     if "sources" not in run.config:
         raise SettingsError(f"{run.path}/config.json: does not say where its recordings came from; train it again")
-    return any(source.startswith(generate.SOURCE) for source in run.config["sources"])
+    return any(source.startswith(maker) for source in run.config["sources"])

@@ -413,8 +413,11 @@ def test_search_has_nothing_to_do_at_the_goal(folder: Path) -> None:
 
 
 def test_replay_says_who_judged_and_that_the_judge_made_the_data(folder: Path, tmp_path: Path, short: None) -> None:
-    result = call("replay", folder / "run", "--episodes", 2, "--out", tmp_path / "verdict.json")
+    written = ("--out", tmp_path / "verdict.json", "--report", tmp_path / "page.html")
+    result = call("replay", folder / "run", "--episodes", 2, *written)
     assert result.exit_code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Promise and outcome: planned on the surrogate</h2>" in page and "seconds / greedy" in page
     for text in ("planned on the surrogate", "greedy with known rates", "random", "kinetic Monte Carlo", "prior rates"):
         assert text in result.stdout
     assert re.search(f"judge made the training data +yes +{DASH} +{DASH}", result.stdout)

@@ -15,7 +15,7 @@ from sciworld.domains.fluid.imagined import fit_cost
 from sciworld.domains.fluid.simulator import CylinderSettings
 from sciworld.domains.generated import made_with
 from sciworld.domains.stem import generate as silicon
-from sciworld.errors import SettingsError
+from sciworld.errors import SearchError, SettingsError
 from sciworld.evaluate.imagine import require_kind
 from sciworld.evaluate.verdict import Verdict
 from sciworld.store import Store
@@ -95,7 +95,13 @@ def _calmed(
     cost, simulator = fit_cost(store), wakes.simulator_of(settings)
     members = len(surrogate.members) if isinstance(surrogate, Ensemble) else 1
     starts = calming.STARTS * members  # every law is imagined by every member
-    law = calming.plan(surrogate.asking(1), store, cost, settings, calming.GENERATIONS, starts, seed)
+    try:
+        law = calming.plan(surrogate.asking(1), store, cost, settings, calming.GENERATIONS, starts, seed)
+    except SearchError as error:
+        raise SearchError(
+            f"all wakes that the surrogate imagines leave the recorded velocities, so no law can be found; train it "
+            f"longer ({error})"
+        ) from error
     drawn = calming.Episodes.draw(simulator, episodes, seed + 1)
     return calming.contest(drawn, law, seed + 2, made, progress)[1]
 

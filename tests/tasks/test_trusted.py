@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from sciworld.cli import app
 from sciworld.domains.driving.road import generate as drives
 from sciworld.domains.fluid import generate as wakes
+from sciworld.domains.fluid.imagined import ImaginedCost
 from sciworld.domains.stem import generate as silicon
 from sciworld.errors import SettingsError
 from sciworld.evaluate.verdict import Verdict
@@ -149,6 +150,13 @@ def test_what_cannot_be_judged_is_one_line(made: dict[str, Path], tmp_path: Path
     config = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in config.items() if name != "sources"}))
     assert "does not say where" in refusal(replay(tmp_path, store=made["fluid"] / "store"))
+
+
+def test_a_surrogate_on_which_no_law_is_found_is_to_be_trained(
+    made: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImaginedCost, "__call__", lambda cost, frames, *given: np.full(len(frames), np.nan))
+    assert "leave the recorded velocities" in (said := refusal(replay(made["fluid"]))) and "train it longer" in said
 
 
 @everywhere

@@ -66,7 +66,7 @@ def active(run: Run) -> Figure:
     rows = [row for seed in range(scale.seeds) for arm in ARMS for row in _measured(run, scale, arm, seed)]
     rng, every = np.random.default_rng(0), np.arange(scale.seeds)
     drawn = [_gain(rows, rng.choice(every, len(every))) for _ in range(200)]
-    low, high = np.nanquantile(drawn, [0.25, 0.75]) if np.isfinite(drawn).any() else (np.nan, np.nan)
+    low, high = np.quantile(drawn, [0.25, 0.75])
     return Figure(_gain(rows, every), "x", (float(low), float(high)), rows)
 
 
@@ -104,9 +104,15 @@ def _measured(run: Run, scale: Scale, arm: str, seed: int) -> list[dict[str, Any
 
 
 def _gain(rows: list[dict[str, Any]], seeds: np.ndarray) -> float:
-    """Transitions of the first arm over those of the second, of the mean curves over `seeds`."""
-    first, second = (needed(*_curve(rows, arm, seeds)) for arm in ARMS)
-    return first / second
+    """Transitions of the first arm over those of the second, of the mean curves over `seeds`.
+
+    Where the first never comes to it, the gain is at least that of coming to it with the most; where the second never
+    does, it is 0.
+    """
+    curves = [_curve(rows, arm, seeds) for arm in ARMS]
+    first, second = (needed(*curve) for curve in curves)
+    most = float(curves[0][0].max())
+    return 0.0 if np.isnan(second) else (most if np.isnan(first) else first) / second
 
 
 def _curve(rows: list[dict[str, Any]], arm: str, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -34,14 +34,19 @@ def manoeuvres(run: Run) -> Figure:
 
 
 def _settings(run: Run, kind: str) -> dict[str, Any]:
-    from sciworld.tasks import manoeuvres, road_reader
+    from sciworld.tasks import manoeuvre_episodes, manoeuvres, road_reader
 
-    constants = {name: value for module in (manoeuvres, road_reader) for name, value in vars(module).items()
-                 if name.isupper() and isinstance(value, int | float)}  # fmt: skip
+    constants = {
+        f"{module.__name__}.{name}": repr(value)
+        for module in (manoeuvres, road_reader, manoeuvre_episodes)
+        for name, value in vars(module).items()
+        if name.isupper()
+    }
     weights = hashlib.sha256((_trained(run) / "model.safetensors").read_bytes()).hexdigest()
     return {
         "kind": kind,
         "episodes": 2 if run.quick else EPISODES,
+        "seed": SEED,
         "reading": _reading(run),
         "weights": weights,
         **constants,

@@ -34,3 +34,16 @@ def test_the_gain_is_of_the_mean_over_the_seeds(active: SimpleNamespace) -> None
         np.array([4, 8, 16]), np.array([0.5, 1, 1])
     )
     assert active._gain(rows, np.array([0, 1])) == pytest.approx(means) == pytest.approx(2)
+
+
+def test_who_never_comes_to_it_is_not_left_out(active: SimpleNamespace) -> None:
+    def gain(random: float, curious: float) -> float:
+        ends = {"random": random, "active": curious}
+        return active._gain(
+            [{"arm": arm, "seed": 0, "transitions": size, "success": ends[arm] * (size == 16)}
+             for arm in ends for size in (4, 8, 16)], np.array([0]),
+        )  # fmt: skip
+
+    assert gain(1.0, 0.5) == 0 and gain(0.5, 1.0) == pytest.approx(
+        16 / active.needed(np.array([8, 16]), np.array([0, 1]))
+    )

@@ -1,6 +1,6 @@
 """Where a car is on its road, how far the next one is and how fast it drives, read from a few frames in a row.
 
-A small convolutional network, fitted to recordings whose states are known: shadows and houses change a picture more
+Small convolutional networks, fitted to recordings whose states are known: shadows and houses change a picture more
 than a metre to the side does, and speed is seen in no single frame. It is fitted to what a surrogate imagines as well,
 which is smoother than what a camera sees; and there place and speed are told the controls, too: a short training leaves
 what steering and braking do within a second half unsaid, in frames that are right to a pixel.
@@ -8,6 +8,7 @@ what steering and braking do within a second half unsaid, in frames that are rig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ NEAREST, FARTHEST = 0.5, 60.0  # m: gaps are told between these, and no vehicle 
 ASIDE = 1.0  # m beyond the lanes' middles: frames from farther away teach nothing
 STILL = 4  # one measured run of so many is shown as a car sees it that stands: the last frame, again and again
 IMAGINED = 12_000  # windows that the surrogate imagines on
+NETS = 3  # of which the mean is read
 BATCH, RATE = 64, 2e-3
 SHADE, GRAIN = 0.1, 0.1  # by which frames are made brighter and noisier by chance, in units of their spread
 SCALE = 5.0  # m/s
@@ -95,8 +97,8 @@ def fit_road_reader(
 ) -> RoadReader:
     """The reader of frames such as the store's, and such as the surrogate imagines up to `horizon` steps ahead.
 
-    steps : of fitting. imagined : windows that the surrogate imagines on, about. Every fifth recording is left out to
-    tell the errors. Raises RecordingError where the states have no place on the road, gap or speed.
+    steps : of fitting, of each network. imagined : windows that the surrogate imagines on, about. Every fifth recording
+    is left out to tell the errors. Raises RecordingError where the states have no place on the road, gap or speed.
     """
     rng = np.random.default_rng([seed, 21])
     both = zip(_recorded(store), _imagined(store, surrogate, horizon, imagined, rng), strict=True)
@@ -104,8 +106,10 @@ def fit_road_reader(
     logs = np.log(windows[:: max(1, len(windows) // 500)] + 10.0)
     scale = float(logs.mean()), float(logs.std())
     left, wanted = number % 5 == 4, _asked(states)
-    net = _network(windows.shape, wanted[~left], seed)
-    _learn(net, (windows, played, wanted), np.flatnonzero(~left), steps, scale, rng)
+    nets = [_network(windows.shape, wanted[~left], NETS * seed + k) for k in range(NETS)]
+    for one in nets:
+        _learn(one, (windows, played, wanted), np.flatnonzero(~left), steps, scale, rng)
+    net = _Mean(nets)
     found, wrong = RoadReader(net, *scale, np.full(len(STATES), np.nan)), []
     for rows in np.array_split(np.flatnonzero(left), max(1, left.sum() // 500)):
         sums = np.repeat(played[rows, None], SEEN, axis=1)
@@ -201,6 +205,17 @@ class _Net(nn.Module):
         place, speed = self.tell(torch.cat([seen, played], dim=1)).unbind(dim=1)
         read: torch.Tensor = torch.stack([place, self.gap(seen)[:, 0], speed], dim=1)
         return read * self.spread + self.mean
+
+
+class _Mean(nn.Module):
+    """What several networks tell on average: each errs elsewhere where little was recorded."""
+
+    def __init__(self, nets: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, frames: torch.Tensor, played: torch.Tensor) -> torch.Tensor:
+        return torch.stack([net(frames, played) for net in self.nets]).mean(dim=0)
 
 
 def _network(shape: tuple[int, ...], wanted: np.ndarray, seed: int) -> _Net:

@@ -27,7 +27,7 @@ HORIZON = 6  # steps, through which the controls are held
 REACH = 0.03  # rad: steering that is searched for a change of lane, either way
 HOLD = 0.012  # rad: for staying in one; with more a search steers past what it ought to stop before
 BRAKE, SPEED_UP = -5.0, 1.5  # m/s^2: acceleration that is searched
-OPTIMIZER = optimizers.named("cem").Settings(population=6, elite=0.34)
+OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25)
 EASE = 5.0  # s, that a change of lane takes
 CRUISE = 12.0  # m/s, with nothing in the way
 SOFT = 2.0  # m/s^2: braking that a driver bears
@@ -148,7 +148,7 @@ def planner(
     reader: RoadReader,
     manoeuvre: Manoeuvre,
     step: float,
-    budget: int = 48,
+    budget: int = 288,
     risk: Risk | None = None,
     samples: int = 0,
 ) -> RecedingHorizon:

@@ -27,7 +27,7 @@ def promises(run: Run) -> dict[str, Figure]:
     rows = [*_stem(run), *search_flow.promises(run), *search_road.promises(run)]
     for row in rows:
         row["optimism"] = float(np.sum(row["promise"]) - np.sum(row["outcome"])) / _scope(row)
-        row["regret"] = float(np.sum(row["best"]) - np.sum(row.get("reached", row["outcome"]))) / _scope(row)
+        row["regret"] = float(np.sum(row["best"]) - np.sum(row["outcome"])) / _scope(row)
         print(f"{row['domain']}, {row['search']}: optimism {row['optimism']:.3f}, regret {row['regret']:.3f}")
     default = [row for row in rows if row["default"]]
     return {name: Figure(max(row[name] for row in default), "1", None, rows) for name in ("optimism", "regret")}

@@ -126,10 +126,15 @@ def laws_from(
     generations: int,
     rng: np.random.Generator,
     pessimism: float = PESSIMISM,
+    ahead: int = AHEAD,
+    settle: int = SETTLE,
+    effort: float = EFFORT,
 ) -> Law:
     """The law whose imagined wakes cost least, from the frames in `present`, one row a start; see `plan`.
 
-    pessimism : standard deviations over the starts. Of an ensemble of m members they imagine in turn: give each frame m
+    ahead : actions that are imagined, of which the first `settle` do not count. effort : % that jets at their bound
+    cost; 0 where laws from all over the bounds were recorded. pessimism : standard deviations over
+    the starts. Of an ensemble of m members they imagine in turn: give each frame m
     times, and what they disagree on counts, too.
     """
     starts = len(present)
@@ -139,16 +144,16 @@ def laws_from(
         return surrogate.start(observation), observation
 
     def score(episodes: Trajectory) -> np.ndarray:
-        imagined = np.stack([one.frames for one in episodes.observations[1 + SETTLE :]], axis=1)
-        return -cost(imagined, episodes.controls[:, SETTLE:, 0], wake.most)
+        imagined = np.stack([one.frames for one in episodes.observations[1 + settle :]], axis=1)
+        return -cost(imagined, episodes.controls[:, settle:, 0], wake.most)
 
     def price(episodes: Trajectory) -> np.ndarray:
-        return np.asarray(EFFORT * (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2)
+        return np.asarray(effort * (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2)
 
     size = len(LAGS)
     return search_law(
         surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
-        starts=starts, steps=AHEAD, generations=generations, rng=rng, settings=OPTIMIZER,
+        starts=starts, steps=ahead, generations=generations, rng=rng, settings=OPTIMIZER,
         guess=np.zeros(size), price=price, pessimism=pessimism,
     )  # fmt: skip
 

@@ -268,7 +268,8 @@ def _record(
     place: Path, experiment: Experiment, fit: FitSettings, settings: LoopSettings, number: int, name: str
 ) -> list[xr.Dataset]:
     """What the ensemble of a round proposes, as it came."""
-    rng = np.random.default_rng([settings.seed, number])
+    # A stream of its own: default_rng([seed, 0]) is default_rng(seed), from which the judged episodes are drawn.
+    rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(number,)))
     surrogate = _ensemble(place, experiment, fit)
     sessions = [f"{name}{episode:03d}" for episode in range(settings.recorded(number))]
     return experiment.run(lambda present: experiment.explore(surrogate, present, rng), sessions, rng)

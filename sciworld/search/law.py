@@ -25,7 +25,8 @@ class Law:
 
     Parameters
     ----------
-    parameters : (dimension,). promise : mean score of its episodes, uncertainty : their standard deviation; NaN of one.
+    parameters : (dimension,). promise : mean score of episodes that were run once more, as the best of many scores owes
+        a part of them to luck; uncertainty : their standard deviation, NaN of one.
     episodes : how many were run in all. trace : (generation,) best score so far. tried : (generation, candidate,
         dimension) and scores : (generation, candidate) of all.
     """
@@ -85,11 +86,16 @@ def search_law(
         raise SearchError(f"search_law: pessimism is {pessimism!r:.80}; use a number of standard deviations, 0 or more")
     kept: list[tuple[np.ndarray, ...]] = []
     trace: list[float] = []
+
+    def tried(candidates: np.ndarray) -> Trajectory:
+        """Every candidate (candidate, dimension) from every beginning."""
+        begun, first = start(np.tile(np.arange(starts), len(candidates)))
+        controller = make(np.repeat(candidates, starts, axis=0))
+        return rollout(simulator, begun, first, controller, steps, rng, keep_states=keep_states)
+
     for generation in range(generations):
         candidates = method.ask(state, rng)
-        begun, first = start(np.tile(np.arange(starts), len(candidates[0])))
-        controller = make(np.repeat(candidates[0], starts, axis=0))
-        run = rollout(simulator, begun, first, controller, steps, rng, keep_states=keep_states)
+        run = tried(candidates[0])
         found = _of_episodes(score, run, "score").reshape(-1, starts)
         merit = found.mean(axis=1) - pessimism * found.std(axis=1)
         if price is not None:
@@ -103,9 +109,10 @@ def search_law(
     if np.isnan(compared).all():
         raise SearchError("search_law: no episode got a score; the objective returned NaN for all of them")
     best = np.unravel_index(np.nanargmax(compared), compared.shape)
-    spread = float(every[best].std(ddof=1)) if starts > 1 else np.nan
-    promise = float(every[best].mean())
-    return Law(everything[best], promise, spread, every.size, np.array(trace), everything, every.mean(axis=2))
+    again = _of_episodes(score, tried(everything[best][None]), "score")
+    spread = float(again.std(ddof=1)) if starts > 1 else np.nan
+    episodes = every.size + starts
+    return Law(everything[best], float(again.mean()), spread, episodes, np.array(trace), everything, every.mean(axis=2))
 
 
 def _begun(method: Optimizer, low: Any, high: Any, guess: Any, settings: Any) -> Any:

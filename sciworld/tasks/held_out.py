@@ -43,10 +43,12 @@ def held_out_verdict(
 
     An episode is a recording, a decision one of at most `starts` frames from which `horizon` steps can be held against
     it. Promise and uncertainty are mean and standard deviation of the objective over `samples` futures, the outcome is
-    that of the recorded frames. An episode succeeds if most of its outcomes lie where nine in ten were expected.
+    that of the recorded frames. An episode succeeds if most of its outcomes lie where nine in ten were expected;
+    recordings without a start that tells so are left out.
 
     recordings : a store, or a choice of one, such as those that `training.train.unseen` names. objective : as of
-    `find_controls`. units : of the objective. Raises RecordingError where no recording has so many steps.
+    `find_controls`. units : of the objective. Raises RecordingError where no recording has so many steps, or
+    all futures of a start are the same.
     """
     whole(horizon, "horizon", 1)
     whole(starts, "starts", 1)
@@ -69,15 +71,24 @@ def held_out_verdict(
     known = ~np.isnan(promise + outcome)
     if not known.any():
         raise RecordingError(f"no recording has {horizon} steps with known controls; shorten the horizon")
-    kept = known & (np.abs(outcome - promise) <= LIKELY * unsure)
+    told = known & (unsure > 0)
+    if not told.any():
+        raise RecordingError(
+            "all futures of a start are the same: this model learned nothing of chance, so nothing says how far off "
+            "its promises may be; judge an ensemble, or a model that learned chance"
+        )
+    rows = np.flatnonzero(told.any(axis=1))  # others are too short, or tell nothing
+    told, promise, outcome, seconds = told[rows], promise[rows], outcome[rows], seconds[rows]
+    unsure = np.where(told, unsure[rows], np.nan)
+    kept = told & (np.abs(outcome - promise) <= LIKELY * unsure)
     return Verdict(
         controller="recorded controls",
         judge=JUDGE,
         made_training_data=False,
-        success=kept.sum(axis=1) > 0.5 * known.sum(axis=1),
-        actions=horizon * known.sum(axis=1),
+        success=kept.sum(axis=1) > 0.5 * told.sum(axis=1),
+        actions=horizon * known[rows].sum(axis=1),
         seconds=seconds,
-        dose=np.full(n, np.nan),
+        dose=np.full(len(rows), np.nan),
         promise=promise,
         outcome=outcome,
         uncertainty=unsure,
@@ -103,7 +114,9 @@ def judge(
     left = unseen(run, stored)
     if left is not None and not len(left):
         raise RecordingError(f"{store}: training has seen all of its recordings; give others")
-    wish = objective_in(objective) if ":" in objective else wanted(objective, stored, surrogate.space)
+    # What a wish is read by is fitted on what was not held out.
+    seen = stored if left is None else Selection(stored, np.setdiff1d(np.arange(len(stored)), left))
+    wish = objective_in(objective) if ":" in objective else wanted(objective, seen, surrogate.space)
     recordings = stored if left is None else Selection(stored, left)
     return held_out_verdict(surrogate, recordings, wish, horizon, seed=seed, progress=progress)
 

@@ -22,6 +22,7 @@ from sciworld.search import optimizers
 from sciworld.search.problem import Problem
 from sciworld.search.receding import FixedPlan, RandomController, RecedingHorizon
 from sciworld.search.search import SearchSettings
+from sciworld.selection import Selection
 from sciworld.simulator import Controller, Observation, State
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
@@ -38,7 +39,7 @@ CANDIDATES = 48  # plans that the planner looks at for a decision
 OPTIMIZER = optimizers.named("cem").Settings(population=16, elite=0.25)
 
 
-def fit_lane(store: Store) -> Reader:
+def fit_lane(store: Store | Selection) -> Reader:
     """What reads how far left of its lane's middle a car is, in m, as a linear function of the pixels of its frame.
 
     Linear, it reads from an expected frame just what it would read from the futures on average. Raises RecordingError

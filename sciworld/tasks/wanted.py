@@ -9,6 +9,7 @@ import numpy as np
 from sciworld.controls import ControlSpace
 from sciworld.domains.fluid.imagined import ImaginedCost, fit_cost
 from sciworld.errors import SearchError
+from sciworld.selection import Selection
 from sciworld.simulator import Objective
 from sciworld.store import Store
 from sciworld.tasks.lane_keeping import InLane, fit_lane
@@ -36,19 +37,19 @@ class LessDrag:
         return -self.cost(futures.reshape(c * s, *futures.shape[2:]), played, self.most).reshape(c, s)
 
 
-def _drag(store: Store, space: ControlSpace) -> Objective:
+def _drag(store: Store | Selection, space: ControlSpace) -> Objective:
     space.require_bounds(space.high)
     return LessDrag(fit_cost(store.lazily(i) for i in range(len(store))), float(np.abs(space.high).max()))
 
 
-def _lane(store: Store, space: ControlSpace) -> Objective:
+def _lane(store: Store | Selection, space: ControlSpace) -> Objective:
     return InLane(fit_lane(store))
 
 
-WANTED: dict[str, Callable[[Store, ControlSpace], Objective]] = {"drag": _drag, "lane": _lane}
+WANTED: dict[str, Callable[[Store | Selection, ControlSpace], Objective]] = {"drag": _drag, "lane": _lane}
 
 
-def wanted(name: str, store: Store, space: ControlSpace) -> Objective:
+def wanted(name: str, store: Store | Selection, space: ControlSpace) -> Objective:
     """The objective called `name`, whose readers are fitted on the store. Raises SearchError for an unknown name."""
     if name not in WANTED:
         raise SearchError(f"no objective '{name}'; there are {', '.join(WANTED)}, or give FILE.py:FUNCTION")

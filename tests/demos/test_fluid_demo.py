@@ -54,7 +54,7 @@ def test_the_search_sees_no_truth(made, monkeypatch):
     for name in ("start", "step", "act", "image"):
         monkeypatch.setattr(truth.CylinderSimulator, name, lambda *_: pytest.fail("the search asked for the truth"))
     law = calming.plan(surrogate, store, fit_cost(store), settings, 2, 1, 0)
-    assert law.parameters.shape == (3,) and law.episodes == 2 * 32
+    assert law.parameters.shape == (3,) and law.episodes == 2 * 32 + 1
     again = calming.plan(surrogate, store, fit_cost(store), settings, 2, 1, 0)
     np.testing.assert_array_equal(law.scores, again.scores)
 

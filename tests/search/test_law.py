@@ -65,10 +65,17 @@ def test_the_best_gain_is_found_and_promised():
     law = search()
     assert law.parameters[0] == pytest.approx(-2.0, abs=0.05)
     assert law.promise == pytest.approx(0, abs=0.01) and law.uncertainty < 0.02
-    assert law.episodes == 12 * 24 * 3 and law.tried.shape == (12, 24, 1) and law.scores.shape == (12, 24)
+    assert law.episodes == (12 * 24 + 1) * 3 and law.tried.shape == (12, 24, 1) and law.scores.shape == (12, 24)
     assert law.promise == law.scores.max() and (np.diff(law.trace) >= 0).all()
     again = search()
     np.testing.assert_array_equal(again.parameters, law.parameters)
+
+
+def test_luck_is_not_promised():
+    """The best of many scores that are chance alone is far above their mean, which is all that comes again."""
+    chance = np.random.default_rng(1)
+    laws = [search(score=lambda run: chance.standard_normal(len(run.length)), generations=4) for _ in range(30)]
+    assert np.mean([law.scores.max() for law in laws]) > 1 and abs(np.mean([law.promise for law in laws])) < 0.35
 
 
 def test_pessimism_prefers_what_never_fails():

@@ -57,3 +57,12 @@ def test_the_truth_is_that_of_the_recording() -> None:
 def test_recordings_too_short_are_refused() -> None:
     with pytest.raises(RecordingError, match="no recording has 40 steps"):
         held_out_verdict(Right(RECORDINGS, 0.1), RECORDINGS, heat, 40)
+
+
+def test_recordings_that_tell_nothing_are_left_out_and_certain_models_are_refused() -> None:
+    """Neither a short recording nor a mean without a spread is a broken promise."""
+    short = [ds.isel(time=slice(0, 3)).assign_attrs(session=f"short{k}") for k, ds in enumerate(RECORDINGS[:2])]
+    found = held_out_verdict(Right(RECORDINGS, 0.2), [*short, *RECORDINGS], heat, 3, units="K")
+    assert found.success.tolist() == [True] * 6 and len(found.actions) == len(found.dose) == 6
+    with pytest.raises(RecordingError, match="learned nothing of chance"):
+        held_out_verdict(Right(RECORDINGS, 0.0, shift=1e-4), RECORDINGS, heat, 3)

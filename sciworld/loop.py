@@ -2,7 +2,7 @@
 
 folder/loop.json                what the loop was begun with
 folder/round-000/member-0, ...  the runs of a round's ensemble, which `Ensemble.load` reads
-folder/round-000/round.json     how many transitions it learned from, and the verdict
+folder/round-000/round.json     how many transitions it learned from, and the verdicts
 
 Recordings go into the store, in sessions that are named by the loop and the round: a round whose sessions are there was
 recorded. Kill the process at any moment and call it again: what is finished is kept, what was begun goes on.
@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
+from sciworld.chance import seed_of, stream
 from sciworld.config import LARGEST, positive, real, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.errors import FormatError, SettingsError, StoreError, TrainingError
@@ -83,9 +84,11 @@ class LoopSettings:
     rounds : trainings, at most; it records between them.
     recordings : after the first round; `growth` times as many after each further one.
     members : of the ensemble, two or more: what they disagree on is what is not known.
-    episodes : of each verdict, the same ones in every round.
+    episodes : of each verdict, the same ones in every round, and as many others where a verdict is confirmed.
     target : of the share of successes; None for all rounds, whatever comes of them. The lower end of its interval must
         reach it, not the share itself: that is 1 after one lucky episode. As many episodes are needed as can show it.
+        A round in which it does is judged once more, on episodes that no round has seen, and there it must again: the
+        best of several looks at the same episodes promises more than it keeps.
     seed : of all random numbers.
     """
 
@@ -116,20 +119,36 @@ class LoopSettings:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One training, and the verdict on it. transitions : that it learned from. folder : of its ensemble."""
+    """One training, and the verdicts on it.
+
+    Parameters
+    ----------
+    transitions : that it learned from. look : on the episodes that every round is judged by. folder : of its ensemble.
+    confirmed : on fresh episodes, where the look reached the target; else None.
+    """
 
     transitions: int
-    verdict: Verdict
+    look: Verdict
     folder: Path
+    confirmed: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """That on fresh episodes, where there is one."""
+        return self.look if self.confirmed is None else self.confirmed
 
     @property
     def success(self) -> Interval:
         """Share of successes, with its interval."""
         return self.verdict.summary()["success"]
 
+    def promising(self, target: float | None) -> bool:
+        """Whether the interval of the look's success begins at the target or above."""
+        return _reaches(self.look, target)
+
     def holds(self, target: float | None) -> bool:
-        """Whether the interval of the success begins at the target or above."""
-        return target is not None and self.success.low >= target
+        """Whether it is promising, and the verdict on fresh episodes says so, too."""
+        return self.promising(target) and self.confirmed is not None and _reaches(self.confirmed, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +191,7 @@ class Improved:
             rows.append((str(number), str(one.transitions), *(interval(summary[name]) for name in SHOWN)))
         caption = judged(self.rounds[-1].verdict)
         if self.target is not None:
-            end = "reached" if self.reached else "not reached"
+            end = "reached, and again on fresh episodes" if self.reached else "not reached"
             caption = f"An interval of success that begins at {self.target:g} or above was {end}; {caption}"
         return Table(("round", "transitions", *titles), tuple(rows), caption)
 
@@ -193,6 +212,9 @@ def improve(
     progress: Callable[[str], None] | None = None,
 ) -> Improved:
     """Train on the store, judge, record what the ensemble does not know, until the verdict holds or the rounds end.
+
+    A verdict that reaches the target is confirmed on fresh episodes, and that verdict is reported; where it does not
+    reach the target the loop goes on.
 
     Every round trains all members for the budget of `fit`, on all that is stored, from their weights of the round
     before. Nothing is held out: the verdict judges. Call it again to go on after a kill, or with more rounds; what the
@@ -217,10 +239,15 @@ def improve(
             if found is None:
                 before = rounds[-1].folder if rounds else None
                 _train(store, place, experiment, fit, settings.members, before, given, progress is not None)
-                found = Round(_transitions(store), _judge(place, experiment, fit, settings), place)
+                found = Round(_transitions(store), _judge(place, experiment, fit, settings, settings.seed), place)
+                _write(found)
+            if found.promising(settings.target) and found.confirmed is None:
+                fresh = seed_of(settings.seed, "confirmed", number)
+                found = dataclasses.replace(found, confirmed=_judge(place, experiment, fit, settings, fresh))
                 _write(found)
             rounds.append(found)
-            say(f"round {number}: {found.transitions} transitions, success {interval(found.success)}")
+            seen = "" if found.confirmed is None else " on fresh episodes"
+            say(f"round {number}: {found.transitions} transitions, success {interval(found.success)}{seen}")
             if found.holds(settings.target) or number + 1 == settings.rounds:
                 break
             if not any(session.startswith(name) for session in store.sessions()[began:]):
@@ -260,16 +287,19 @@ def _train(
         )
 
 
-def _judge(place: Path, experiment: Experiment, fit: FitSettings, settings: LoopSettings) -> Verdict:
-    return experiment.judge(_ensemble(place, experiment, fit), settings.episodes, settings.seed)
+def _judge(place: Path, experiment: Experiment, fit: FitSettings, settings: LoopSettings, seed: int) -> Verdict:
+    return experiment.judge(_ensemble(place, experiment, fit), settings.episodes, seed)
+
+
+def _reaches(verdict: Verdict, target: float | None) -> bool:
+    return target is not None and verdict.summary()["success"].low >= target
 
 
 def _record(
     place: Path, experiment: Experiment, fit: FitSettings, settings: LoopSettings, number: int, name: str
 ) -> list[xr.Dataset]:
     """What the ensemble of a round proposes, as it came."""
-    # A stream of its own: default_rng([seed, 0]) is default_rng(seed), from which the judged episodes are drawn.
-    rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(number,)))
+    rng = stream(settings.seed, "recorded", number)
     surrogate = _ensemble(place, experiment, fit)
     sessions = [f"{name}{episode:03d}" for episode in range(settings.recorded(number))]
     return experiment.run(lambda present: experiment.explore(surrogate, present, rng), sessions, rng)
@@ -296,13 +326,18 @@ def _known(place: Path) -> Round | None:
         return None
     try:
         fields = json.loads(path.read_text())
-        return Round(int(fields["transitions"]), Verdict.from_json(json.dumps(fields["verdict"]), str(path)), place)
+        look = Verdict.from_json(json.dumps(fields["verdict"]), str(path))
+        fresh = fields.get("confirmed")  # rounds of earlier versions say nothing of it
+        confirmed = None if fresh is None else Verdict.from_json(json.dumps(fresh), str(path))
+        return Round(int(fields["transitions"]), look, place, confirmed)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"{path}: cannot be read ({error}); remove it, and the round is judged again") from error
 
 
 def _write(found: Round) -> None:
-    fields = {"transitions": found.transitions, "verdict": json.loads(found.verdict.to_json())}
+    fields = {"transitions": found.transitions, "verdict": json.loads(found.look.to_json())}
+    if found.confirmed is not None:
+        fields["confirmed"] = json.loads(found.confirmed.to_json())
     replace_file(found.folder / "round.json", json.dumps(fields).encode())
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module imports only from rows above its own, or from its own folder.
 ROWS = (
     ("errors",),
-    ("config", "files", "kernels", "datasets_catalog", "nodes", "shards", "tensors", "units", "words"),
+    ("chance", "config", "files", "kernels", "datasets_catalog", "nodes", "shards", "tensors", "units", "words"),
     ("controls", "stored", "lazy", "cluster", "writing"),
     ("recording", "parts", "selection", "simulator", "streamed", "together", "measures"),
     ("store", "catalog", "plots", "crop", "statistics"),

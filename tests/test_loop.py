@@ -46,13 +46,14 @@ class Killed(BaseException):
 
 
 class ToyExperiment:
-    """Blobs under a fan. successes : of 20 episodes, by how many recordings there are when a round is judged."""
+    """Blobs under a fan. successes : of 20 episodes, round by round. fresh : of those that no round has seen."""
 
     domain, seconds, space = "", 1.0, toy.SPACE
 
-    def __init__(self, successes: tuple[int, ...] = (3, 11, 20)) -> None:
-        self.successes = successes
+    def __init__(self, successes: tuple[int, ...] = (3, 11, 20), fresh: tuple[int, ...] = (20,)) -> None:
+        self.successes, self.fresh = successes, fresh
         self.judged = 0
+        self.seeds: list[int] = []  # of fresh episodes
 
     def explore(self, surrogate: Ensemble, present: Observation, rng: np.random.Generator) -> Controller:
         assert len(surrogate.members) == 2
@@ -68,8 +69,13 @@ class ToyExperiment:
         return recordings_of(done, toy.SPACE, toy.CHANNELS, sessions, "toy", "mm", **facts)  # type: ignore[arg-type]
 
     def judge(self, surrogate: Ensemble, episodes: int, seed: int) -> Verdict:
-        success = np.arange(episodes) < self.successes[self.judged]
-        self.judged += 1
+        if seed == LoopSettings().seed:
+            successes = self.successes[self.judged]
+            self.judged += 1
+        else:
+            successes = self.fresh[len(self.seeds)]
+            self.seeds.append(seed)
+        success = np.arange(episodes) < successes
         each = np.arange(float(episodes))
         return Verdict("toy", "toy judge", True, success, each, each, each, each[:, None], each[:, None] - 1)
 
@@ -109,6 +115,17 @@ def test_it_stops_when_the_target_holds(store: Store) -> None:
     assert len(Ensemble.load(found.rounds[-1].folder).members) == 2
     sources = Run(found.rounds[1].folder / "member-1").config["sources"]
     assert any(source.endswith("round-000/member-1") for source in sources), "its weights are where it begins"
+
+
+def test_what_reaches_the_target_is_confirmed_on_fresh_episodes(store: Store) -> None:
+    experiment = ToyExperiment((3, 20, 20), (11, 20))
+    found = run(store, experiment, rounds=6)
+    assert found.reached and len(found.rounds) == 3, "a target that is not reached again is not reached"
+    assert [one.success.value for one in found.rounds] == [0.15, 0.55, 1.0], "what is reported was confirmed"
+    assert len(set(experiment.seeds)) == 2, "every round is confirmed by episodes of its own"
+    assert "reached, and again on fresh episodes" in str(found.to_table())
+    again = ToyExperiment(())
+    assert run(store, again, rounds=6).reached and not again.seeds, "what was confirmed is kept"
 
 
 def test_it_is_reported_round_by_round(store: Store) -> None:
@@ -151,6 +168,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Improved, Store]
         (loop, "train", 1),
         (loop, "train", 2),
         (ToyExperiment, "judge", 0),
+        (ToyExperiment, "judge", 2),
         (ToyExperiment, "run", 0),
         (Store, "append", 1),
     ],
@@ -175,9 +193,8 @@ def test_it_goes_on_after_a_kill(
         with pytest.raises(Killed):
             whole(tmp_path)
     store = Store.open(tmp_path / "store")
-    judged = 1 if (tmp_path / "loop" / "round-000" / "round.json").exists() else 0
     experiment = ToyExperiment((3, 20))
-    experiment.judged = judged
+    experiment.judged = len(list((tmp_path / "loop").glob("round-*/round.json")))
     found, (expected, other) = run(store, experiment), unbroken
     assert [one.transitions for one in found.rounds] == [one.transitions for one in expected.rounds]
     assert store.sessions() == other.sessions()

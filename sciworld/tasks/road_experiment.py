@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
+from sciworld.chance import seed_of
 from sciworld.config import from_dict, require, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.driving.road import generate
@@ -128,8 +129,9 @@ class RoadExperiment:
     def judge(self, surrogate: Ensemble, episodes: int, seed: int) -> Verdict:
         """See `Experiment.judge`: as many drives whose lane the planner keeps."""
         simulator = self.simulator(episodes, np.random.default_rng([seed, 13]))
+        # What happens on the way is not drawn from the stream that starts were drawn from.
         drawn = Episodes.draw(simulator, episodes, self.lasting, seed)
-        return drawn.judge(self.planner(surrogate), PLANNED, seed, True)
+        return drawn.judge(self.planner(surrogate), PLANNED, seed_of(seed, "replayed"), True)
 
 
 def _conditions(ds: xr.Dataset) -> np.ndarray:

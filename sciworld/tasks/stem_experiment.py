@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld import recording
+from sciworld.chance import seed_of
 from sciworld.config import require, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.stem import generate
@@ -117,5 +118,8 @@ class StemExperiment:
 
     def judge(self, surrogate: Ensemble, episodes: int, seed: int) -> Verdict:
         """See `Experiment.judge`: as many atoms are steered to lattice sites."""
+        # What happens on the way is not drawn from the stream that starts were drawn from.
         drawn = Episodes.draw(self.simulator, episodes, self.within, seed)
-        return drawn.judge(self.planner(surrogate, drawn.goals), "planned on the surrogate", seed, True)
+        return drawn.judge(
+            self.planner(surrogate, drawn.goals), "planned on the surrogate", seed_of(seed, "replayed"), True
+        )

@@ -16,7 +16,8 @@ import torch
 import xarray as xr
 from typer.testing import CliRunner
 
-from sciworld import recording
+from sciworld import loop, recording
+from sciworld.chance import seed_of
 from sciworld.cli import app
 from sciworld.domains.driving.road import generate as drives
 from sciworld.domains.driving.road.simulator import RoadSimulator
@@ -25,6 +26,7 @@ from sciworld.domains.fluid import imagined
 from sciworld.domains.fluid.imagined import fit_cost
 from sciworld.domains.fluid.simulator import CylinderSimulator
 from sciworld.domains.generated import made_with
+from sciworld.domains.stem.simulator import StemSimulator
 from sciworld.errors import ControlError, RecordingError, SettingsError
 from sciworld.loop import LoopSettings, improve
 from sciworld.models.base import Signature
@@ -33,9 +35,10 @@ from sciworld.simulator import Observation
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks import calming
+from sciworld.tasks import calming, lane_keeping, steering
 from sciworld.tasks.experiments import Known, experiment
 from sciworld.tasks.lane_keeping import OFFSET, REACH, fit_lane
+from sciworld.tasks.stem_experiment import StemExperiment
 from sciworld.training import trainer
 from sciworld.training.trainer import FitSettings
 from sciworld.windows import Windows
@@ -163,6 +166,58 @@ def test_a_small_loop_goes_round_and_its_recordings_teach(domain: str, stores: d
     assert "explored" in new.attrs["history"] and new.attrs["session"].startswith("loop-6-round-000-")
     assert np.isfinite(read(domain, again, 6)).all()
     assert made_with(again, MAKERS[domain]) == source, "a loop can go on from what it recorded"
+
+
+class Begun(BaseException):
+    """Enough was seen."""
+
+
+@pytest.mark.parametrize("domain", [*MAKERS, "stem"])
+def test_what_is_recorded_begins_elsewhere_than_what_is_judged(
+    domain: str, stores: dict[str, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Any = StemExperiment() if domain == "stem" else small(domain, stores[domain])
+    kind = {"fluid": CylinderSimulator, "driving": RoadSimulator, "stem": StemSimulator}[domain]
+    real, begun, streams = kind.start, [], []  # type: ignore[attr-defined]
+
+    def start(simulator: Any, n: int, rng: np.random.Generator) -> Any:
+        streams.append(np.random.default_rng(rng.bit_generator.seed_seq).bit_generator.state)
+        begun.append(real(simulator, n, rng))
+        raise Begun
+
+    monkeypatch.setattr(kind, "start", start)
+    monkeypatch.setattr(loop, "_ensemble", lambda *given: None)
+    settings = LoopSettings(recordings=3, episodes=3, target=None)
+    with pytest.raises(Begun):
+        loop._record(Path(), made, FitSettings(steps=1), settings, 0, "")
+    for seed in (settings.seed, seed_of(settings.seed, "confirmed", 0)):
+        with pytest.raises(Begun):
+            made.judge(None, settings.episodes, seed)
+    assert not any(streams[0] == other for other in streams[1:])
+    told = {"fluid": "coefficients", "driving": "road", "stem": "silicon"}[domain]
+    # There are but 13 phases of a wake, which all that is drawn has in common: they come in another order.
+    rows = 1 if domain == "fluid" else settings.episodes
+    recorded, *judged = (getattr(state, told).reshape(rows, -1) for state in begun)
+    for one in recorded:
+        assert not any((one == other).all() for states in judged for other in states)
+
+
+def test_what_happens_on_the_way_is_not_what_starts_were_drawn_by(
+    stores: dict[str, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = []
+
+    def stop(*given: Any, rng: np.random.Generator, **named: Any) -> None:
+        played.append(rng.bit_generator.state)
+        raise Begun
+
+    road: Any = small("driving", stores["driving"])
+    for module, made in ((steering, StemExperiment()), (lane_keeping, road)):
+        monkeypatch.setattr(module, "replay", stop)
+        monkeypatch.setattr(type(made), "planner", lambda *given: None)
+        with pytest.raises(Begun):
+            made.judge(None, 2, 5)
+        assert played.pop() != np.random.default_rng(5).bit_generator.state
 
 
 @everywhere

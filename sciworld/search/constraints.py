@@ -54,7 +54,16 @@ class Constraint:
 
 def total(space: ControlSpace, control: str, limit: float, rate: float = 1.0, units: str | None = None) -> Constraint:
     """The sum of a control over a plan, times `rate`: the seconds of all dwells, or, with the beam's electrons a second
-    for `rate`, the dose."""
+    for `rate`, the dose.
+
+    limit : in `units`, which are the control's unless given. A `rate` changes them: raises SettingsError for one other
+    than 1 without `units`.
+    """
+    require(
+        rate == 1 or units is not None,
+        f"constraint 'total {control}': a rate of {rate} changes the units, which are no longer "
+        f"{space.table[control].units}; give units",
+    )
     place = space.table.index(control)
 
     def amount(futures: np.ndarray, controls: np.ndarray) -> np.ndarray:

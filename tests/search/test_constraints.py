@@ -59,7 +59,11 @@ def test_what_no_plan_in_the_region_can_keep_to_is_refused_before_anything_is_im
 def test_amounts_of_controls():
     controls = np.array([[[1.0, 0, 0], [-3.0, 0, 0]]])
     futures = np.zeros((1, 2, 2, 3, 3, 1))
-    assert total(SPACE, STEP, 1.0, rate=2.0).amount(futures, controls).tolist() == [[-4.0, -4.0]]
+    dose = total(SPACE, STEP, 1.0, rate=2.0, units="e")
+    assert dose.amount(futures, controls).tolist() == [[-4.0, -4.0]] and dose.units == "e"
+    assert total(SPACE, STEP, 1.0).units == SPACE.table[STEP].units
+    with pytest.raises(SettingsError, match=f"total {STEP}': a rate of 2.0 changes the units, .* mm; give units"):
+        total(SPACE, STEP, 1.0, rate=2.0)
     np.testing.assert_allclose(effort(SPACE, STEP, 1.0).amount(futures, controls), np.sqrt([[5.0, 5.0]]))
     with pytest.raises(SettingsError, match="limit is nan"):
         dataclasses.replace(total(SPACE, STEP, 1.0), limit=np.nan)

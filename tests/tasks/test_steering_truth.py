@@ -35,7 +35,7 @@ def test_episodes_that_are_over_have_no_average() -> None:
     assert np.isnan(found[1]) and (found[[0, 2]] == whole[[0, 2]]).all()
 
 
-def test_chance_regrets() -> None:
+def test_chance_promises_nothing_and_so_has_no_regret() -> None:
     episodes = Episodes.draw(StemSimulator(), 4, 6.0, 3)
     verdict = episodes.judge(chance(episodes.simulator), "random", 4, None)
-    assert "regret" not in verdict.summary()  # it promised nothing
+    assert "regret" not in verdict.summary()

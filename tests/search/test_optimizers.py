@@ -296,3 +296,30 @@ def test_climbers_follow_gradients_to_the_top_and_to_a_bound(name):
     np.testing.assert_allclose(state.best, [[0.3, -0.7], [1.0, 0.1]], atol=0.02)
     with pytest.raises(SearchError, match=r"gradients None; give those of `ask`"):
         method.tell(state, candidates, np.zeros((2, 8)))
+
+
+@pytest.mark.parametrize("lost", ["score", "gradient"])
+def test_a_climber_whose_way_is_lost_begins_anew(lost):
+    """It begins elsewhere, and climbs from there as if it had never been: nothing of before drives it on."""
+    method = named("adam")
+    low, high = np.array([[-1.0, -1.0, 0.5]]), np.array([[1.0, 1.0, 0.5]])
+    state, rng = method.start(low, high, method.Settings(population=3)), np.random.default_rng(0)
+    uphill = np.broadcast_to([1.0, 1.0, np.nan], (1, 3, 3))  # of a number that is given nothing need be known
+    for _ in range(4):
+        state = method.tell(state, method.ask(state, rng), np.zeros((1, 3)), uphill)
+    before = method.ask(state, rng)
+    scores, slopes = np.zeros((1, 3)), uphill.copy()
+    if lost == "score":
+        scores[0, 1] = np.nan
+    else:
+        slopes[0, 1, 0] = np.nan
+    state = method.tell(state, before, scores, slopes)
+    assert np.isnan(state.climbers[0]).any(axis=1).tolist() == [False, True, False]
+    assert method.spread(state) == 1, "who begins anew has not arrived"
+    begun = method.ask(state, np.random.default_rng(1))
+    assert (begun[0, 1, :2] != before[0, 1, :2]).all()
+    climbed = method.tell(state, begun, np.zeros((1, 3)), -uphill)
+    fresh = method.start(low, high, state.settings)
+    fresh = method.tell(fresh, begun, np.zeros((1, 3)), -uphill)
+    assert_array_equal(climbed.climbers[0, 1], fresh.climbers[0, 1])
+    assert (climbed.climbers[0, 0, :2] >= begun[0, 0, :2] - 0.05).all(), "the others keep their way"

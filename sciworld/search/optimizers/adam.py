@@ -50,14 +50,16 @@ class State(base.Sampled):
     """With those who climb.
 
     climbers : (problem, candidate, dimension), where they are, NaN before they were told; moment, square : the
-    gradients' moments, of the same shape. steps : taken so far. moved : (problem,) by which the last ones went, as a
-    share of the bounds' width.
+    gradients' moments, of the same shape. steps : taken so far. taken : (problem, candidate), those of
+    each since it began. moved : (problem,) by which the last ones went, as a share of the bounds' width; 1 where a
+    climber begins anew.
     """
 
     climbers: np.ndarray
     moment: np.ndarray
     square: np.ndarray
     steps: int
+    taken: np.ndarray
     moved: np.ndarray
 
 
@@ -69,7 +71,10 @@ def start(
     p, d = begun["low"].shape
     shape = (p, settings.population, d)
     climbers, moment, square = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-    return State(**begun, climbers=climbers, moment=moment, square=square, steps=0, moved=np.ones(p))
+    taken, moved = np.zeros(shape[:2], dtype=np.int64), np.ones(p)
+    return State(
+        **begun, climbers=climbers, moment=moment, square=square, steps=0, taken=taken, moved=moved
+    )  # fmt: skip
 
 
 def ask(state: State, rng: np.random.Generator) -> np.ndarray:
@@ -81,7 +86,8 @@ def ask(state: State, rng: np.random.Generator) -> np.ndarray:
 def tell(state: State, candidates: np.ndarray, scores: np.ndarray, gradients: np.ndarray | None = None) -> State:
     """Step along gradients (problem, candidate, dimension) of scores (problem, candidate), in the order of `ask`.
 
-    Where a score or a gradient is NaN a climber begins anew. Raises SearchError without gradients.
+    Where a score is NaN, or its gradient is not finite, a climber begins anew, and nothing of the way before drives
+    it. Raises SearchError without gradients.
     """
     candidates, scores = base.told(state.low, candidates, scores)
     shape = state.climbers.shape
@@ -91,21 +97,27 @@ def tell(state: State, candidates: np.ndarray, scores: np.ndarray, gradients: np
             f"adam: candidates {candidates.shape}, gradients {found}; give those of `ask`, in order, {shape}"
         )
     s, width = state.settings, (state.high - state.low)[:, None]
-    lost = np.isnan(scores)[..., None] | ~np.isfinite(gradients)
-    slope = np.where(lost, 0.0, gradients) * width
+    unknown = ~np.isfinite(gradients)
+    lost = (np.isnan(scores) | (unknown & (width > 0)).any(axis=2))[..., None]
+    slope = np.where(unknown, 0.0, gradients) * width
     moment = s.first * state.moment + (1 - s.first) * slope
     square = s.second * state.square + (1 - s.second) * slope**2
-    count = state.steps + 1
-    rise = moment / (1 - s.first**count)
-    size = np.sqrt(square / (1 - s.second**count))
+    count = state.taken + 1
+    rise = moment / (1 - s.first ** count[..., None])
+    size = np.sqrt(square / (1 - s.second ** count[..., None]))
     move = s.step * width * rise / np.where(size > 0, size, 1.0)
     after = np.clip(candidates + move, state.low[:, None], state.high[:, None])
     gone = np.abs(after - candidates) / np.where(width > 0, width, 1.0)
-    after = np.where(np.isnan(scores)[..., None], np.nan, after)
     return dataclasses.replace(
-        state, climbers=after, moment=moment, square=square, steps=count, moved=gone.max(axis=(1, 2)),
+        state,
+        climbers=np.where(lost, np.nan, after),
+        moment=np.where(lost, 0.0, moment),
+        square=np.where(lost, 0.0, square),
+        steps=state.steps + 1,
+        taken=np.where(lost[..., 0], 0, count),
+        moved=np.where(lost, 1.0, gone).max(axis=(1, 2)),  # whoever begins anew may come to be anywhere
         **base.better(state, candidates, scores),
-    )  # fmt: skip
+    )
 
 
 def spread(state: State) -> np.ndarray:

@@ -11,9 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from sciworld import plots, recording
+from sciworld import plots
 from sciworld.config import require
-from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
 from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind
 from sciworld.evaluate.table import Table, number
@@ -25,7 +24,7 @@ from sciworld.search.plan import Plan
 from sciworld.search.problem import Problem
 from sciworld.search.risk import Risk
 from sciworld.search.search import SearchSettings, search
-from sciworld.simulator import Objective
+from sciworld.simulator import Objective, Observation
 from sciworld.surrogate.surrogate import Surrogate
 
 SAMPLES = 8  # futures of the controls that were found
@@ -37,7 +36,9 @@ class Found:
 
     Parameters
     ----------
-    plan : of one problem. futures : (sample, time, y, x, channel) under its controls, in the recording's units.
+    plan : of one problem. futures : (sample, time, y, x, channel) under its controls, in the recording's units, at
+    times in s since the present: those of the surrogate where a control says how long a step lasts, else by the
+    recording's median step; without either steps are counted.
     present : (y, x, channel), the frame that was decided from. session, frame : which. objective : what it is called.
     """
 
@@ -148,6 +149,9 @@ def find_controls(
 ) -> Found:
     """Search the next `horizon` controls from frame number `frame` of a recording, against the surrogate alone.
 
+    An objective is shown the recording's median step as the time of each step, also where a control says how long it
+    lasts: only the times of what was found are those.
+
     Parameters
     ----------
     objective : futures and controls as DataArrays -> (candidate, sample), larger is better, see `OnArrays`; what has an
@@ -185,33 +189,48 @@ def find_controls(
     futures = known.futures(known.start(history), plan.controls[:, None], SAMPLES, rng)
     name = getattr(objective, "__name__", type(objective).__name__)
     shown = arrays.of_futures(futures[0]).isel(candidate=0)
+    if isinstance(surrogate.seconds, tuple):
+        times = np.cumsum(surrogate.lasts(plan.controls[0]))
+        shown = shown.assign_coords(time=("time", times, {"units": "s"}))
     return Found(plan, shown, history[-1].frames[0].astype(np.float64), ds.attrs["session"], frame, name)
 
 
 def as_objective(
-    objective: OfArrays | Objective, surrogate: Surrogate, ds: xr.Dataset, frame: int
+    objective: OfArrays | Objective,
+    surrogate: Surrogate,
+    seen: xr.Dataset | Observation,
+    frame: int = 0,
+    seconds: float | None = None,
 ) -> tuple[Objective, OnArrays]:
-    """What a search calls, of futures of a recording's frame: the objective itself where it says whether it is
-    `linear` or `differentiable`, else `OnArrays`, which comes along in either case: it names the futures' coordinates.
+    """What a search calls: the objective itself where it says whether it is `linear` or `differentiable`, else
+    `OnArrays`, which comes along in either case: it names the futures' coordinates.
+
+    seen, frame : as of `on_arrays`. seconds : that a step lasts, by default the median one of a recording.
     """
-    seconds = float(np.median(np.diff(ds["time"].values))) if ds.sizes["time"] > 1 else None
-    arrays = on_arrays(objective, surrogate, ds, frame, seconds)
+    if seconds is None and isinstance(seen, xr.Dataset) and seen.sizes["time"] > 1:
+        seconds = float(np.median(np.diff(seen["time"].values)))
+    arrays = on_arrays(objective, surrogate, seen, frame, seconds)
     itself = hasattr(objective, "linear") or hasattr(objective, "differentiable")
     return cast(Objective, objective) if itself else arrays, arrays
 
 
 def on_arrays(
-    function: Any, surrogate: Surrogate, ds: xr.Dataset, frame: int = 0, seconds: float | None = None
+    function: Any,
+    surrogate: Surrogate,
+    seen: xr.Dataset | Observation,
+    frame: int = 0,
+    seconds: float | None = None,
 ) -> OnArrays:
-    """A function of DataArrays as an objective, or as the amount of a constraint, of a recording's frames."""
-    return OnArrays(
-        function,
-        surrogate.model.signature.channels,
-        ControlSpace(recording.control_table(ds)).table,
-        seconds,
-        ds["view"].values[frame],
-        ds["view"].attrs.get("units", ""),
-    )
+    """A function of DataArrays as an objective, or as the amount of a constraint, of what follows on `seen`.
+
+    seen, frame : a recording and which of its frames is the present; or an observation and which of its rows, whose
+    view has no units. seconds : that a step lasts; None for steps, which are counted.
+    """
+    if isinstance(seen, Observation):
+        view, units = seen.view[frame], ""
+    else:
+        view, units = seen["view"].values[frame], seen["view"].attrs.get("units", "")
+    return OnArrays(function, surrogate.model.signature.channels, surrogate.space.table, seconds, view, units)
 
 
 def objective_in(path: str) -> OfArrays:

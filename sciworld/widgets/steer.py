@@ -14,8 +14,10 @@ from sciworld.config import whole
 from sciworld.controls import Column, ControlSpace
 from sciworld.errors import ControlError, MissingDependencyError, SettingsError
 from sciworld.search import problem
+from sciworld.search.arrays import OfArrays
 from sciworld.simulator import Objective, Observation, Simulator, State
 from sciworld.surrogate.surrogate import Surrogate
+from sciworld.tasks.find_controls import as_objective
 from sciworld.widgets.compare import Compared, compare
 
 WHOLE_NAME = {"description_width": "initial"}  # of a control, however long
@@ -28,7 +30,7 @@ def steer(
     samples: int = 8,
     trusted: Simulator | None = None,
     state: State = None,
-    objective: Objective | None = None,
+    objective: OfArrays | Objective | None = None,
     seed: int = 0,
     channel: str | None = None,
     low: np.ndarray | None = None,
@@ -44,7 +46,8 @@ def steer(
     present : what was seen, of one row; or a history, oldest first.
     horizon : steps ahead. samples : futures of each look.
     trusted, state : what tells the truth, and its own state at the present; see `compare`.
-    objective : whose scores are drawn over time; without one, the mean of the frame.
+    objective : whose scores are drawn over time, futures and controls as DataArrays or, of one that says whether it is
+        `linear`, as arrays: see `find_controls`; without one, the mean of the frame.
     channel : the one that is shown; see `Compared.figure`.
     low, high : (control,), between which controls can be moved; by default the bounds of the surrogate's space, and of
         positions those of the present field of view.
@@ -60,7 +63,10 @@ def steer(
 
     def look(controls: Sequence[float] | np.ndarray) -> Compared:
         held = np.tile(np.asarray(controls, dtype=np.float64), (horizon, 1))
-        return compare(surrogate, history, held, samples, np.random.default_rng(seed), trusted, state, objective)
+        wish = objective
+        if wish is not None:  # each step lasts as long as the others, since controls are held
+            wish, _ = as_objective(wish, surrogate, history[-1], seconds=float(surrogate.lasts(held[0])))
+        return compare(surrogate, history, held, samples, np.random.default_rng(seed), trusted, state, wish)
 
     table = surrogate.space.table
     begin = np.where([column.is_position for column in table], (low + high) / 2, np.clip(0.0, low, high))

@@ -62,6 +62,24 @@ def test_futures_have_names_units_times_and_places(surrogate: Surrogate) -> None
     toy.SPACE.check(found.plan.controls)
 
 
+def test_futures_last_as_long_as_their_controls_say() -> None:
+    """Where a control is how long a step lasts what is found has the times of its own controls."""
+    told: list[xr.DataArray] = []
+
+    def look(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        told.append(futures.time)
+        return warmest_right(futures, controls)
+
+    ds = uncovered()
+    surrogate = Surrogate(tiny(), evaluations=1, seconds=("fan_x", 2.0))
+    for recording in (ds, ds.isel(time=slice(0, 1))):
+        found = find_controls(surrogate, recording, look, 3, frame=0, settings=FEW)
+        fan = found.controls.sel(control="fan_x").values
+        np.testing.assert_allclose(found.futures.time, np.cumsum(fan + 2.0), rtol=1e-6)
+        assert found.futures.time.attrs["units"] == "s" and "time (s)" in str(found.to_table())
+    np.testing.assert_allclose(told[0], np.median(np.diff(ds["time"].values)) * np.arange(1, 4))
+
+
 def test_what_was_found_is_shown_and_kept(surrogate: Surrogate) -> None:
     found = find_controls(surrogate, uncovered(), warmest_right, 3, frame=4, settings=FEW)
     made = found.to_xarray()

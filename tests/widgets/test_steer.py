@@ -9,7 +9,7 @@ import blob
 import numpy as np
 import pytest
 import toy
-from stand_ins import Seer, Still
+from stand_ins import SECONDS, Seer, Still
 from toy_model import tiny
 from toy_simulator import ToySimulator
 
@@ -109,7 +109,7 @@ def test_what_fails_is_said_and_the_figure_stays():
     def fails(futures, controls):
         if controls[0, 0, 0] > 1:
             raise ZeroDivisionError("a <scientist's> slip")
-        return futures[:, :, -1].mean(axis=(2, 3, 4))
+        return futures.isel(time=-1).mean(("y", "x", "channel"))
 
     box = opened(objective=fails)
     (push, _, _), _, message, figure = parts(box)
@@ -119,6 +119,27 @@ def test_what_fails_is_said_and_the_figure_stays():
     assert figure.layout.title.text == title
     push.value = 0.5
     assert message.value == "" and "push_x 0.5 mm" in figure.layout.title.text
+
+
+def test_an_objective_is_written_on_arrays_with_names_or_without():
+    """As `find_controls` takes it; its times are those of the surrogate."""
+    seen = []
+
+    def light(futures, controls):
+        seen.append(futures.time.values)
+        return futures.sel(channel="light").isel(time=-1).mean(("y", "x"))
+
+    class Light:
+        linear = True
+
+        def __call__(self, futures, controls):
+            return futures[:, :, -1, :, :, 0].mean(axis=(2, 3))
+
+    named, plain = (opened(objective=wish).compared for wish in (light, Light()))
+    np.testing.assert_allclose(named.scores, plain.scores)
+    np.testing.assert_allclose(named.truth_scores, plain.truth_scores)
+    assert named.scores.shape == (2, 3)
+    np.testing.assert_array_equal(seen[-1], SECONDS * np.arange(1, 4))
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,7 @@ def steer(
 
     def look(controls: Sequence[float] | np.ndarray) -> Compared:
         held = np.tile(np.asarray(controls, dtype=np.float64), (horizon, 1))
-        wish = objective
-        if wish is not None:  # each step lasts as long as the others, since controls are held
-            wish, _ = as_objective(wish, surrogate, history[-1], seconds=float(surrogate.lasts(held[0])))
+        wish = _wish(objective, surrogate, history[-1], held[0])
         return compare(surrogate, history, held, samples, np.random.default_rng(seed), trusted, state, wish)
 
     table = surrogate.space.table
@@ -106,6 +104,15 @@ def steer(
     for slider in sliders:
         slider.observe(again, "value")
     return box
+
+
+def _wish(
+    objective: OfArrays | Objective | None, surrogate: Surrogate, present: Observation, controls: np.ndarray
+) -> Objective | None:
+    """The objective on arrays, of steps that all last as long, since controls (control,) are held."""
+    if objective is None:
+        return None
+    return as_objective(objective, surrogate, present, seconds=float(surrogate.lasts(controls)))[0]
 
 
 def _region(

@@ -41,7 +41,7 @@ def plans(run: Run) -> Figure:
     simulator, state, present = entrants.unseen(4 if run.quick else DECISIONS, SEED)
     goals = random_goals(state, 10.0, np.random.default_rng(SEED))
     episodes = Episodes(simulator, state, present, goals)
-    best = episodes.best_per_second(state, 1)
+    best = episodes.best_per_second(state, np.arange(len(goals)), 1)
     rows = []
     for name, decide in _deciders(run).items():
         seconds, controls = [], []

@@ -142,8 +142,12 @@ class Benchmark:
         )
         parser.add_argument("--quick", action="store_true", help="under a minute: does it still work?")
         parser.add_argument("--only", action="append", choices=known, metavar="FIGURE", help=", ".join(known))
-        parser.add_argument("--json", type=Path, metavar="FILE", help="write values and raw rows there")
+        told = "write values and raw rows there; with --only, beside what the file has of other figures"
+        parser.add_argument("--json", type=Path, metavar="FILE", help=told)
         chosen = parser.parse_args(arguments)
+        kept = json.loads(chosen.json.read_text()) if chosen.json and chosen.only and chosen.json.is_file() else None
+        if kept and kept["machine"]["quick"] != chosen.quick:
+            parser.error(f"{chosen.json} is of runs {'with' if kept['machine']['quick'] else 'without'} --quick")
         run = Run(chosen.quick, self.cache / self.name)
         wanted = chosen.only or known
         figures: dict[str, Figure] = {}
@@ -160,7 +164,8 @@ class Benchmark:
                     figures[name] = found[name]
                     print(row(name, found[name]), flush=True)
             if chosen.json:
-                chosen.json.write_text(json.dumps(as_json(figures, run), indent=1) + "\n")
+                found = as_json(figures, run) if kept is None else _beside(kept, as_json(figures, run), known)
+                chosen.json.write_text(json.dumps(found, indent=1) + "\n")
         if finish is not None and not chosen.only:
             finish(run)
 
@@ -180,6 +185,19 @@ def as_json(figures: dict[str, Figure], run: Run) -> dict[str, Any]:
             for name, figure in figures.items()
         },
         "rows": {name: list(figure.rows) for name, figure in figures.items()},
+    }
+
+
+def _beside(kept: dict[str, Any], new: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """What a file has of other figures, each with when it was `measured`, and what was measured now on `machine`."""
+    measured = {name: kept["machine"][name] for name in ("date", "commit")}
+    older = {name: {"measured": measured, **figure} for name, figure in kept["figures"].items()}
+    figures, rows = {**older, **new["figures"]}, {**kept["rows"], **new["rows"]}
+    order = [name for name in known if name in figures]
+    return {
+        "machine": new["machine"],
+        "figures": {name: figures[name] for name in order},
+        "rows": {name: rows[name] for name in order},
     }
 
 

@@ -68,6 +68,25 @@ def test_only_measures_what_is_asked_for(bench: Any, capsys: pytest.CaptureFixtu
     assert "nothing" in capsys.readouterr().err
 
 
+def test_only_keeps_what_the_file_has_of_other_figures(
+    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.json"
+    bench.main(["--json", str(path)])
+    before = json.loads(path.read_text())
+    bench.main(["--only", "memory", "--json", str(path)])
+    bench.main(["--only", "share", "--json", str(path)])
+    after = json.loads(path.read_text())
+    assert list(after["figures"]) == list(after["rows"]) == ["share", "seconds", "memory"]
+    assert after["rows"] == before["rows"] and after["figures"]["share"] == before["figures"]["share"]
+    first = {name: before["machine"][name] for name in ("date", "commit")}
+    assert after["figures"]["seconds"] == {**before["figures"]["seconds"], "measured": first}
+    assert after["figures"]["memory"]["measured"].keys() == first.keys()
+    with pytest.raises(SystemExit):
+        bench.main(["--only", "memory", "--quick", "--json", str(path)])
+    assert "without --quick" in capsys.readouterr().err
+
+
 def test_a_result_is_kept_for_its_settings_alone(harness: Any, tmp_path: Path) -> None:
     thorough, quick = harness.Run(False, tmp_path), harness.Run(True, tmp_path)
     assert thorough.cached("a", {"n": (1, 2)}, lambda: 1) == 1

@@ -46,8 +46,10 @@ def test_a_fraction_is_of_direct_search_and_an_equal_budget_of_the_worst_size(
         for _ in range(3)
     ]
     seconds = {"direct": 20.0, "verified": 1.0, "data": 38.0}
-    monkeypatch.setattr(parts.search_flow, "_measured", lambda run: {"rows": rows, "seconds": seconds})
-    found = parts.search_flow.fractions(None)
+    run = SimpleNamespace(quick=False, cached=lambda *asked: seconds)
+    monkeypatch.setattr(parts.search_flow, "SIZES", (12, 60))
+    monkeypatch.setattr(parts.search_flow, "_found", lambda run, size: [row for row in rows if row["size"] == size])
+    found = parts.search_flow.fractions(run)
     assert found["fluid_fraction_verified"].value == 1 and found["fluid_fraction_top1"].value == pytest.approx(5 / 7)
     assert found["fluid_equal_budget"].value == 1.5 and found["fluid_break_even"].value == 2
-    assert [one["ratio"] for one in found["fluid_equal_budget"].rows] == [1.5, 1.75]
+    assert [one["ratio"] for one in found["fluid_equal_budget"].rows[:2]] == [1.5, 1.75]

@@ -34,6 +34,26 @@ SAVED = 1.0  # %: an episode that saves as much, lift charged, has succeeded
 OPTIMIZER = optimizers.named("cem").Settings(population=32, elite=0.2, smoothing=0.8)
 
 
+@dataclass(frozen=True)
+class LawSearch:
+    """How a law is searched on a surrogate.
+
+    Parameters
+    ----------
+    generations : of the search, of 32 laws each.
+    ahead : actions that are imagined, of which the first `settle` do not count.
+    effort : % that jets at their bound cost while laws are compared; 0 where laws from all over the bounds were
+        recorded.
+    pessimism : standard deviations over the starts by which laws are compared.
+    """
+
+    generations: int
+    ahead: int
+    settle: int
+    effort: float
+    pessimism: float
+
+
 @dataclass(frozen=True, eq=False)
 class Episodes:
     """The trusted simulator, and the beginnings that every controller gets alike."""
@@ -115,7 +135,8 @@ def plan(
     chosen = rng.choice(len(store), starts, replace=starts > len(store))
     seen = [store.lazily(int(index)).isel(time=slice(0, 1)) for index in chosen]  # where wakes are still undisturbed
     frames, view = (np.concatenate([ds[name].values for ds in seen]) for name in ("frames", "view"))
-    return laws_from(surrogate, cost, wake, Observation(frames, np.zeros(starts), view), generations, rng)
+    search = LawSearch(generations, AHEAD, SETTLE, EFFORT, PESSIMISM)
+    return laws_from(surrogate, cost, wake, Observation(frames, np.zeros(starts), view), rng, search)
 
 
 def laws_from(
@@ -123,19 +144,13 @@ def laws_from(
     cost: ImaginedCost,
     wake: CylinderSettings,
     present: Observation,
-    generations: int,
     rng: np.random.Generator,
-    pessimism: float = PESSIMISM,
-    ahead: int = AHEAD,
-    settle: int = SETTLE,
-    effort: float = EFFORT,
+    search: LawSearch,
 ) -> Law:
     """The law whose imagined wakes cost least, from the frames in `present`, one row a start; see `plan`.
 
-    ahead : actions that are imagined, of which the first `settle` do not count. effort : % that jets at their bound
-    cost; 0 where laws from all over the bounds were recorded. pessimism : standard deviations over
-    the starts. Of an ensemble of m members they imagine in turn: give each frame m
-    times, and what they disagree on counts, too.
+    The members of an ensemble imagine in turn: give each frame once for each of them, and pessimism minds what they
+    disagree on, too.
     """
     starts = len(present)
 
@@ -144,17 +159,17 @@ def laws_from(
         return surrogate.start(observation), observation
 
     def score(episodes: Trajectory) -> np.ndarray:
-        imagined = np.stack([one.frames for one in episodes.observations[1 + settle :]], axis=1)
-        return -cost(imagined, episodes.controls[:, settle:, 0], wake.most)
+        imagined = np.stack([one.frames for one in episodes.observations[1 + search.settle :]], axis=1)
+        return -cost(imagined, episodes.controls[:, search.settle :, 0], wake.most)
 
     def price(episodes: Trajectory) -> np.ndarray:
-        return np.asarray(effort * (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2)
+        return np.asarray(search.effort * (episodes.controls[:, :, 0] ** 2).mean(axis=1) / wake.most**2)
 
     size = len(LAGS)
     return search_law(
         surrogate, start, lambda gains: feedback(gains, wake), score, -np.ones(size), np.ones(size),
-        starts=starts, steps=ahead, generations=generations, rng=rng, settings=OPTIMIZER,
-        guess=np.zeros(size), price=price, pessimism=pessimism,
+        starts=starts, steps=search.ahead, generations=search.generations, rng=rng, settings=OPTIMIZER,
+        guess=np.zeros(size), price=price, pessimism=search.pessimism,
     )  # fmt: skip
 
 

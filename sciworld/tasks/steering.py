@@ -188,11 +188,12 @@ def plan_action(
     budget: int = 160,
     progress: Callable[[int, int], None] | None = None,
     familiar: Familiar | None = None,
+    risk: Risk | None = None,
 ) -> Plan:
     """One action of the planner, for the frame that `history` ends with; its uncertainty is that of sampled futures.
 
-    goal : (2,) A, laboratory frame. familiar : what the surrogate was trained near, see `Problem`. Raises SearchError
-    where the silicon is not found, or is at the goal already.
+    goal : (2,) A, laboratory frame. familiar : what the surrogate was trained near, see `Problem`. risk : as of
+    `planner`. Raises SearchError where the silicon is not found, or is at the goal already.
     """
     present = history[-1]
     space = beam_space(surrogate)
@@ -203,7 +204,7 @@ def plan_action(
     if not aim.active[0]:
         x, y = located.silicon[0]
         raise SearchError(f"the silicon, at {x:.2f},{y:.2f} A, is at the goal already; there is nothing to search for")
-    wanted = dataclasses.replace(problem(aim, space), familiar=familiar)
+    wanted = dataclasses.replace(problem(aim, space), familiar=familiar, risk=risk or Risk())
     plan = search(surrogate, history, wanted, rng, "cem", SearchSettings(budget=budget), OPTIMIZER, progress=progress)
     futures = surrogate.futures(surrogate.start(history), plan.controls[:, None], SAMPLES, rng)
     scores = wanted.score(futures, plan.controls[:, None])[:, 0]

@@ -21,6 +21,7 @@ from sciworld.evaluate.table import Table, number
 from sciworld.evaluate.verdict import Verdict
 from sciworld.familiar.familiar import Familiar
 from sciworld.search.plan import Plan
+from sciworld.search.risk import Risk
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.steering import SAMPLES, Episodes, beam_space, contest, plan_action
@@ -103,11 +104,13 @@ def plan(
     seed: int = 0,
     progress: Progress | None = None,
     familiar: Familiar | None = None,
+    risk: Risk | None = None,
 ) -> Decision:
     """One action toward `goal`, x and y in A, decided from frame number `frame` of a recording.
 
-    familiar : what the surrogate was trained near; without it beams are searched anywhere near the silicon. Raises
-    SearchError, RecordingError, SettingsError or ControlError where there is nothing to decide.
+    familiar : what the surrogate was trained near; without it beams are searched anywhere near the silicon. risk : what
+    beams are compared by, see `search.risk`. Raises SearchError, RecordingError, SettingsError or ControlError where
+    there is nothing to decide.
     """
     ds = recording_of(store, which)
     units, n = ds["view"].attrs["units"], ds.sizes["time"]
@@ -122,7 +125,7 @@ def plan(
     surrogate = surrogate.knowing(covariates_of(surrogate, ds), ds.attrs.get("description"))
     settings, appearance = steer_settings(ds, aim), appearance_of(store)
     rng = np.random.default_rng(seed)
-    found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress, familiar)
+    found = plan_action(surrogate, appearance, history, np.array(goal), rng, settings, budget, progress, familiar, risk)
     within = in_frame(np.array(goal), ds["view"].values[frame], ds["frames"].shape[1:3])
     sampled = surrogate.evaluations(1, 1, SAMPLES)
     return Decision(found, goal, within, which % len(store), frame % n, aim, sampled)

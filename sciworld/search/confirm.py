@@ -1,4 +1,4 @@
-"""Laws that a surrogate thinks well of, tried one after another in something trusted."""
+"""Laws that a surrogate thinks well of, tried one after another where it counts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
+from sciworld.config import is_number, whole
 from sciworld.errors import SearchError
 from sciworld.search.law import Law
 
-APART = 0.05  # of the span of all that was imagined: laws nearer to each other teach nothing new
+APART = 0.03  # of what the search looked at, in one parameter at least: nearer laws teach little
+LEVEL, SLOPE, REST = 4.0, 1.0, 1.0  # variances of a promise's error, in its own units: of all laws alike, along a
+# parameter from end to end of what the search looked at, and of what is left, which is alike within about as much
+NUGGET = 1e-3  # variance of what no neighbour tells
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +24,8 @@ class Confirmed:
 
     Parameters
     ----------
-    parameters : (try, dimension), the surrogate's own choice first. promises : (try,) what the surrogate promised of
-        each. scores : (try,) what they were worth; NaN where that could not be told.
+    parameters : (try, dimension), the search's own choice first. promises : (try,) what was promised of each.
+    scores : (try,) what they were worth; NaN where that could not be told.
     """
 
     parameters: np.ndarray
@@ -28,14 +33,59 @@ class Confirmed:
     scores: np.ndarray
 
     @property
-    def best(self) -> np.ndarray:
-        """Parameters (dimension,) of the law that was worth most. Raises SearchError if none was worth anything."""
+    def best(self) -> int:
+        """Which law was worth most. Raises SearchError where none was worth anything."""
         if np.isnan(self.scores).all():
-            raise SearchError(f"confirm: none of {len(self.scores)} laws got a score; see why the trials returned NaN")
-        found: np.ndarray = self.parameters[np.nanargmax(self.scores)]
-        return found
+            raise SearchError(f"confirm: none of {len(self.scores)} laws got a score; see why the trial returned NaN")
+        return int(np.nanargmax(self.scores))
 
 
 def confirm(law: Law, trial: Callable[[np.ndarray], float], tries: int = 10) -> Confirmed:
-    """Try laws of a search where it counts, each chosen by what was promised and by how wrong that was so far."""
-    raise NotImplementedError
+    """Try laws that a search imagined, each chosen by what it promises and how wrong promises were so far.
+
+    The error of a promise is guessed from those of the laws that were tried, by Gaussian process regression: a
+    surrogate that is wrong about strong jets is wrong about all of them alike (the additive correction between models
+    of several fidelities: Kennedy and O'Hagan 2000, Biometrika 87, 1).
+
+    Parameters
+    ----------
+    law : what the search found, with all that it imagined, from which laws are chosen.
+    trial : parameters (dimension,) -> what the law is worth in the trusted simulator, or on the bench, in the units of
+        the promise; NaN where it could not be told. tries : how often it is called, at most: there may be fewer laws
+        that differ.
+
+    Raises SettingsError for tries below 1; SearchError for a score that is no number.
+    """
+    tries = whole(tries, "tries", 1)
+    laws = np.concatenate([law.parameters[None], law.tried.reshape(-1, law.tried.shape[-1])])
+    promises = np.concatenate([[law.promise], law.scores.ravel()])
+    span = np.ptp(laws, axis=0)
+    places = laws / np.where(span > 0, span, 1.0)
+    open_ = np.isfinite(promises)
+    chosen, scores = [0], [_number(trial(laws[0]))]
+    while len(chosen) < tries:
+        open_ &= cdist(places, places[chosen[-1:]], "chebyshev")[:, 0] > APART
+        if not open_.any():
+            break
+        likely = promises + _error(places[chosen], np.array(scores) - promises[chosen], places)
+        chosen.append(int(np.argmax(np.where(open_, likely, -np.inf))))
+        scores.append(_number(trial(laws[chosen[-1]])))
+    return Confirmed(laws[chosen], promises[chosen], np.array(scores))
+
+
+def _error(known: np.ndarray, error: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Mean of a Gaussian process at `at` (n, dimension), of which errors are known here and there, or are NaN."""
+    known, error = known[np.isfinite(error)], error[np.isfinite(error)]
+
+    def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        near: np.ndarray = np.exp(-cdist(a, b, "sqeuclidean") / 2)
+        return LEVEL + SLOPE * a @ b.T + REST * near
+
+    found: np.ndarray = alike(at, known) @ np.linalg.solve(alike(known, known) + NUGGET * np.eye(len(known)), error)
+    return found
+
+
+def _number(score: object) -> float:
+    if not is_number(score):
+        raise SearchError(f"confirm: the trial returned {score!r:.80}; return a number, or NaN where it cannot be told")
+    return float(score)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from sciworld.config import is_number, whole
 from sciworld.errors import SearchError
@@ -25,7 +24,7 @@ class Confirmed:
     Parameters
     ----------
     parameters : (try, dimension), the search's own choice first. promises : (try,) what was promised of each.
-    scores : (try,) what they were worth; NaN where that could not be told.
+    scores : (try,) what they were worth; not finite where that could not be told.
     """
 
     parameters: np.ndarray
@@ -35,9 +34,12 @@ class Confirmed:
     @property
     def best(self) -> int:
         """Which law was worth most. Raises SearchError where none was worth anything."""
-        if np.isnan(self.scores).all():
-            raise SearchError(f"confirm: none of {len(self.scores)} laws got a score; see why the trial returned NaN")
-        return int(np.nanargmax(self.scores))
+        told = np.isfinite(self.scores)
+        if not told.any():
+            raise SearchError(
+                f"confirm: none of {len(told)} laws got a score; see why the trial returned {self.scores[0]}"
+            )
+        return int(np.argmax(np.where(told, self.scores, -np.inf)))
 
 
 def confirm(law: Law, trial: Callable[[np.ndarray], float], tries: int = 10) -> Confirmed:
@@ -64,7 +66,7 @@ def confirm(law: Law, trial: Callable[[np.ndarray], float], tries: int = 10) -> 
     open_ = np.isfinite(promises)
     chosen, scores = [0], [_number(trial(laws[0]))]
     while len(chosen) < tries:
-        open_ &= cdist(places, places[chosen[-1:]], "chebyshev")[:, 0] > APART
+        open_ &= np.abs(places - places[chosen[-1]]).max(axis=1) > APART
         if not open_.any():
             break
         likely = promises + _error(places[chosen], np.array(scores) - promises[chosen], places)
@@ -78,7 +80,7 @@ def _error(known: np.ndarray, error: np.ndarray, at: np.ndarray) -> np.ndarray:
     known, error = known[np.isfinite(error)], error[np.isfinite(error)]
 
     def alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        near: np.ndarray = np.exp(-cdist(a, b, "sqeuclidean") / 2)
+        near: np.ndarray = np.exp(-((a[:, None] - b) ** 2).sum(axis=-1) / 2)
         return LEVEL + SLOPE * a @ b.T + REST * near
 
     found: np.ndarray = alike(at, known) @ np.linalg.solve(alike(known, known) + NUGGET * np.eye(len(known)), error)

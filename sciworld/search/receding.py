@@ -106,8 +106,8 @@ class FixedPlan:
 class RandomController:
     """Draws controls uniformly from the space, or from a region of it that is read off each observation.
 
-    region : observation -> low, high, each (episode, control), inside the space: the same region as a search gets
-    makes chance its fair rival.
+    region : observation -> low, high, each (episode, control) or (control,), inside the space: the same region as a
+    search gets makes chance its fair rival.
     """
 
     def __init__(self, space: ControlSpace, region: Region | None = None) -> None:

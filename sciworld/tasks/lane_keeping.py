@@ -249,9 +249,7 @@ def rivals(episodes: Episodes, surrogate: Surrogate, reader: Reader) -> dict[str
         PLANNED: planner(surrogate, reader),
         EXPERT: Expert(episodes.simulator, episodes.state.road),
         STRAIGHT: FixedPlan(idle),
-        RANDOM: RandomController(
-            surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
-        ),
+        RANDOM: RandomController(surrogate.space, lambda seen: (low, high)),
     }
 
 

@@ -205,14 +205,14 @@ class Episodes:
     def grid(self, n: int) -> np.ndarray:
         """Controls all over what is searched : (n, candidate, 2)."""
         low, high = region(self.simulator.space, self.manoeuvre.brakes)
-        axes = np.meshgrid(
-            *(np.linspace(*ends, GRID if ends[0] < ends[1] else 1) for ends in zip(low, high, strict=True))
-        )
-        return np.tile(np.stack(axes, axis=-1).reshape(-1, 2), (n, 1, 1))
+        axes = [np.linspace(*ends, GRID if ends[0] < ends[1] else 1) for ends in zip(low, high, strict=True)]
+        return np.tile(np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), (n, 1, 1))
 
     def worth(self, state: Drive, held: np.ndarray) -> np.ndarray:
-        """What `Carried` promises of controls (n, candidate, 2) that are held through the horizon, in truth : (n,
-        candidate)."""
+        """What `Carried` promises, in truth, of controls that are held through the horizon : (n, candidate).
+
+        held : (n, candidate, 2).
+        """
         n, many = held.shape[:2]
         road, controls = state.road.take(np.repeat(np.arange(n), many)), held.reshape(-1, 2)
         scores = []
@@ -222,9 +222,8 @@ class Episodes:
             states = np.stack([road.road[:, 1], np.where(np.isnan(gap), FARTHEST, gap), road.speed], axis=-1)
             after = (road.seconds - np.repeat(self.state.seconds, many)).reshape(n, many)
             scores.append(self.manoeuvre.score(states.reshape(n, many, -1), after))
-        found: np.ndarray = np.mean(scores[SEEN - 1 :], axis=0) - cost(self.manoeuvre, controls[:, None]).reshape(
-            n, many
-        )
+        price = cost(self.manoeuvre, controls[:, None]).reshape(n, many)
+        found: np.ndarray = np.mean(scores[SEEN - 1 :], axis=0) - price
         return found
 
     def take(self, index: np.ndarray) -> Episodes:
@@ -247,9 +246,7 @@ class Episodes:
             PLANNED: planner(surrogate, reader, self.manoeuvre, step),
             EXPERT: Expert(self.simulator, self.state.road, self.line),
             IDLE: FixedPlan(np.zeros((self.steps, len(surrogate.space)))),
-            RANDOM: RandomController(
-                surrogate.space, lambda seen: (np.tile(low, (len(seen), 1)), np.tile(high, (len(seen), 1)))
-            ),
+            RANDOM: RandomController(surrogate.space, lambda seen: (low, high)),
         }
 
 

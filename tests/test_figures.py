@@ -42,7 +42,7 @@ def test_every_figure_of_the_files_is_in_the_readme() -> None:
     named = {(benchmark, figure) for figure, _, _, benchmark, _ in ROWS}
     assert named == {
         (name, one)
-        for name in ("stem", "data", "simulators", "measures", "contest", "ablations", "masked")
+        for name in ("stem", "data", "simulators", "measures", "contest", "ablations", "masked", "search")
         for one in stored(name)["figures"]
     }
 
@@ -62,6 +62,14 @@ def test_the_page_of_the_contest_states_what_each_part_buys(benchmarks: Any) -> 
     written = benchmarks("ablations").ablations.written
     lines = written([row for each in rows.values() for row in each if isinstance(row, dict)]).splitlines()
     assert len(lines) > 30
+    for line in lines:
+        assert line in page
+
+
+def test_the_page_of_the_search_states_where_manoeuvres_succeed(benchmarks: Any) -> None:
+    rows, page = stored("search")["rows"]["road_success"], (ROOT / "docs" / "search.md").read_text()
+    lines = benchmarks("search_road").search_road.table(rows).splitlines()
+    assert len(lines) > 15
     for line in lines:
         assert line in page
 

@@ -92,3 +92,9 @@ def test_states_are_taken_apart_and_put_together():
     together, _ = surrogate.step(surrogate.joined(parts), controls, np.random.default_rng(0))
     whole, _ = surrogate.step(surrogate.take(state, np.array([2, 0])), controls, np.random.default_rng(0))
     np.testing.assert_allclose(together.frames, whole.frames, rtol=1e-6)
+
+
+@pytest.mark.parametrize("odd", [[], [toy.make()], toy.make(), [[starts()]]])
+def test_starts_are_observations(odd: object) -> None:
+    with pytest.raises(SettingsError, match=r"starts is .* Observation"):
+        gymnasium.make(NAME, **{**given(), "starts": odd})

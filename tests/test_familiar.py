@@ -187,3 +187,11 @@ def test_it_is_kept_in_a_file_which_is_whole_or_refused(familiar, tmp_path):
             Familiar.load(path)
     with pytest.raises(CheckpointError, match="is not there"):
         Familiar.load(tmp_path / "other.npz")
+
+
+def test_what_was_played_is_told_of_numbers_alone(familiar):
+    """The blob was pushed by at most 0.5 either way; its third control is a whole number."""
+    low, high = familiar.played()
+    np.testing.assert_allclose(low[:2], -0.6, atol=0.02)
+    np.testing.assert_allclose(high[:2], 0.6, atol=0.02)
+    assert np.isinf([low[2], high[2]]).all()

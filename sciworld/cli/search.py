@@ -30,7 +30,7 @@ def search(
     ] = None,
     bounds: Annotated[
         str | None,
-        typer.Option(help="Of --objective: what to search, such as jets=-0.5:0.5,...; all that is possible."),
+        typer.Option(help="Of --objective: what to search, such as jets=-0.5:0.5,...; else what was recorded."),
     ] = None,
     recording: Annotated[int, typer.Option(help="Which; -1 is the last.")] = -1,
     frame: Annotated[int, typer.Option(help="The frame to decide from; -1 is the last.")] = -1,
@@ -168,10 +168,10 @@ def familiar(run: Any) -> Any:
 
 
 def limits(text: str | None, space: Any) -> tuple[Any, Any]:
-    """Low and high (control,) of "name=low:high,..."; those of the space where none is named. Raises SettingsError."""
+    """Low and high (control,) of "name=low:high,...", NaN where none is named. Raises SettingsError."""
     if text is None:
         return None, None
-    low, high = (list(bound) for bound in (space.low, space.high))
+    low, high = [math.nan] * len(space), [math.nan] * len(space)
     for part in text.split(","):
         name, _, values = part.partition("=")
         least, _, most = values.partition(":")

@@ -132,7 +132,7 @@ def measured(ds: xr.Dataset, names: tuple[str, ...]) -> np.ndarray:
     missing = [name for name in names if name not in there]
     if missing:
         raise RecordingError(
-            f"{ds.attrs['source']}: its states have no '{missing[0]}', from which it is learned how to read it from "
+            f"{ds.attrs['session']}: its states have no '{missing[0]}', from which it is learned how to read it from "
             "frames; use recordings in which it was measured"
         )
     return np.asarray(ds["states"].values[:, [there.index(name) for name in names]])

@@ -22,7 +22,8 @@ class ImaginedFace:
     Runs of a vector are sampled together: what one imagines depends on how many there are.
 
     Settings : surrogate. starts : the observations (oldest first, one row a start) of which an episode begins at one by
-    chance, or that which `reset(options={"start": row})` names. objective : as of a search; its futures have one step.
+    chance, or that which `reset(options={"start": row})` names. objective : an `Objective`, whose futures have one
+    step; one of DataArrays through `tasks.find_controls.on_arrays`.
     terminated : optional, observation -> (run,) bool. The memory of a run : (run,), the row that it began at.
     """
 
@@ -34,6 +35,13 @@ class ImaginedFace:
         starts = settings["starts"]
         self.surrogate = settings["surrogate"]
         self.starts: list[Observation] = [starts] if isinstance(starts, Observation) else list(starts)
+        if not self.starts or not all(isinstance(one, Observation) for one in self.starts):
+            raise SettingsError(
+                f"sciworld/Imagined-v0: starts is {type(starts).__name__} of {type(self.starts[0]).__name__}; give "
+                "Observations, oldest first, such as evaluate.imagine.observed(recording, frame, context)"
+                if self.starts
+                else "sciworld/Imagined-v0: starts is empty; give one Observation or more"
+            )
         self.objective: Objective = settings["objective"]
         self.terminated: Callable[[Observation], np.ndarray] | None = settings.get("terminated")
         self.frame = spaces.Box(-np.inf, np.inf, self.starts[-1].frames.shape[1:], np.float32)

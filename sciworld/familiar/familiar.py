@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sciworld.config import require
-from sciworld.controls import ColumnTable, ControlSpace
+from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import CheckpointError, RecordingError, SciworldError, SearchError
 from sciworld.familiar.cloud import Cloud
 from sciworld.familiar.looks import LOOKS, looks_of, under
@@ -29,6 +29,7 @@ KEPT = 3000  # frames, and runs of controls of each length, at most
 EACH = 16  # of a recording, at least, where it has so many: they may be of one session
 LENGTHS = (1, 2, 4)  # steps of runs of controls that are compared
 FARTHEST = 1.25
+BEYOND = 0.1  # of the range of what was played, on either side
 FIELDS = ("points", "mean", "root", "unit")  # of a Cloud
 
 
@@ -147,12 +148,35 @@ class Familiar:
             found = np.maximum(found, cloud.distance(_runs(self.space, part, observation.frames, observation.view)))
         return found
 
+    def played(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and most of each control that was played, and a tenth of the way beyond : (control,), (control,).
+
+        Not finite where that says nothing: positions, angles, and whole numbers.
+        """
+        cloud, table = self.controls[1], self.space.table
+        features = cloud.points @ np.linalg.inv(cloud.root) + cloud.mean
+        low, high = np.full(len(table), -np.inf), np.full(len(table), np.inf)
+        places = {place for both in table.positions().values() for place in both}
+        # Features of frames under positions come first, see `_runs`.
+        at = features.shape[1] - sum(_width(column) for column in table)
+        for k, column in enumerate(table):
+            if column.kind != "angle" and not column.is_whole and k not in places:
+                least, most = features[:, at].min(), features[:, at].max()
+                low[k], high[k] = least - BEYOND * (most - least), most + BEYOND * (most - least)
+            at += _width(column)
+        return low, high
+
     def odd(self, observation: Observation, i: int) -> str:
         """What of a present is farthest from usual."""
         rows = looks_of(observation.frames[i : i + 1])[0]
         spread = np.linalg.inv(self.frames.root)  # of the features, each by itself
         away = np.abs(rows - self.frames.mean) / np.sqrt(np.square(spread).sum(axis=0) + 1e-300)
         return LOOKS[int(away.argmax()) * len(LOOKS) // len(away)]
+
+
+def _width(column: Column) -> int:
+    """Features that stand for a control in `_runs`."""
+    return 2 if column.kind == "angle" else len(column.levels) if column.is_whole and column.levels else 1
 
 
 def _some(rows: np.ndarray, most: int) -> np.ndarray:

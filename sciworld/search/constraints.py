@@ -70,6 +70,8 @@ def total(space: ControlSpace, control: str, limit: float, rate: float = 1.0, un
         each = rate * controls[:, :, place].sum(axis=1)
         return np.repeat(each[:, None], futures.shape[1], axis=1)
 
+    amount.linear = True  # type: ignore[attr-defined]  # it is of arrays, and of no frame
+
     def least(low: np.ndarray, high: np.ndarray, horizon: int) -> float:
         return float(horizon * min(rate * low[place], rate * high[place]))
 
@@ -83,6 +85,8 @@ def effort(space: ControlSpace, control: str, limit: float) -> Constraint:
     def amount(futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         each = np.sqrt(np.square(controls[:, :, place]).mean(axis=1))
         return np.repeat(each[:, None], futures.shape[1], axis=1)
+
+    amount.linear = True  # type: ignore[attr-defined]
 
     def least(low: np.ndarray, high: np.ndarray, horizon: int) -> float:
         return float(max(low[place], -high[place], 0.0))

@@ -72,7 +72,9 @@ class Plan:
         """What a reader must not overlook."""
         found = []
         if self.failed.any():
-            found.append(f"{int(self.failed.sum())} candidates got no score{f' ({self.why})' if self.why else ''}")
+            many = int(self.failed.sum())
+            what = f"{many} candidate{'s' if many > 1 else ''} got no score"
+            found.append(f"{what}{f' ({self.why})' if self.why else ''}")
         for k, one in enumerate(self.constraints):
             broken = np.flatnonzero(~self.satisfied[:, k])
             if len(broken):

@@ -144,7 +144,7 @@ class Problem:
         return np.stack([_scored(objective, futures[i], controls[i], f"problem {i}") for i, objective in each])
 
     def marked(self, futures: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, str]:
-        """As `score`, but candidates that an objective fails at have NaN; and what the first of them raised, or "".
+        """As `score`, but candidates that an objective fails at have NaN; and why the first has none, or "".
 
         An objective that fails at all of them together is asked for one after the other.
         """
@@ -158,17 +158,25 @@ class Problem:
                 for c in range(futures.shape[1]):
                     with contextlib.suppress(Exception):
                         scores[i, c] = _scored(objective, futures[i, c : c + 1], controls[i, c : c + 1], where)[0]
+            if not why and np.isnan(scores[i]).any():
+                why = getattr(objective, "nan_means", "it returned NaN")
         return scores, why
 
     def amounts(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
         """What candidates have of each constraint, in the mean over samples : (problem, candidate, constraint).
 
-        Raises SearchError if a constraint returns another shape.
+        Raises SearchError if a constraint raises, or returns another shape.
         """
         found = np.empty((*futures.shape[:2], len(self.constraints)))
         for k, one in enumerate(self.constraints):
             for i in range(len(futures)):
-                amount = _scored(one.amount, futures[i], controls[i], f"constraint '{one.name}'")
+                where = f"constraint '{one.name}'"
+                try:
+                    amount = _scored(one.amount, futures[i], controls[i], where)
+                except SearchError:
+                    raise
+                except Exception as error:  # a scientist's code may raise anything
+                    raise SearchError(f"{where} failed: {_said(error)}") from error
                 found[i, :, k] = amount.mean(axis=1)
         return found
 

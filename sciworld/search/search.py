@@ -152,8 +152,8 @@ def _require_some(scored: np.ndarray, look: Look) -> None:
     lost = np.flatnonzero(~scored)
     if len(lost):
         raise NothingFoundError(
-            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(scored)}); its objective "
-            + (f"failed: {look.why}" if look.why else "returned NaN, inf or -inf for all of them")
+            f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(scored)}); of its "
+            f"objective: {look.why or 'it returned inf or -inf for all of them'}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import xarray as xr
 
 from sciworld import plots
 from sciworld.config import require
+from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
 from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind
 from sciworld.evaluate.table import Table, number
@@ -51,7 +53,7 @@ class Found:
 
     @property
     def controls(self) -> xr.DataArray:
-        """What was found : (time, control), with units."""
+        """What was found : (time, control), with units; each acts until its time, from the time before it on."""
         coordinates = {"time": self.futures["time"], "control": list(self.plan.space.names)}
         units = ("control", [column.units for column in self.plan.space.table])
         return xr.DataArray(self.plan.controls[0], {**coordinates, "control_units": units}, ("time", "control"))
@@ -77,7 +79,7 @@ class Found:
         plan = self.plan
         heads = [f"{column.name} ({column.units})" for column in plan.space.table]
         unit = self.futures["time"].attrs["units"]
-        first = f"time ({unit})" if unit != "1" else "step"
+        first = f"until ({unit})" if unit != "1" else "step"
         rows = [
             (number(time), *(number(value) for value in values))
             for time, values in zip(self.futures["time"].values, plan.controls[0], strict=True)
@@ -121,7 +123,8 @@ class Found:
     def to_json(self) -> str:
         """The plan, as `Plan.from_json` reads it, and beside it from where it was found."""
         asked = {"session": self.session, "frame": self.frame, "objective": self.objective}
-        return json.dumps({**json.loads(self.plan.to_json()), **asked})
+        until = {"until": self.futures["time"].values.tolist(), "until_units": self.futures["time"].attrs["units"]}
+        return json.dumps({**json.loads(self.plan.to_json()), **until, **asked})
 
     def warnings(self) -> list[str]:
         """What a reader must not overlook."""
@@ -156,8 +159,10 @@ def find_controls(
     ----------
     objective : futures and controls as DataArrays -> (candidate, sample), larger is better, see `OnArrays`; what has an
         attribute `linear` or `differentiable` is given what an `Objective` is, no DataArrays.
-    low, high : (control,), what is searched, where not all that the controls can be.
+    low, high : (control,), what is searched; NaN, or neither, for what was played, see `Familiar.played`, or for all
+        that the controls can be, if nothing is familiar.
     familiar : what the surrogate was trained near, such as `Run.familiar()`; without it a search goes anywhere.
+    constraints : amounts are functions as the objective is, of DataArrays unless they have an attribute `linear`.
     The rest is that of `Problem` and of `search`; plans keep to the controls' rate limits.
 
     Raises RecordingError or ControlError where the recording is not of the surrogate's kind, SearchError where the
@@ -170,13 +175,16 @@ def find_controls(
     history = observed(ds, frame, surrogate.model.context)
     wish, arrays = as_objective(objective, surrogate, ds, frame)
     before = controls_of(ds)[frame - 1] if frame else np.full(len(space), np.nan)
+    region = _region(space, low, high, familiar)
     problem = Problem(
         wish,
         horizon,
         space,
-        None if low is None else np.asarray(low, dtype=np.float64),
-        None if high is None else np.asarray(high, dtype=np.float64),
-        constraints=tuple(constraints),
+        *region,
+        constraints=tuple(
+            dataclasses.replace(one, amount=as_objective(cast(Objective, one.amount), surrogate, ds, frame)[0])
+            for one in constraints
+        ),
         risk=risk or Risk(),
         parameters=parameters or Parameters(),
         seconds=arrays.seconds,
@@ -193,6 +201,24 @@ def find_controls(
         times = np.cumsum(surrogate.lasts(plan.controls[0]))
         shown = shown.assign_coords(time=("time", times, {"units": "s"}))
     return Found(plan, shown, history[-1].frames[0].astype(np.float64), ds.attrs["session"], frame, name)
+
+
+def _region(
+    space: ControlSpace, low: Sequence[float] | None, high: Sequence[float] | None, familiar: Familiar | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is searched : low, high (control,). Raises SearchError or ControlError where that is no region."""
+    nothing = np.full(len(space), np.nan)
+    asked = [nothing if one is None else np.asarray(one, dtype=np.float64) for one in (low, high)]
+    for name, one in zip(("low", "high"), asked, strict=True):
+        if one.shape != nothing.shape:
+            raise SearchError(f"{name} is {one.shape}; use ({len(space)},), of {', '.join(space.names)}")
+    played = (space.low, space.high) if familiar is None else familiar.played()
+    least, most = np.fmax(played[0], space.low), np.fmin(played[1], space.high)
+    # Who asks for more at one end than was ever played gets it, and what that is worth is said of the plan.
+    least, most = np.fmin(least, asked[1]), np.fmax(most, asked[0])
+    found = [np.where(np.isnan(one), known, one) for one, known in zip(asked, (least, most), strict=True)]
+    space.require_bounds(*found)
+    return found[0], found[1]
 
 
 def as_objective(

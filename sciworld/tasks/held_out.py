@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.config import whole
-from sciworld.errors import RecordingError
+from sciworld.errors import RecordingError, SearchError
 from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind, steps_ahead
 from sciworld.evaluate.verdict import LIKELY, Verdict
 from sciworld.search.arrays import OfArrays
@@ -24,7 +24,7 @@ from sciworld.tasks.wanted import wanted
 from sciworld.training.run import Run
 from sciworld.training.train import unseen
 
-JUDGE = "held-out recordings, not trusted: they show what their own controls did, not what others would have done"
+JUDGE = "held-out recordings, not trusted, as they show what their own controls did and no others"
 
 
 def held_out_verdict(
@@ -48,12 +48,12 @@ def held_out_verdict(
 
     recordings : a store, or a choice of one, such as those that `training.train.unseen` names. objective : as of
     `find_controls`. units : of the objective. Raises RecordingError where no recording has so many steps, or
-    all futures of a start are the same.
+    all futures of a start are the same; SearchError where the objective fails, or returns NaN.
     """
     whole(horizon, "horizon", 1)
     whole(starts, "starts", 1)
     whole(samples, "samples", 2)
-    rng, n = np.random.default_rng(seed), len(recordings)
+    rng, n, why, lost = np.random.default_rng(seed), len(recordings), "", 0
     promise, unsure, outcome = (np.full((n, starts), np.nan) for _ in range(3))
     seconds = np.zeros(n)
     for k in range(n):
@@ -62,13 +62,17 @@ def held_out_verdict(
         frames = np.flatnonzero(steps_ahead(ds) >= horizon)
         frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(starts, len(frames))).astype(int))]
         for decision, frame in enumerate(frames.tolist()):
-            scores, true = _scored(surrogate, ds, objective, frame, horizon, samples, rng)
+            scores, true, said = _scored(surrogate, ds, objective, frame, horizon, samples, rng)
             promise[k, decision], unsure[k, decision] = scores.mean(), scores.std(ddof=1)
             outcome[k, decision] = true
+            why, lost = why or said, lost + bool(said)
             seconds[k] += float(ds["time"].values[frame + horizon] - ds["time"].values[frame])
         if progress is not None:
             progress(k + 1, n)
     known = ~np.isnan(promise + outcome)
+    if lost:
+        # Which of them could be scored is no chance: a verdict on the others alone would look better than it is.
+        raise SearchError(f"{lost} of {int(known.sum()) + lost} starts got no score; of the objective: {why}")
     if not known.any():
         raise RecordingError(f"no recording has {horizon} steps with known controls; shorten the horizon")
     told = known & (unsure > 0)
@@ -129,8 +133,9 @@ def _scored(
     horizon: int,
     samples: int,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, float]:
-    """Scores (sample,) of imagined futures under the recorded controls, and that of what was recorded."""
+) -> tuple[np.ndarray, float, str]:
+    """Scores (sample,) of imagined futures under the recorded controls, that of what was recorded, and why there are
+    none, or ""."""
     wish, _ = as_objective(objective, surrogate, ds, frame)
     problem = Problem(wish, horizon, surrogate.space)
     controls = controls_of(ds)[frame : frame + horizon][None, None]
@@ -138,4 +143,6 @@ def _scored(
     state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
     futures = surrogate.futures(state, controls, samples, rng)
     true = ds["frames"][frame + 1 : frame + 1 + horizon].values.astype(np.float32)[None, None, None]
-    return problem.score(futures, controls)[0, 0], float(problem.score(true, controls)[0, 0, 0])
+    scores, why = problem.marked(futures, controls)
+    came, why_not = problem.marked(true, controls)
+    return scores[0, 0], float(came[0, 0, 0]), why or why_not

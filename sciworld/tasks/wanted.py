@@ -25,6 +25,7 @@ class LessDrag:
     """
 
     linear, differentiable = False, True
+    nan_means = "imagined wakes leave the velocities that were recorded"
 
     def __init__(self, cost: ImaginedCost, most: float) -> None:
         self.cost, self.most = cost, most

@@ -15,7 +15,7 @@ from sciworld.errors import SearchError, SettingsError
 from sciworld.evaluate.table import number
 from sciworld.familiar.familiar import Familiar
 from sciworld.search.arrays import OnArrays
-from sciworld.search.constraints import Constraint
+from sciworld.search.constraints import Constraint, total
 from sciworld.search.plan import Plan
 from sciworld.search.search import SearchSettings
 from sciworld.surrogate.surrogate import Surrogate
@@ -76,7 +76,7 @@ def test_futures_last_as_long_as_their_controls_say() -> None:
         found = find_controls(surrogate, recording, look, 3, frame=0, settings=FEW)
         fan = found.controls.sel(control="fan_x").values
         np.testing.assert_allclose(found.futures.time, np.cumsum(fan + 2.0), rtol=1e-6)
-        assert found.futures.time.attrs["units"] == "s" and "time (s)" in str(found.to_table())
+        assert found.futures.time.attrs["units"] == "s" and "until (s)" in str(found.to_table())
     np.testing.assert_allclose(told[0], np.median(np.diff(ds["time"].values)) * np.arange(1, 4))
 
 
@@ -173,3 +173,48 @@ def test_functions_come_from_files(tmp_path: Path) -> None:
     for name, said in ((f"{path}:cold", "AttributeError"), (f"{path}:odd", "is no function"), ("no.py:x", "no.py")):
         with pytest.raises(SearchError, match=said):
             objective_in(name)
+
+
+def test_what_was_played_is_searched_unless_more_is_asked_for(
+    surrogate: Surrogate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what hardly moved a search of all that it can do would find nothing familiar."""
+    recordings = [uncovered(seed=seed, session=f"s{seed}") for seed in range(3)]
+    near = Familiar.of(recordings, toy.SPACE, farthest=1e6)
+    middle, wide = (toy.SPACE.high + toy.SPACE.low) / 2, toy.SPACE.high - toy.SPACE.low
+    low, high = middle - 0.05 * wide, middle + 0.05 * wide
+    low[2], high[2] = -np.inf, np.inf
+    monkeypatch.setattr(Familiar, "played", lambda self: (low, high))
+    seen: list[np.ndarray] = []
+
+    def look(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        seen.append(controls.values.reshape(-1, 3))
+        return warmest_right(futures, controls)
+
+    given = {"familiar": near, "settings": FEW}
+    find_controls(surrogate, recordings[0], look, 2, frame=4, **given)  # type: ignore[arg-type]
+    played = np.concatenate(seen)[:, :2]
+    assert (played >= low[:2] - 1e-9).all() and (played <= high[:2] + 1e-9).all()
+    seen.clear()
+    ends = [float(toy.SPACE.low[0]), np.nan, np.nan]
+    find_controls(surrogate, recordings[0], look, 2, frame=4, low=ends, **given)  # type: ignore[arg-type]
+    assert np.concatenate(seen)[:, 0].min() < low[0] and np.concatenate(seen)[:, 1].min() >= low[1] - 1e-9
+    with pytest.raises(SearchError, match=r"high is \(2,\)"):
+        find_controls(surrogate, recordings[0], look, 2, frame=4, high=[1.0, 2.0])
+
+
+def test_amounts_are_written_as_objectives_are(surrogate: Surrogate) -> None:
+    def smoke(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        return futures.sel(channel="smoke").isel(time=-1).mean(("y", "x"))
+
+    def fails(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        raise KeyError("soot")
+
+    ds, total_of = uncovered(), total(toy.SPACE, "fan_x", 1e9)
+    for amount in (smoke, total_of.amount):
+        limits = [Constraint("smoke", 1e9, amount, "counts")]
+        found = find_controls(surrogate, ds, warmest_right, 2, frame=4, constraints=limits, settings=FEW)
+        assert found.plan.satisfied.all() and np.isfinite(found.plan.amounts).all()
+    with pytest.raises(SearchError, match="constraint 'soot' failed: KeyError"):
+        limits = [Constraint("soot", 1.0, fails)]
+        find_controls(surrogate, ds, warmest_right, 2, frame=4, constraints=limits, settings=FEW)

@@ -8,7 +8,7 @@ import toy
 import xarray as xr
 from toy_model import tiny
 
-from sciworld.errors import RecordingError
+from sciworld.errors import RecordingError, SearchError
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.held_out import JUDGE, held_out_verdict
 
@@ -66,3 +66,19 @@ def test_recordings_that_tell_nothing_are_left_out_and_certain_models_are_refuse
     assert found.success.tolist() == [True] * 6 and len(found.actions) == len(found.dose) == 6
     with pytest.raises(RecordingError, match="learned nothing of chance"):
         held_out_verdict(Right(RECORDINGS, 0.0, shift=1e-4), RECORDINGS, heat, 3)
+
+
+def test_an_objective_that_fails_is_not_passed_over() -> None:
+    """A verdict on the starts that could be scored would look better than it is."""
+
+    def fails(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        raise ValueError("my own fault")
+
+    def now_and_then(futures: xr.DataArray, controls: xr.DataArray) -> xr.DataArray:
+        found = heat(futures, controls)
+        return found.where(found < RECORDINGS[0]["frames"].values[..., 1].mean())
+
+    with pytest.raises(SearchError, match=r"24 of 24 starts .* ValueError: my own fault"):
+        held_out_verdict(Right(RECORDINGS, 0.2), RECORDINGS, fails, 3)
+    with pytest.raises(SearchError, match=r"\d+ of 24 starts got no score; of the objective: it returned NaN"):
+        held_out_verdict(Right(RECORDINGS, 0.2), RECORDINGS, now_and_then, 3)

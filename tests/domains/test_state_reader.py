@@ -61,7 +61,7 @@ def test_frames_are_chosen_evenly_and_only_where_states_are_known_and_near(recor
 
 
 def test_recordings_without_a_state_are_refused(recordings):
-    with pytest.raises(RecordingError, match="made 3: its states have no 'speed'"):
+    with pytest.raises(RecordingError, match="s3: its states have no 'speed'"):
         labelled([recordings[3]], ("tilt", "speed"), pixels)
     with pytest.raises(RecordingError, match="have no 'tilt'"):
         measured(recordings[0].drop_vars("states"), ("tilt",))

@@ -1,19 +1,14 @@
 """The active loop: train, judge, record what is not known yet, and train again, until the verdict holds.
 
-folder/loop.json                what the loop was begun with
-folder/round-000/member-0, ...  the runs of a round's ensemble, which `Ensemble.load` reads
-folder/round-000/round.json     how many transitions it learned from, and the verdicts
-
 Recordings go into the store, in sessions that are named by the loop and the round: a round whose sessions are there was
-recorded. Kill the process at any moment and call it again: what is finished is kept, what was begun goes on.
+recorded. Kill the process at any moment and call it again: what is finished is kept, what was begun goes on
+(see `rounds`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,15 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
+from sciworld import rounds as folders
 from sciworld.chance import seed_of, stream
 from sciworld.config import LARGEST, positive, real, to_dict, whole
 from sciworld.controls import ControlSpace
-from sciworld.errors import FormatError, SettingsError, StoreError, TrainingError
+from sciworld.errors import SettingsError, StoreError
 from sciworld.evaluate.table import Table, interval
 from sciworld.evaluate.verdict import Verdict, judged
-from sciworld.files import lock, replace_file
 from sciworld.measures.intervals import Interval, wilson
 from sciworld.recording import control_table
+from sciworld.rounds import Round
+from sciworld.selection import Selection
 from sciworld.simulator import Controller, Observation
 from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble
@@ -55,6 +52,11 @@ class Experiment(Protocol):
     @property
     def space(self) -> ControlSpace:
         """The controls, which must be those of the store."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells it from others, JSON-safe: a loop goes on with the same."""
         ...
 
     def explore(self, surrogate: Ensemble, present: Observation, rng: np.random.Generator) -> Controller:
@@ -115,40 +117,6 @@ class LoopSettings:
     def recorded(self, number: int) -> int:
         """How many recordings are made after round `number`."""
         return max(1, round(self.recordings * self.growth**number))
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
-    """One training, and the verdicts on it.
-
-    Parameters
-    ----------
-    transitions : that it learned from. look : on the episodes that every round is judged by. folder : of its ensemble.
-    confirmed : on fresh episodes, where the look reached the target; else None.
-    """
-
-    transitions: int
-    look: Verdict
-    folder: Path
-    confirmed: Verdict | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        """That on fresh episodes, where there is one."""
-        return self.look if self.confirmed is None else self.confirmed
-
-    @property
-    def success(self) -> Interval:
-        """Share of successes, with its interval."""
-        return self.verdict.summary()["success"]
-
-    def promising(self, target: float | None) -> bool:
-        """Whether the interval of the look's success begins at the target or above."""
-        return _reaches(self.look, target)
-
-    def holds(self, target: float | None) -> bool:
-        """Whether it is promising, and the verdict on fresh episodes says so, too."""
-        return self.promising(target) and self.confirmed is not None and _reaches(self.confirmed, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,25 +200,26 @@ def improve(
     _require_fits(store, experiment)
     given = {"family": family, "preset": preset, "changes": None if changes is None else dict(changes)}
     rounds: list[Round] = []
-    with _held(folder, {"loop": to_dict(settings), "fit": to_dict(fit), **given}, len(store)) as began:
+    asked = {"loop": to_dict(settings), "fit": to_dict(fit), "experiment": experiment.facts, **given}
+    with folders.held(folder, asked, store) as own:
         for number in range(settings.rounds):
-            place, name = folder / f"round-{number:03d}", f"loop-{began}-round-{number:03d}-"
-            found = _known(place)
+            place, name = folder / f"round-{number:03d}", f"loop-{own}-round-{number:03d}-"
+            found = folders.known(place)
             if found is None:
-                before = rounds[-1].folder if rounds else None
-                _train(store, place, experiment, fit, settings.members, before, given, progress is not None)
-                found = Round(_transitions(store), _judge(place, experiment, fit, settings, settings.seed), place)
-                _write(found)
+                before, learned = rounds[-1].folder if rounds else None, folders.learned(place, store)
+                _train(learned, place, experiment, fit, settings.members, before, given, progress is not None)
+                found = Round(_transitions(learned), _judge(place, experiment, fit, settings, settings.seed), place)
+                folders.write(found)
             if found.promising(settings.target) and found.confirmed is None:
                 fresh = seed_of(settings.seed, "confirmed", number)
                 found = dataclasses.replace(found, confirmed=_judge(place, experiment, fit, settings, fresh))
-                _write(found)
+                folders.write(found)
             rounds.append(found)
             seen = "" if found.confirmed is None else " on fresh episodes"
             say(f"round {number}: {found.transitions} transitions, success {interval(found.success)}{seen}")
             if found.holds(settings.target) or number + 1 == settings.rounds:
                 break
-            if not any(session.startswith(name) for session in store.sessions()[began:]):
+            if not any(session.startswith(name) for session in store.sessions()):
                 made = _record(place, experiment, fit, settings, number, name)
                 store.append(made)
                 say(f"round {number}: recorded {sum(ds.sizes['time'] - 1 for ds in made)} transitions more")
@@ -258,7 +227,7 @@ def improve(
 
 
 def _train(
-    store: Store,
+    store: Selection,
     place: Path,
     experiment: Experiment,
     fit: FitSettings,
@@ -279,7 +248,7 @@ def _train(
             place / name,
             dataclasses.replace(fit, seed=fit.seed + member),
             domain=experiment.domain,
-            recordings=np.arange(len(store)),
+            recordings=np.arange(len(store)),  # all of them: nothing is held out
             start_from=None if before is None else before / name,
             resume=(place / name / "config.json").exists(),
             progress=progress,
@@ -289,10 +258,6 @@ def _train(
 
 def _judge(place: Path, experiment: Experiment, fit: FitSettings, settings: LoopSettings, seed: int) -> Verdict:
     return experiment.judge(_ensemble(place, experiment, fit), settings.episodes, seed)
-
-
-def _reaches(verdict: Verdict, target: float | None) -> bool:
-    return target is not None and verdict.summary()["success"].low >= target
 
 
 def _record(
@@ -309,72 +274,12 @@ def _ensemble(place: Path, experiment: Experiment, fit: FitSettings) -> Ensemble
     return Ensemble.load(place, fit.device, seconds=experiment.seconds)
 
 
-def _transitions(store: Store) -> int:
-    return sum(int(part.offsets()[-1]) - len(part) for part in store.parts)
+def _transitions(store: Selection) -> int:
+    frames = np.concatenate([np.diff(part.offsets()) for part in store.store.parts])
+    return int((frames[store.indices] - 1).sum())
 
 
 def _require_fits(store: Store, experiment: Experiment) -> None:
     if not len(store):
         raise StoreError(f"{store.path}: holds nothing; record or ingest something that the first round can learn from")
     experiment.space.require_same(ControlSpace(control_table(store.lazily(0))), str(store.path))
-
-
-def _known(place: Path) -> Round | None:
-    """The round in a folder, if it was judged. Raises FormatError where its file is damaged."""
-    path = place / "round.json"
-    if not path.exists():
-        return None
-    try:
-        fields = json.loads(path.read_text())
-        look = Verdict.from_json(json.dumps(fields["verdict"]), str(path))
-        fresh = fields.get("confirmed")  # rounds of earlier versions say nothing of it
-        confirmed = None if fresh is None else Verdict.from_json(json.dumps(fresh), str(path))
-        return Round(int(fields["transitions"]), look, place, confirmed)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise FormatError(f"{path}: cannot be read ({error}); remove it, and the round is judged again") from error
-
-
-def _write(found: Round) -> None:
-    fields = {"transitions": found.transitions, "verdict": json.loads(found.look.to_json())}
-    if found.confirmed is not None:
-        fields["confirmed"] = json.loads(found.confirmed.to_json())
-    replace_file(found.folder / "round.json", json.dumps(fields).encode())
-
-
-@contextlib.contextmanager
-def _held(folder: Path, config: dict[str, Any], recordings: int) -> Iterator[int]:
-    """Keep other processes out of a loop's folder; how many recordings there were when the loop began.
-
-    Raises TrainingError where it holds something else, was begun otherwise, or another process works there.
-    """
-    # A loop may go on for longer, or to another target.
-    kept = {**config, "loop": {k: v for k, v in config["loop"].items() if k not in ("rounds", "target")}}
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(lock(folder))
-            if not any(folder.iterdir()):
-                replace_file(folder / "loop.json", json.dumps({**kept, "recordings": recordings}, indent=1).encode())
-        except BlockingIOError as error:
-            raise TrainingError(f"{folder}: another process works here; wait for it, or choose another") from error
-        except OSError as error:
-            raise TrainingError(f"{folder}: cannot be made ({error}); choose another folder") from error
-        yield _begun(folder / "loop.json", kept)
-
-
-def _begun(path: Path, kept: dict[str, Any]) -> int:
-    """How many recordings there were, if the loop was begun with `kept`; else TrainingError."""
-    try:
-        begun = json.loads(path.read_text())
-        wrong = sorted(name for name in kept if begun.get(name) != json.loads(json.dumps(kept[name])))
-        recordings = int(begun["recordings"])
-    except FileNotFoundError as error:
-        raise TrainingError(f"{path.parent}: holds something that is no loop; choose another folder") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error!r}); restore it, or choose another folder") from error
-    if wrong:
-        raise TrainingError(
-            f"{path.parent}: the loop was begun otherwise ({', '.join(wrong)} differ); go on with the same, or choose "
-            "another folder"
-        )
-    return recordings

@@ -31,7 +31,7 @@ ROWS = (
     ("training", "surrogate"),
     ("search",),
     ("evaluate",),
-    ("tasks",),
+    ("tasks", "rounds"),
     ("loop", "accessor", "widgets", "demos", "doctor"),
     ("cli", "testing"),
     ("__main__",),

@@ -36,7 +36,7 @@ from sciworld.search.plan import Plan
 from sciworld.store import Store
 from sciworld.tasks import steering, stem_run
 from sciworld.training.run import Run
-from sciworld.training.train import unseen
+from sciworld.training.seen import unseen
 
 runner = CliRunner()
 ROOT = Path(__file__).resolve().parents[1]

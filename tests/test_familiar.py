@@ -195,3 +195,32 @@ def test_what_was_played_is_told_of_numbers_alone(familiar):
     np.testing.assert_allclose(low[:2], -0.6, atol=0.02)
     np.testing.assert_allclose(high[:2], 0.6, atol=0.02)
     assert np.isinf([low[2], high[2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("frames.points", lambda x: x * np.nan),
+        ("frames.points", lambda x: x[:0]),
+        ("frames.mean", lambda x: x[:-1]),
+        ("1.root", lambda x: x[0]),
+        ("1.unit", lambda x: -x),
+        ("farthest", lambda x: x - 99),
+        ("farthest", lambda x: x * np.inf),
+    ],
+)
+def test_what_would_let_everything_pass_is_refused(familiar, name, change, tmp_path):
+    familiar.save(tmp_path / "near.npz")
+    with np.load(tmp_path / "near.npz") as file:
+        arrays = dict(file)
+    arrays[name] = change(arrays[name])
+    np.savez(tmp_path / "near.npz", **arrays)
+    with pytest.raises(CheckpointError, match=r"near\.npz: damaged"):
+        Familiar.load(tmp_path / "near.npz")
+
+
+def test_frames_of_other_channels_are_refused(familiar):
+    seen = noisy(observation(np.array([[3.0, 2.0]])))
+    two = dataclasses.replace(seen, frames=np.concatenate([seen.frames] * 2, axis=-1))
+    with pytest.raises(SearchError, match="made of recordings with other channels"):
+        familiar.require(two)

@@ -15,7 +15,7 @@ import xarray as xr
 from toy_model import TINY
 from toy_simulator import ToySimulator
 
-from sciworld import loop
+from sciworld import loop, rounds
 from sciworld.errors import ControlError, FormatError, SettingsError, StoreError, TrainingError
 from sciworld.evaluate.verdict import Verdict
 from sciworld.loop import Improved, LoopSettings, improve
@@ -38,6 +38,7 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(trainer, "DIAGNOSTIC_WINDOWS", 1)
         patched.setattr(trainer, "DIAGNOSTIC_BATCHES", 2)
+        patched.setattr(rounds, "token_hex", lambda n: "ab" * n)  # loops are compared, session by session
         yield
 
 
@@ -48,7 +49,7 @@ class Killed(BaseException):
 class ToyExperiment:
     """Blobs under a fan. successes : of 20 episodes, round by round. fresh : of those that no round has seen."""
 
-    domain, seconds, space = "", 1.0, toy.SPACE
+    domain, seconds, space, facts = "", 1.0, toy.SPACE, {"toy": 1}
 
     def __init__(self, successes: tuple[int, ...] = (3, 11, 20), fresh: tuple[int, ...] = (20,)) -> None:
         self.successes, self.fresh = successes, fresh
@@ -194,7 +195,8 @@ def test_it_goes_on_after_a_kill(
             whole(tmp_path)
     store = Store.open(tmp_path / "store")
     experiment = ToyExperiment((3, 20))
-    experiment.judged = len(list((tmp_path / "loop").glob("round-*/round.json")))
+    files = (tmp_path / "loop").glob("round-*/round.json")
+    experiment.judged = sum("verdict" in json.loads(file.read_text()) for file in files)
     found, (expected, other) = run(store, experiment), unbroken
     assert [one.transitions for one in found.rounds] == [one.transitions for one in expected.rounds]
     assert store.sessions() == other.sessions()
@@ -241,12 +243,54 @@ def test_a_folder_of_something_else_is_refused(store: Store) -> None:
     run(store, ToyExperiment((20,)))
     with pytest.raises(TrainingError, match=r"begun otherwise \(loop differ\)"):
         run(store, ToyExperiment(), members=3)
-    (folder / "round-000" / "round.json").write_text("{")
-    with pytest.raises(FormatError, match="judged again"):
-        run(store, ToyExperiment())
+    other = ToyExperiment()
+    other.facts = {"toy": 2}
+    with pytest.raises(TrainingError, match=r"begun otherwise \(experiment differ\)"):
+        run(store, other)
+    for damage in ("{", json.dumps({"recordings": 2, "transitions": 1e400, "verdict": {}}), json.dumps([])):
+        (folder / "round-000" / "round.json").write_text(damage)
+        with pytest.raises(FormatError, match="judged again"):
+            run(store, ToyExperiment())
     (folder / "loop.json").write_text(json.dumps([]))
     with pytest.raises(TrainingError, match="cannot be read"):
         run(store, ToyExperiment())
     (folder / "loop.json").unlink()
     with pytest.raises(TrainingError, match="no loop"):
         run(store, ToyExperiment())
+
+
+def test_a_loop_stays_with_its_store(store: Store, tmp_path: Path) -> None:
+    run(store, ToyExperiment((3, 20)), rounds=2)
+    another = Store.create(tmp_path / "another")
+    another.append([toy.make(frames=4, seed=i + 5) for i in range(2)])
+    settings, folder = LoopSettings(**{**SMALL, "rounds": 3}), store.path.parent / "loop"
+    with pytest.raises(TrainingError, match=r"begun on another store than .*another"):
+        improve(another, folder, ToyExperiment(), FIT, settings, changes=TINY)
+
+
+def test_loops_on_one_store_share_no_session(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(("11", "22"))
+    monkeypatch.setattr(rounds, "token_hex", lambda n: next(names))
+    settings = LoopSettings(**{**SMALL, "rounds": 2})
+    for name, held in (("one", 4), ("two", 6)):
+        improve(store, tmp_path / name, ToyExperiment((3, 3)), FIT, settings, changes=TINY)
+        assert len(store) == held, "what another loop recorded is not taken for its own"
+
+
+def test_members_learn_from_the_same_though_the_store_grows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = loop.train, [0]
+
+    def killed(*given: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise Killed
+        return real(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "train", killed)
+        with pytest.raises(Killed):
+            run(store, ToyExperiment((20,)))
+    store.append([toy.make(frames=4, seed=9)])
+    (found,) = run(store, ToyExperiment((20,))).rounds
+    one, two = (Run(found.folder / f"member-{i}").config["windows"] for i in range(2))
+    assert one == two and found.transitions == 6

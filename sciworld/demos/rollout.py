@@ -13,7 +13,7 @@ from sciworld.evaluate.table import Table
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.run import Run
-from sciworld.training.train import unseen
+from sciworld.training.seen import unseen
 
 SEEN = {True: "Training did not see it.", False: "Training saw it.", None: "Whether training saw it is not known."}
 

@@ -24,7 +24,7 @@ from sciworld.store import Store
 from sciworld.surrogate.ensemble import Ensemble, member_folders
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.training.run import Run
-from sciworld.training.train import unseen
+from sciworld.training.seen import unseen
 from sciworld.training.trainer import as_device
 
 UNKNOWN = "training saw these recordings, or does not say which it saw"

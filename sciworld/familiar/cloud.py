@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sciworld.errors import SearchError
+
 NEAREST = 4  # recorded ones whose mean square distance counts
 QUANTILE = 0.99  # of what recordings differ, which is the unit of all distances
 PARTS = 5  # of the sessions, or of a single one, of which each is held against the others
@@ -29,6 +31,13 @@ class Cloud:
     root: np.ndarray
     unit: float
 
+    def __post_init__(self) -> None:
+        n, d = np.shape(self.points) if np.ndim(self.points) == 2 else (0, 0)
+        shapes = np.shape(self.mean) == (d,) and np.shape(self.root) == (d, d) and np.shape(self.unit) == ()
+        whole = all(np.isfinite(part).all() for part in (self.points, self.mean, self.root, self.unit))
+        if not (n and d and shapes and whole and self.unit > 0):
+            raise ValueError(f"no cloud: points {np.shape(self.points)}, unit {self.unit}; all must be finite")
+
     @classmethod
     def of(cls, rows: np.ndarray, sessions: np.ndarray) -> Cloud:
         """Of features (n, feature) from sessions (n,) by number.
@@ -44,7 +53,15 @@ class Cloud:
         return cls(found.points, found.mean, found.root, max(unit, 1e-9))
 
     def distance(self, rows: np.ndarray) -> np.ndarray:
-        """How far features (..., feature) are from what was recorded, 1 at its edge : (...)."""
+        """How far features (..., feature) are from what was recorded, 1 at its edge : (...).
+
+        Raises SearchError for another number of features.
+        """
+        if rows.shape[-1] != len(self.mean):
+            raise SearchError(
+                f"familiar: {rows.shape[-1]} features, not {len(self.mean)}; it was made of recordings with other "
+                "channels or controls: make it anew of those that the model was trained on"
+            )
         found: np.ndarray = (self._to(rows.reshape(-1, rows.shape[-1])) / self.unit).reshape(rows.shape[:-1])
         return found
 

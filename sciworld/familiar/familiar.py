@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import is_number, require
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import CheckpointError, RecordingError, SciworldError, SearchError
 from sciworld.familiar.cloud import Cloud
@@ -49,6 +49,11 @@ class Familiar:
     space: ControlSpace
     farthest: float = FARTHEST
 
+    def __post_init__(self) -> None:
+        known = is_number(self.farthest) and 1 <= self.farthest < np.inf
+        require(known, f"farthest is {self.farthest!r:.80}; 1 is the edge of what was recorded, use at least that")
+        require(1 in self.controls, "controls: nothing tells which were played; give runs of one step, at least")
+
     @classmethod
     def of(cls, recordings: Recordings, space: ControlSpace, farthest: float = FARTHEST, seed: int = 0) -> Familiar:
         """Of recordings, such as a store, whose controls have the names of the space.
@@ -56,7 +61,6 @@ class Familiar:
         seed : by which frames are drawn where there are more than are kept. Raises RecordingError where no control is
         known, SettingsError for a `farthest` below 1.
         """
-        require(farthest >= 1, f"farthest is {farthest}; 1 is the edge of what was recorded, use at least that")
         looks, most = _Rows(), max(EACH, -(-KEPT // max(len(recordings), 1)))
         runs = {length: _Rows() for length in LENGTHS}
         sessions: dict[str, int] = {}
@@ -119,7 +123,7 @@ class Familiar:
     def require(self, observation: Observation) -> None:
         """Raise SearchError for presents that look like nothing that was recorded, and say what to record."""
         away = self.presents(observation)
-        far = np.flatnonzero(away > self.farthest)
+        far = np.flatnonzero(~(away <= self.farthest))
         if not far.size:
             return
         i = int(away.argmax())

@@ -59,19 +59,26 @@ def confirm(law: Law, trial: Callable[[np.ndarray], float], tries: int = 10) -> 
     Raises SettingsError for tries below 1; SearchError for a score that is no number.
     """
     tries = whole(tries, "tries", 1)
+    if law.tried.shape != (*law.scores.shape, *law.parameters.shape) or not np.isfinite(law.parameters).all():
+        raise SearchError(
+            f"confirm: a law of parameters {law.parameters.shape}, tried {law.tried.shape}, scores {law.scores.shape}; "
+            "give what search_law returned"
+        )
     laws = np.concatenate([law.parameters[None], law.tried.reshape(-1, law.tried.shape[-1])])
     promises = np.concatenate([[law.promise], law.scores.ravel()])
+    real = np.isfinite(laws).all(axis=1)  # others fill up a generation
+    laws, promises = laws[real], promises[real]
     span = np.ptp(laws, axis=0)
     places = laws / np.where(span > 0, span, 1.0)
     open_ = np.isfinite(promises)
-    chosen, scores = [0], [_number(trial(laws[0]))]
+    chosen, scores = [0], [_number(trial(laws[0].copy()))]
     while len(chosen) < tries:
         open_ &= np.abs(places - places[chosen[-1]]).max(axis=1) > APART
         if not open_.any():
             break
         likely = promises + _error(places[chosen], np.array(scores) - promises[chosen], places)
         chosen.append(int(np.argmax(np.where(open_, likely, -np.inf))))
-        scores.append(_number(trial(laws[chosen[-1]])))
+        scores.append(_number(trial(laws[chosen[-1]].copy())))
     return Confirmed(laws[chosen], promises[chosen], np.array(scores))
 
 

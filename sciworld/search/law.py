@@ -12,9 +12,8 @@ from sciworld.config import is_number, whole
 from sciworld.errors import SearchError
 from sciworld.search import optimizers
 from sciworld.search.optimizers.base import Optimizer
+from sciworld.search.problem import LARGEST
 from sciworld.simulator import Controller, Observation, Simulator, Trajectory, rollout
-
-LARGEST = 1e150  # of scores and bounds, whose squares are numbers, too
 
 Start = Callable[[np.ndarray], tuple[Any, Observation]]
 
@@ -28,7 +27,7 @@ class Law:
     parameters : (dimension,). promise : mean score of episodes that were run once more, as the best of many scores owes
         a part of them to luck; uncertainty : their standard deviation, NaN of one.
     episodes : how many were run in all. trace : (generation,) best score so far. tried : (generation, candidate,
-        dimension) and scores : (generation, candidate) of all.
+        dimension) and scores : (generation, candidate) of all, NaN where a generation had fewer.
     """
 
     parameters: np.ndarray
@@ -81,7 +80,9 @@ def search_law(
     starts, steps = whole(starts, "starts", 1), whole(steps, "steps", 1)
     generations = whole(generations, "generations", 1)
     method = optimizers.named(optimizer)
-    state = _begun(method, low, high, guess, settings)
+    if getattr(method, "GRADIENTS", False):
+        raise SearchError(f"search_law: '{optimizer}' climbs gradients, which episodes have none of; use another")
+    state = _begun(method, low, high, guess, optimizers.settings_of(optimizer, settings))
     if not (is_number(pessimism) and 0 <= pessimism < np.inf):
         raise SearchError(f"search_law: pessimism is {pessimism!r:.80}; use a number of standard deviations, 0 or more")
     kept: list[tuple[np.ndarray, ...]] = []
@@ -105,22 +106,25 @@ def search_law(
         kept.append((candidates[0], found, merit))
         if progress is not None:
             progress(generation + 1, generations)
-    everything, every, compared = (np.stack(part) for part in zip(*kept, strict=True))
+    everything, every, compared = (_stacked(part) for part in zip(*kept, strict=True))
     if np.isnan(compared).all():
         raise SearchError("search_law: no episode got a score; the objective returned NaN for all of them")
     best = np.unravel_index(np.nanargmax(compared), compared.shape)
     again = _of_episodes(score, tried(everything[best][None]), "score")
     spread = float(again.std(ddof=1)) if starts > 1 else np.nan
-    episodes = every.size + starts
+    episodes = sum(found.size for _, found, _ in kept) + starts
     return Law(everything[best], float(again.mean()), spread, episodes, np.array(trace), everything, every.mean(axis=2))
+
+
+def _stacked(generations: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Generations (candidate, ...) as one array, filled up with NaN: those of some optimizers shrink."""
+    most = max(map(len, generations))
+    wide = [(0, 0)] * (generations[0].ndim - 1)
+    return np.stack([np.pad(one, [(0, most - len(one)), *wide], constant_values=np.nan) for one in generations])
 
 
 def _begun(method: Optimizer, low: Any, high: Any, guess: Any, settings: Any) -> Any:
     """The optimizer's state before the first generation. Raises SearchError."""
-    settings = method.Settings() if settings is None else settings
-    if not isinstance(settings, method.Settings):
-        kind = f"{method.Settings.__module__}.{method.Settings.__qualname__}"
-        raise SearchError(f"search_law: settings are {settings!r:.80}; give a {kind}, or None")
     given = {"low": low, "high": high, **({} if guess is None else {"guess": guess})}
     rows = {name: _real(value, name) for name, value in given.items()}
     shapes = {name: row.shape for name, row in rows.items()}

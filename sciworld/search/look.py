@@ -12,13 +12,13 @@ import numpy as np
 from sciworld.errors import SearchError
 from sciworld.search.optimizers import Optimizer
 from sciworld.search.plan import Kept
-from sciworld.search.problem import Forecaster, Problem, limited, searched, whole
+from sciworld.search.problem import LARGEST, Forecaster, Problem, limited, searched, whole
 from sciworld.simulator import Observation
 
 AT_ONCE = 2**28  # bytes of futures at a time: a constant, as every part of them is drawn by random numbers of its own
 SHARE = 0.125  # of the free memory that they may take at most
 PRICE = 3  # model evaluations of a gradient: one forward, and twice as much arithmetic back
-LARGEST = 256  # futures of which gradients are kept at a time
+TAPED = 256  # futures of which gradients are kept at a time
 FREE = 2**31  # bytes, where the system does not tell
 
 
@@ -67,7 +67,7 @@ class Look:
                 )
             inside = np.clip(guess, self.low[:, None], self.high[:, None])
             mean = np.clip(self.problem.parameters.values(inside).reshape(low.shape), low, high)
-        return method.start(low, high, settings or method.Settings(), mean, knots)
+        return method.start(low, high, settings, mean, knots)
 
     def decode(self, vectors: np.ndarray) -> np.ndarray:
         """Controls (problem, candidate, step, control) of vectors (problem, candidate, dimension)."""
@@ -100,8 +100,9 @@ class Look:
         from sciworld.search.gradient import gradients  # torch, which other searches need not load
 
         p, n = controls.shape[:2]
-        scores, slopes = gradients(self.surrogate, self.state, self.problem, controls, self.chunk or LARGEST)
+        scores, slopes = gradients(self.surrogate, self.state, self.problem, controls, self.chunk or TAPED)
         self.used += PRICE * self.cost(n, 0)
+        scores = np.where(np.abs(scores) <= LARGEST, scores, np.nan)
         self.failed += np.isnan(scores).sum(axis=1)
         matrix = self.problem.parameters.matrix(self.problem.horizon)
         return scores, np.einsum("sk,pnsc->pnkc", matrix, slopes).reshape(p, n, -1)
@@ -112,8 +113,11 @@ class Look:
             futures = member.futures(state, controls, samples, self.rng)
             found, why = self.problem.marked(futures, controls)
             self.why = self.why or why
+            amount, unsaid = self.problem.amounts(futures, controls)
+            self.why = self.why or unsaid
+            found[np.isnan(amount).any(axis=-1)] = np.nan  # nothing tells whether it keeps to what it must
             scores.append(found)
-            amounts.append(self.problem.amounts(futures, controls))
+            amounts.append(amount)
         kept = np.mean(amounts, axis=0)
         if (familiar := self.problem.familiar) is not None:
             kept = np.concatenate([kept, familiar.plans(self.present, controls)[..., None]], axis=-1)

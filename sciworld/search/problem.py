@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sciworld.config import is_number
 from sciworld.controls import ControlSpace
 from sciworld.errors import SearchError
 from sciworld.familiar.familiar import Familiar
@@ -17,6 +18,9 @@ from sciworld.search.constraints import Constraint
 from sciworld.search.parameters import Parameters
 from sciworld.search.risk import Risk
 from sciworld.simulator import Objective, Observation
+
+LARGEST = 1e150  # of scores and bounds, whose squares are numbers, too
+FAILURES = (Exception, SystemExit)  # of a scientist's code, which may raise anything, and call sys.exit
 
 
 class Forecaster(Protocol):
@@ -85,14 +89,26 @@ class Problem:
     familiar: Familiar | None = None
 
     def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise SearchError(f"problem: horizon is {self.horizon} steps; use at least 1")
-        if self.seconds is not None and not 0 < self.seconds < np.inf:
-            raise SearchError(f"problem: a step lasts {self.seconds} s; use a positive number, or None")
+        if not isinstance(self.horizon, int | np.integer) or isinstance(self.horizon, bool) or self.horizon < 1:
+            raise SearchError(f"problem: horizon is {self.horizon!r:.80} steps; use an integer, at least 1")
+        if self.seconds is not None and not (is_number(self.seconds) and 0 < self.seconds < np.inf):
+            raise SearchError(f"problem: a step lasts {self.seconds!r:.80} s; use a positive number, or None")
+        self._require_movable()
         if self.previous is not None:
             self.space.check(np.asarray(self.previous), "problem: previous")
         if self.familiar is not None:
             self.space.require_same(self.familiar.space, "problem: familiar")
+
+    def _require_movable(self) -> None:
+        """Raise SearchError for whole numbers that rate limits never let change."""
+        seconds = np.inf if self.seconds is None else self.seconds
+        for column in self.space.table:
+            if column.is_whole and column.rate_limit is not None and column.rate_limit * seconds < 1:
+                raise SearchError(
+                    f"problem: '{column.name}' is a whole number that changes by at most {column.rate_limit:g} a "
+                    f"second, and a step lasts {seconds:g} s: it never could; make steps longer, or leave out "
+                    "`seconds`"
+                )
 
     def objectives(self, n: int) -> list[Objective]:
         """One objective for each of n problems. Raises SearchError if their number differs."""
@@ -127,6 +143,14 @@ class Problem:
             raise SearchError(
                 f"problem {i}: '{self.space.names[c]}' has low {low[i, c]:g} above high {high[i, c]:g}; swap them"
             )
+        is_whole = np.array([column.is_whole for column in self.space.table])
+        none = np.argwhere(is_whole & (np.ceil(low) > np.floor(high)))
+        if len(none):
+            i, c = none[0]
+            raise SearchError(
+                f"problem {i}: '{self.space.names[c]}' is a whole number, and there is none from {low[i, c]:g} to "
+                f"{high[i, c]:g}; widen the region"
+            )
         return low, high
 
     def linear(self, n: int) -> bool:
@@ -137,8 +161,8 @@ class Problem:
         """Score futures : (problem, candidate, sample, time, y, x, channel) under controls
         (problem, candidate, step, control): (problem, candidate, sample) float64, larger is better.
 
-        A score of +inf is none, as NaN: whatever it came of, nothing would ever be better. Raises SearchError if an
-        objective returns another shape, or what are no real numbers.
+        What is infinite or beyond LARGEST is no score, as NaN is none: nothing could be compared with it. Raises
+        SearchError if an objective returns another shape, or what are no real numbers.
         """
         each = enumerate(self.objectives(len(futures)))
         return np.stack([_scored(objective, futures[i], controls[i], f"problem {i}") for i, objective in each])
@@ -153,32 +177,35 @@ class Problem:
             where = f"problem {i}"
             try:
                 scores[i] = _scored(objective, futures[i], controls[i], where)
-            except Exception as whole_error:  # a scientist's code may raise anything
+            except FAILURES as whole_error:
                 why = why or _said(whole_error)
                 for c in range(futures.shape[1]):
-                    with contextlib.suppress(Exception):
+                    with contextlib.suppress(*FAILURES):
                         scores[i, c] = _scored(objective, futures[i, c : c + 1], controls[i, c : c + 1], where)[0]
             if not why and np.isnan(scores[i]).any():
-                why = getattr(objective, "nan_means", "it returned NaN")
+                why = getattr(objective, "nan_means", "it returned NaN or infinity")
         return scores, why
 
-    def amounts(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
-        """What candidates have of each constraint, in the mean over samples : (problem, candidate, constraint).
+    def amounts(self, futures: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, str]:
+        """What candidates have of each constraint, in the mean over samples : (problem, candidate, constraint); and
+        which constraint is the first that is NaN of one, or "".
 
         Raises SearchError if a constraint raises, or returns another shape.
         """
-        found = np.empty((*futures.shape[:2], len(self.constraints)))
+        found, why = np.empty((*futures.shape[:2], len(self.constraints))), ""
         for k, one in enumerate(self.constraints):
+            where = f"constraint '{one.name}'"
             for i in range(len(futures)):
-                where = f"constraint '{one.name}'"
                 try:
-                    amount = _scored(one.amount, futures[i], controls[i], where)
+                    amount = _returned(one.amount, futures[i], controls[i], where)
                 except SearchError:
                     raise
-                except Exception as error:  # a scientist's code may raise anything
+                except FAILURES as error:
                     raise SearchError(f"{where} failed: {_said(error)}") from error
-                found[i, :, k] = amount.mean(axis=1)
-        return found
+                found[i, :, k] = np.clip(amount, -LARGEST, LARGEST).mean(axis=1)
+            if np.isnan(found[..., k]).any():
+                why = why or f"{where} returned NaN"
+        return found, why
 
     def take(self, index: np.ndarray) -> Problem:
         """The problem of those that `index` (integers) names."""
@@ -193,9 +220,19 @@ class Problem:
 
 
 def _scored(objective: Any, futures: np.ndarray, controls: np.ndarray, where: str) -> np.ndarray:
-    """What a user's function makes of one problem's futures : (candidate, sample) float64; +inf is NaN, see `score`."""
+    """What an objective makes of one problem's futures : (candidate, sample), see `Problem.score`."""
+    found = _returned(objective, futures, controls, where)
+    return np.where(np.abs(found) <= LARGEST, found, np.nan)
+
+
+def _returned(function: Any, futures: np.ndarray, controls: np.ndarray, where: str) -> np.ndarray:
+    """What a user's function makes of one problem's futures : (candidate, sample) float64; what is masked is NaN.
+
+    It may not write into what it is given, which others are given, too.
+    """
     expected = futures.shape[:2]
-    found = np.asarray(objective(futures, controls))
+    found = function(shown(futures), shown(controls))
+    found = found if isinstance(found, np.ma.MaskedArray) else np.asarray(found)
     what = "amount" if where.startswith("constraint") else "objective"
     if found.shape != expected:
         raise SearchError(
@@ -203,10 +240,17 @@ def _scored(objective: Any, futures: np.ndarray, controls: np.ndarray, where: st
         )
     if found.dtype.kind not in "biuf":
         raise SearchError(f"{where}: the {what} returned {found.dtype}; it must return real numbers")
-    return np.where(np.isposinf(found), np.nan, found.astype(np.float64))
+    return np.ma.filled(found.astype(np.float64), np.nan)
 
 
-def _said(error: Exception) -> str:
+def shown(values: np.ndarray) -> np.ndarray:
+    """A view of values, into which nobody can write."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def _said(error: BaseException) -> str:
     """In one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, SearchError) else f"{type(error).__name__}: {text}"

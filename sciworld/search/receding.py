@@ -13,7 +13,7 @@ from sciworld.config import require
 from sciworld.controls import ControlSpace
 from sciworld.errors import NothingFoundError, SearchError
 from sciworld.search.plan import Plan
-from sciworld.search.problem import Forecaster, Problem, searched, whole
+from sciworld.search.problem import Forecaster, Problem, limited, searched, whole
 from sciworld.search.search import SearchSettings, search
 from sciworld.simulator import Observation
 
@@ -171,7 +171,8 @@ class RecedingHorizon:
     def act(self, state: Memory, observation: Observation) -> tuple[np.ndarray, Memory]:
         """The first controls : (episode, control) of a plan made now; the memory gains this observation and promise.
 
-        Where the problem says how long a step lasts, plans keep to the rate limits from what was played last. Raises
+        Where the problem says how long a step lasts, all that is played keeps to the rate limits, from what was played
+        last on, the fallback too. Raises
         SearchError where a search is ill-posed, NothingFoundError where one finds nothing and there is no fallback.
         """
         n = len(observation)
@@ -197,6 +198,9 @@ class RecedingHorizon:
                 if self.fallback is None:
                     raise
                 chosen[rows], safe[rows] = self.fallback, True
+        others = np.setdiff1d(np.arange(n), np.flatnonzero(~np.isnan(value)))
+        kept = limited(problem.take(others), chosen[others, None, None])  # what was searched keeps to them already
+        chosen[others] = kept[:, 0, 0]
         promise = Promise(state.step, problem.horizon, value, uncertainty)
         return chosen, dataclasses.replace(
             state, step=state.step + 1, history=history, promises=(*state.promises, promise), plan=plan,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import require
+from sciworld.config import flag, real, require_positive, whole
 from sciworld.errors import NothingFoundError, SearchError
 from sciworld.search import optimizers
 from sciworld.search.constraints import Multipliers
@@ -59,16 +59,16 @@ class SearchSettings:
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least, what in (
-            ("budget", 1, "model evaluations"), ("evaluations", 1, "a sampled frame"), ("verify", 1, "candidates"),
-            ("patience", 1, "generations"), ("chunk", 1, "futures"), ("final_samples", 1, "futures"),
+        for name, least in (
+            ("budget", 1), ("evaluations", 1), ("verify", 1), ("patience", 1), ("chunk", 1), ("final_samples", 1),
+            ("samples", 0),
         ):  # fmt: skip
             value = getattr(self, name)
-            require(value is None or value >= least, f"{name} is {value} {what}; use at least {least}")
-        timely = self.seconds is None or self.seconds > 0
-        require(timely, f"seconds is {self.seconds}; use a positive number, or None")
-        require(self.samples >= 0, f"samples is {self.samples}; use 0 for the posterior mean, or more")
-        require(self.tolerance >= 0, f"tolerance is {self.tolerance}; it is a share of the bounds, at least 0")
+            if value is not None or name in ("samples", "verify", "final_samples"):
+                whole(value, name, least)
+        flag(self.halving, "halving")
+        require_positive(self, "seconds")
+        real(self.tolerance, "tolerance", 0, np.inf, ", a share of the bounds")
 
 
 BUDGET, GENERATIONS = 256, 3  # where the settings leave the budget open: so many evaluations, or generations if more
@@ -121,7 +121,7 @@ def search(
     began, given = surrogate.start(history), (settings.chunk, history[-1])
     look, careful = (Look(one, began, problem, low, high, rng, *given) for one in (few, surrogate))
     hunt = _Hunt(look, method, settings, samples, _final_cost(careful, settings, samples))
-    finalists = hunt.run(look.start(method, optimizer_settings, guess), progress)
+    finalists = hunt.run(look.start(method, optimizers.settings_of(optimizer, optimizer_settings), guess), progress)
     _require_some(~np.isneginf(finalists.merit[:, 0]), look)
     controls, mean, amounts, scores = _verified(careful, finalists, settings, samples)
     told = np.isfinite(scores)
@@ -153,7 +153,7 @@ def _require_some(scored: np.ndarray, look: Look) -> None:
     if len(lost):
         raise NothingFoundError(
             f"search: no candidate of problem {lost[0]} got a score ({len(lost)} such of {len(scored)}); of its "
-            f"objective: {look.why or 'it returned inf or -inf for all of them'}"
+            f"objective: {look.why or 'it has none'}"
         )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from sciworld.config import from_dict, whole
+from sciworld.config import from_dict, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.fluid import generate
 from sciworld.domains.fluid.controllers import LAGS, feedback
@@ -74,6 +74,12 @@ class FluidExperiment:
     def space(self) -> ControlSpace:
         """The simulator's."""
         return self.simulator.space
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `Experiment.facts`."""
+        own = {name: getattr(self, name) for name in ("steps", "hold", "candidates", "generations", "starts")}
+        return {"domain": self.domain, "simulator": to_dict(self.simulator.settings), **own}
 
     @property
     def seconds(self) -> float:

@@ -22,7 +22,7 @@ from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.find_controls import as_objective, objective_in
 from sciworld.tasks.wanted import wanted
 from sciworld.training.run import Run
-from sciworld.training.train import unseen
+from sciworld.training.seen import unseen
 
 JUDGE = "held-out recordings, not trusted, as they show what their own controls did and no others"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
 from sciworld import recording
 from sciworld.chance import seed_of
-from sciworld.config import from_dict, require, whole
+from sciworld.config import from_dict, require, to_dict, whole
 from sciworld.controls import ControlSpace
 from sciworld.domains.driving.road import generate
 from sciworld.domains.driving.road.conditions import RANGES, RoadConditions
@@ -80,6 +80,12 @@ class RoadExperiment:
     def space(self) -> ControlSpace:
         """The simulator's."""
         return RoadSimulator(self.settings).space
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `Experiment.facts`."""
+        own = {name: getattr(self, name) for name in ("steps", "lasting", "candidates", "compared")}
+        return {"domain": self.domain, "simulator": to_dict(self.settings), **own}
 
     @property
     def seconds(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -77,6 +77,12 @@ class StemExperiment:
     def seconds(self) -> tuple[str, float]:
         """A step is a dwell and an image."""
         return "dwell", self.simulator.settings.frame_time
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `Experiment.facts`."""
+        own = {name: getattr(self, name) for name in ("within", "steps", "candidates", "per_second")}
+        return {"domain": self.domain, "simulator": to_dict(self.simulator.settings), **own}
 
     @cached_property
     def appearance(self) -> Appearance:

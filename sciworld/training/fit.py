@@ -40,6 +40,7 @@ def fit(
     symmetries: Sequence[str] = (),
     validation: Windows | Mixture | None = None,
     sources: Sequence[str] = (),
+    seen: Sequence[int] = (),
     progress: bool = True,
     resume: bool = False,
     log_extra: LogExtra | None = None,
@@ -54,6 +55,7 @@ def fit(
     symmetries : names from `symmetries.SYMMETRIES`, each applied to a batch with probability 1/2.
     validation : windows on which the diagnostics are measured; else those of training.
     sources : where the recordings came from, for the run's `config.json`: a verdict asks who made them.
+    seen : the `marks` of these recordings, for the run's `config.json`: they cannot judge it.
     resume : go on with the run in `run_folder` from its newest checkpoint.
     log_extra : figures for the log, of the averaged model at a step, measured with the diagnostics.
     familiar : makes what the run keeps of its recordings, so that searches know what the model was trained near.
@@ -73,7 +75,7 @@ def fit(
     symmetry.require_fit(symmetries, windows.shape)
     here = distributed.join()
     description = _describe(model, windows, settings, focus, symmetries, validation)
-    description |= {"sources": sorted(set(sources)), "processes": here.ranks}
+    description |= {"sources": sorted(set(sources)), "processes": here.ranks, **({"seen": list(seen)} if seen else {})}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_threads(settings.threads))
         loader = stack.enter_context(Loader(windows, settings.batch, settings.seed, rank=here.rank, ranks=here.ranks))

@@ -124,7 +124,10 @@ class Run:
     def require_same(self, config: dict[str, Any]) -> None:
         """Raise TrainingError that names the differences unless the run was begun with this `config`."""
         mine, theirs = (dict(_flat(json.loads(json.dumps(c)))) for c in (self.config, config))
-        names = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+        # Which recordings were seen is in the windows' fingerprint; runs of earlier versions do not list them.
+        names = sorted(
+            name for name in mine.keys() | theirs.keys() if name != "seen" and mine.get(name) != theirs.get(name)
+        )
         if names:
             known = "; ".join(f"{name} was {mine.get(name)!r}, is {theirs.get(name)!r}" for name in names)
             raise TrainingError(f"{self.path}: begun otherwise: {known}; resume with the same, or begin a new run")

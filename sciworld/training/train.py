@@ -13,7 +13,7 @@ import numpy as np
 from sciworld import models
 from sciworld.controls import ControlSpace
 from sciworld.domains import base as domains
-from sciworld.errors import SciworldError, SettingsError
+from sciworld.errors import SettingsError
 from sciworld.familiar.familiar import Familiar
 from sciworld.models import checkpoint
 from sciworld.models.base import Learned, Signature
@@ -23,16 +23,14 @@ from sciworld.training import beginnings
 from sciworld.training import symmetries as symmetry
 from sciworld.training.fit import fit
 from sciworld.training.run import Run
+from sciworld.training.seen import HELD_OUT, SPLIT, choice, drawn_again, marks
 from sciworld.training.trainer import FitSettings
 from sciworld.windows import Windows
 
 LOG = logging.getLogger(__name__)
 
 FAMILY, PRESET = "diffusion", "tiny"  # where nothing is said
-HELD_OUT = 0.1  # of the sessions, for the diagnostics
-BOOTSTRAP = 1  # beside the seed of a training: sessions are not drawn by the numbers that order windows
 READ = 200  # recordings, at most, that tell what is familiar: more would take longer, and hardly tell more
-SPLIT = 0  # the seed by which they are chosen, whatever that of the training: runs by other seeds can be compared
 
 
 def train(
@@ -83,7 +81,7 @@ def train(
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
-    sources = np.array(store.sources())[slice(None) if recordings is None else recordings].tolist()
+    sources, seen = _origins(store, recordings, start_from)
     if bootstrap:
         if recordings is not None:
             raise SettingsError("bootstrap draws sessions of the whole store; leave out recordings")
@@ -109,34 +107,28 @@ def train(
         symmetries=_symmetries(field.symmetries, windows) if field else (),
         validation=validation,
         sources=sources,
+        seen=seen,
         progress=progress,
         resume=resume,
         familiar=near if kind.role == "model" and len(windows.controls) else None,
     )
 
 
+def _origins(store: Store | Selection, recordings: Any, start_from: Any) -> tuple[list[str], list[int]]:
+    """Where recordings came from, and the marks of all that training sees: also of what weights were trained on that
+    it starts from, as far as they lie in the folder of a run."""
+    used = slice(None) if recordings is None else recordings
+    sources, seen = np.array(store.sources())[used].tolist(), set(marks(store)[used].tolist())
+    if start_from is not None and (Path(start_from) / "config.json").is_file():
+        seen |= set(Run(start_from).config.get("seen", []))
+    return sources, sorted(seen)
+
+
 def _near(store: Store | Selection, recordings: Any, space: ControlSpace) -> Familiar:
     """What is familiar of at most READ of the recordings, evenly spaced."""
     chosen = np.arange(len(store)) if recordings is None else np.asarray(recordings)
     chosen = chosen[:: -(-len(chosen) // READ)]
-    return Familiar.of(_choice(store, chosen), space)
-
-
-def _choice(store: Store | Selection, places: np.ndarray) -> Selection:
-    """The recordings of these numbers."""
-    return Selection(store, places) if isinstance(store, Store) else Selection(store.store, store.indices[places])
-
-
-def drawn_again(store: Store | Selection, seed: int) -> Selection:
-    """Recordings of as many sessions as there are, drawn with replacement (the bootstrap: Efron 1979, Annals of
-    Statistics 7, 1). Raises SettingsError for fewer than two sessions."""
-    sessions = store.sessions()
-    names = list(dict.fromkeys(sessions))
-    if len(names) < 2:
-        raise SettingsError(f"{store!r:.80}: {len(names)} session to train on; bootstrap draws among two or more")
-    drawn = np.random.default_rng([seed, BOOTSTRAP]).integers(len(names), size=len(names))
-    places = np.concatenate([np.flatnonzero(np.array(sessions) == names[number]) for number in drawn])
-    return _choice(store, places)
+    return Familiar.of(choice(store, chosen), space)
 
 
 def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
@@ -147,36 +139,3 @@ def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
         left = ", ".join(name for name in names if name not in kept)
         LOG.warning("training without the symmetry %s: it needs square frames, these are %d x %d", left, y, x)
     return kept
-
-
-def unseen(run: Run, store: Store) -> np.ndarray | None:
-    """Recordings of `store` that the training of `run` did not see : (recording,) int64, none if it saw them all.
-
-    None where that is not known: the run was trained on other recordings, or on a choice of its own. Of a bootstrap
-    only what was held out counts, not the sessions that were not drawn.
-    """
-    # Earlier versions left sessions out by the seed of the training.
-    for split in dict.fromkeys((SPLIT, run.config["fit"]["seed"])):
-        out = np.empty(0, dtype=np.int64)
-        seen: Store | Selection = store
-        try:
-            if run.config.get("validation"):
-                held_out, seen = store.split((HELD_OUT, 1 - HELD_OUT), split)
-                out = held_out.indices
-            if _trained_on(run, seen):
-                return out
-        except SciworldError:  # it has no such sessions, or no such windows: it was another
-            return None
-    return None
-
-
-def _trained_on(run: Run, store: Store | Selection) -> bool:
-    """Whether it was these recordings, or a bootstrap of them."""
-    count = run.config["windows"]
-
-    def same(seen: Store | Selection) -> bool:
-        windows = Windows(seen, count["context"], count["horizon"], memory_bytes=0)
-        return bool(windows.fingerprint() == count["fingerprint"])
-
-    several = len(set(store.sessions())) > 1
-    return same(store) or (several and same(drawn_again(store, run.config["fit"]["seed"])))

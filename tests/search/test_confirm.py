@@ -79,3 +79,19 @@ def test_tries_are_counted(tries: object) -> None:
 def test_scores_are_numbers(score: object) -> None:
     with pytest.raises(SearchError, match="trial returned"):
         confirm(searched(np.zeros(3)), lambda gains: score)  # type: ignore[arg-type, return-value]
+
+
+def test_what_no_search_found_is_refused_and_trials_cannot_change_it() -> None:
+    law = searched(np.zeros(3))
+    odd = Law(law.parameters[:2], law.promise, np.nan, 256, law.trace, law.tried, law.scores)
+    with pytest.raises(SearchError, match=r"parameters \(2,\), tried \(8, 32, 3\).*give what search_law returned"):
+        confirm(odd, lambda gains: 1.0)
+    before = law.tried.copy()
+
+    def careless(gains: np.ndarray) -> float:
+        gains *= 0
+        return 1.0
+
+    found = confirm(law, careless, 3)
+    np.testing.assert_array_equal(law.tried, before)
+    assert np.abs(found.parameters[0]).max() > 0

@@ -8,6 +8,7 @@ import pytest
 from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import SearchError, SettingsError
 from sciworld.search import optimizers
+from sciworld.search.confirm import confirm
 from sciworld.search.law import search_law
 from sciworld.simulator import Observation
 
@@ -169,3 +170,17 @@ def test_nan_is_the_worst():
 
     law = search(score=positive, steps=1)
     assert 0 < law.parameters[0] < 0.5 and np.isnan(law.scores[0]).any()
+
+
+def test_generations_may_shrink():
+    """Those of icem do; what a generation lacks of the first is NaN, and nobody tries it."""
+    found = search(settings=None, optimizer="icem")
+    gaps = np.isnan(found.scores)
+    assert gaps.any() and not gaps[0].any() and np.isnan(found.tried[gaps]).all()
+    assert found.episodes == (int((~gaps).sum()) + 1) * 3
+    assert np.isfinite(confirm(found, lambda gains: 1.0, 5).parameters).all()
+
+
+def test_who_climbs_is_refused_before_it_begins():
+    with pytest.raises(SearchError, match="'adam' climbs gradients, which episodes have none of"):
+        search(settings=None, optimizer="adam")

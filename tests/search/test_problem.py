@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from blob import SPACE, Brightness, Nearness
 from numpy.testing import assert_array_equal
 
-from sciworld.controls import ControlSpace
+from sciworld.controls import Column, ColumnTable, ControlSpace
 from sciworld.errors import ControlError, SearchError
+from sciworld.search.constraints import Constraint
 from sciworld.search.problem import Problem, searched, whole
 
 
@@ -74,9 +77,56 @@ def test_an_objective_of_no_real_numbers_is_refused(value):
 
 
 def test_an_infinite_score_is_none():
-    problem = Problem(lambda futures, controls: np.array([[1, np.inf, -np.inf, np.nan]]), 1, SPACE)
-    scores = problem.score(np.zeros((1, 1, 4, 1, 5, 7, 1)), np.zeros((1, 1, 1, 3)))
-    assert_array_equal(scores, [[[1, np.nan, -np.inf, np.nan]]])
+    problem = Problem(lambda futures, controls: np.array([[1, np.inf, -np.inf, np.nan, -1e200]]), 1, SPACE)
+    scores = problem.score(np.zeros((1, 1, 5, 1, 5, 7, 1)), np.zeros((1, 1, 1, 3)))
+    assert_array_equal(scores, [[[1, *[np.nan] * 4]]])
+    masked = Problem(lambda futures, controls: np.ma.masked_less(np.arange(3.0)[None], 1), 1, SPACE)
+    assert_array_equal(masked.score(np.zeros((1, 1, 3, 1, 5, 7, 1)), np.zeros((1, 1, 1, 3))), [[[np.nan, 1, 2]]])
+
+
+def test_nobody_writes_into_what_others_are_shown():
+    def writes(futures, controls):
+        controls *= 2
+        return futures.mean(axis=(2, 3, 4, 5))
+
+    futures, controls = np.ones((1, 2, 3, 1, 5, 7, 1)), np.ones((1, 2, 1, 3))
+    scores, why = Problem(writes, 1, SPACE).marked(futures, controls)
+    assert np.isnan(scores).all() and "read-only" in why and (controls == 1).all()
+    with pytest.raises(SearchError, match=r"constraint 'own' failed: ValueError: .*read-only"):
+        Problem(writes, 1, SPACE, constraints=(Constraint("own", 1.0, writes),)).amounts(futures, controls)
+
+
+def test_one_who_leaves_is_marked():
+    scores, why = Problem(lambda futures, controls: sys.exit("enough"), 1, SPACE).marked(
+        np.ones((1, 2, 3, 1, 5, 7, 1)), np.ones((1, 2, 1, 3))
+    )
+    assert np.isnan(scores).all() and why == "SystemExit: enough"
+
+
+def test_amounts_that_nobody_knows_are_said():
+    def amount(futures, controls):
+        return np.array([[np.nan, 1.0], [-np.inf, 1.0], [np.inf, 1.0]])
+
+    problem = Problem(None, 1, SPACE, constraints=(Constraint("gap", 1.0, amount),))
+    found, why = problem.amounts(np.zeros((1, 3, 2, 1, 5, 7, 1)), np.zeros((1, 3, 1, 3)))
+    assert np.isnan(found[0, 0]) and found[0, 1] < -1e100 and found[0, 2] > 1e100
+    assert why == "constraint 'gap' returned NaN"
+
+
+def test_whole_numbers_need_room():
+    columns = ColumnTable((Column("gear", "1", 0, 5, rate_limit=0.5, kind="integer"),))
+    space = ControlSpace(columns)
+    with pytest.raises(SearchError, match=r"'gear' is a whole number, and there is none from 1.2 to 1.8"):
+        Problem(None, 1, space, np.array([1.2]), np.array([1.8])).bounds(1)
+    with pytest.raises(SearchError, match=r"'gear' is a whole number that changes by at most 0.5 a second"):
+        Problem(None, 1, space, seconds=1.5)
+    assert Problem(None, 1, space, seconds=2.0).seconds == 2.0
+
+
+@pytest.mark.parametrize("horizon", [0, 1.5, True, "two"])
+def test_a_horizon_is_a_number_of_steps(horizon):
+    with pytest.raises(SearchError, match=r"horizon is .* steps; use an integer"):
+        Problem(None, horizon, SPACE)
 
 
 def test_only_an_objective_that_says_so_is_linear():

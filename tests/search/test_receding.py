@@ -245,6 +245,26 @@ def test_rate_limits_are_kept_from_step_to_step():
     assert np.abs(np.diff(played)).max() <= 0.5 + 1e-12 and np.abs(np.diff(played)).min() > 0.4
 
 
+def test_rate_limits_bind_what_is_safe_and_who_waits_too():
+    table = ColumnTable((dataclasses.replace(SPACE.table.columns[0], rate_limit=1.0), *SPACE.table.columns[1:]))
+    surrogate = BlobForecaster()
+    surrogate.space = space = ControlSpace(table)
+    lost = lambda futures, controls: np.full(futures.shape[:2], np.nan)  # noqa: E731
+    turns = iter(([Brightness(6, 2), lost], [lost, lost], [lost, lost]))
+
+    def problem(seen):
+        wished = next(turns)
+        return Problem(wished, 1, space, active=np.array([one is not lost for one in wished]), seconds=0.5)
+
+    planner = RecedingHorizon(surrogate, problem, fallback=np.array([-2.0, 0, 0]))
+    seen, memory, played = observation(np.array([[3.0, 2.0]] * 2)), planner.start(2, np.random.default_rng(0)), []
+    for _ in range(3):
+        controls, memory = planner.act(memory, seen)
+        played.append(controls[:, 0])
+    assert played[0][0] > 1 and np.abs(np.diff(played, axis=0)).max() <= 0.5 + 1e-12
+    assert played[2][0] < played[1][0] < played[0][0], "it goes on toward the middle, which those who wait play"
+
+
 def test_a_search_that_must_answer_in_time_stops():
     problem = Problem([Brightness(6, 4)], 1, SPACE)
     plan = search(

@@ -223,7 +223,7 @@ def test_what_an_objective_fails_at_is_counted_and_the_search_goes_on():
     ]  # fmt: skip
     assert_array_equal(plans[0].controls, plans[1].controls)
     assert plans[0].failed == plans[1].failed > 10
-    assert plans[0].why == "ValueError: no wind from there" and plans[1].why == "it returned NaN"
+    assert plans[0].why == "ValueError: no wind from there" and plans[1].why == "it returned NaN or infinity"
     assert plans[0].warnings() == [f"{plans[0].failed[0]} candidates got no score (ValueError: no wind from there)"]
     with pytest.raises(SearchError, match=r"objective: problem 0: the objective returned \(2,\); it must return"):
         search(

@@ -18,7 +18,8 @@ from sciworld.training import distributed
 from sciworld.training import ensemble as module
 from sciworld.training.ensemble import train_ensemble
 from sciworld.training.run import Run
-from sciworld.training.train import drawn_again, train, unseen
+from sciworld.training.seen import drawn_again, unseen
+from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
 CHANGES = {"width": 8, "coarse": 8, "embedding": 8, "decoder_blocks": 1}

@@ -128,6 +128,9 @@ def drawn(state: Sampled, normals: np.ndarray) -> np.ndarray:
 
 def told(low: np.ndarray, candidates: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What `tell` was given, as float64 in one piece. Raises SearchError for shapes that do not fit the bounds."""
+    for name, values in (("candidates", candidates), ("scores", scores)):
+        if getattr(values, "dtype", low.dtype).kind not in "biuf":
+            raise SearchError(f"tell: {name} are {values.dtype}; they must be real numbers")
     candidates = np.ascontiguousarray(candidates, dtype=np.float64)
     scores = np.ascontiguousarray(scores, dtype=np.float64)
     p, d = low.shape

@@ -141,6 +141,8 @@ class RecedingHorizon:
     warm : each search begins from the last plan without its first step, whose last step is held once more.
     fallback : (control,), what is safe to do in episodes whose present is not familiar, and in all of them where a
         search finds nothing; without it either is an error.
+    wait : (control,), what is played until `context` observations were seen; without it the first search begins from
+        the first one, seen again and again, in which all that moves stands still.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class RecedingHorizon:
         optimizer_settings: Any = None,
         warm: bool = False,
         fallback: np.ndarray | None = None,
+        wait: np.ndarray | None = None,
     ) -> None:
         require(context >= 1, f"context is {context} observations; use at least 1")
         self.surrogate = surrogate
@@ -162,7 +165,10 @@ class RecedingHorizon:
         self.optimizer = optimizer
         self.optimizer_settings = optimizer_settings
         self.warm = warm
-        self.fallback = None if fallback is None else surrogate.space.check(np.asarray(fallback, dtype=np.float64))
+        self.fallback, self.wait = (
+            None if one is None else surrogate.space.check(np.asarray(one, dtype=np.float64))
+            for one in (fallback, wait)
+        )
 
     def start(self, n: int, rng: np.random.Generator) -> Memory:
         """The memory before the first step of n episodes."""
@@ -185,6 +191,8 @@ class RecedingHorizon:
         value, uncertainty, safe = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=bool)
         plan = np.full((n, problem.horizon, chosen.shape[1]), np.nan)
         active = np.ones(n, dtype=bool) if problem.active is None else problem.active.copy()
+        if self.wait is not None and len(history) < self.context:
+            chosen[:], active = self.wait, np.zeros(n, dtype=bool)
         if self.fallback is not None and problem.familiar is not None:
             safe = active & (problem.familiar.presents(observation) > problem.familiar.farthest)
             chosen[safe], active = self.fallback, active & ~safe

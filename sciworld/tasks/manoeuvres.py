@@ -175,6 +175,7 @@ def planner(
         settings=SearchSettings(budget=budget, samples=samples),
         optimizer_settings=OPTIMIZER,
         warm=True,
+        wait=np.zeros(len(surrogate.space)),  # a car that seems to stand still does not turn
     )
 
 

@@ -208,6 +208,19 @@ def test_a_warm_search_begins_with_the_rest_of_the_last_plan():
     assert np.abs(guesses[0][0, 0, :2] - before[0, 1, :2]).max() > 0.2
 
 
+def test_nothing_is_searched_before_enough_was_seen():
+    surrogate = BlobForecaster()
+    waits = np.array([0.0, -0.5, 1.0])
+    planner = RecedingHorizon(surrogate, lambda seen: Problem(Brightness(6, 2), 1, SPACE), context=3, wait=waits)
+    seen, memory, played = observation(np.array([[3.0, 2.0]])), planner.start(1, np.random.default_rng(0)), []
+    for _ in range(4):
+        controls, memory = planner.act(memory, seen)
+        played.append(controls[0])
+    assert_array_equal(played[:2], [waits] * 2)
+    assert np.isnan([promise.value[0] for promise in memory.promises]).tolist() == [True, True, False, False]
+    assert played[2][0] > 1 and not np.any(memory.safe)
+
+
 def test_what_is_safe_is_played_where_a_search_finds_nothing():
     blind = lambda seen: Problem([lambda futures, controls: np.full(futures.shape[:2], np.nan)], 1, SPACE)  # noqa: E731
     seen, rng = observation(np.array([[1.0, 1.0]])), np.random.default_rng(0)

@@ -163,7 +163,9 @@ def test_a_search_sees_no_truth_and_a_planner_without_knowledge_fails(
     drawn = Episodes.stops(SIMULATOR, 2, 5)
     verdict = drawn.judge(drawn.rivals(surrogate, reader)[PLANNED], PLANNED, 0, True)
     assert not verdict.success.any() and verdict.promise.shape == verdict.outcome.shape == (2, drawn.steps)
-    assert np.isfinite(verdict.promise).all() and np.isfinite(verdict.outcome).all()
+    early = surrogate.model.context - 1  # steps before enough was seen
+    assert np.isnan(verdict.promise[:, :early]).all() and np.isfinite(verdict.promise[:, early:]).all()
+    assert np.isfinite(verdict.outcome[:, early:]).all()
 
     def forbidden(*given: object, **named: object) -> None:
         raise AssertionError("the planner asked the trusted simulator")
@@ -171,9 +173,12 @@ def test_a_search_sees_no_truth_and_a_planner_without_knowledge_fails(
     for name in ("start", "move", "step", "image", "see", "movers", "cameras"):
         monkeypatch.setattr(RoadSimulator, name, forbidden)
     controller = planner(surrogate, reader, drawn.manoeuvre, 0.4)
-    controls, memory = controller.act(controller.start(2, np.random.default_rng(0)), drawn.first)
+    memory = controller.start(2, np.random.default_rng(0))
+    for _ in range(early + 1):
+        controls, memory = controller.act(memory, drawn.first)
     low, high = region(surrogate.space, brakes=True)
     assert ((controls >= low) & (controls <= high)).all() and memory.promises[0].steps == HORIZON
+    assert np.isfinite(memory.promises[-1].value).all()
 
 
 def test_places_and_controls_that_do_not_fit_are_refused() -> None:

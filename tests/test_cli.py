@@ -357,6 +357,8 @@ def test_search_takes_any_objective(folder: Path, tmp_path: Path) -> None:
         (("--objective", "drag", "--goal=1,2"), "give --goal X,Y of silicon in graphene, or --objective"),
         ((), "give --goal X,Y of silicon in graphene, or --objective"),
         (("--objective", f"{wishes}:light", "--bounds", "beam=3"), "write NAME=LOW:HIGH"),
+        (("--objective", f"{wishes}:light", "--bounds", "dwell=1:2,dwell=3:4"), "'dwell' is named twice"),
+        (("--objective", f"{wishes}:light", "--out", tmp_path / "x", "--report", tmp_path / "x"), "a file of its own"),
         (("--objective", f"{wishes}:light", "--optimizer", "magic"), "magic"),
         (("--objective", f"{wishes}:light", "--horizon", 0), "horizon is 0"),
     ):
@@ -585,7 +587,8 @@ def test_compact_says_why_it_merged_nothing(tmp_path: Path) -> None:
         ("train {store} --run {t}/r --steps 3 --batch 9999999999999", "batch is 9999999999999; use at most"),
         ("rollout {run} {store} --out {t}", "is a folder; name a file in it"),
         ("search {run} {store} --goal 3,4 --out {t}", "is a folder; name a file in it"),
-        ("replay {run} --out {f}/beam.csv/a.json", "beam.csv"),
+        ("replay {run} --out {f}/beam.csv/a.json", "beam.csv is a file; name a folder there"),
+        ("replay {run} --out {f}/beam.csv/b/a.json", "beam.csv is a file; name a folder there"),
         ("catalog show nothing", "no data set 'nothing'; there are comma2k19-example"),
         ("catalog fetch nothing", "no data set 'nothing'"),
         ("catalog ingest nothing --out {t}/s", "no data set 'nothing'"),

@@ -188,10 +188,9 @@ def evaluate(
         raise SettingsError("several runs are measured side by side or as one ensemble; leave out --beside or --member")
     if not beside and (workers is not None or scheduler is not None):
         raise SettingsError("--workers and --scheduler are for several runs; name the others with --beside")
-    if report is not None and (report == out or (report.exists() and not report.is_file())):
+    if report is not None and report.exists() and not report.is_file():
         raise SettingsError(f"{report}: a page needs a file of its own; name another")
-    writable(out)
-    writable(report)
+    writable(out, report)
     settings = EvaluateSettings(steps, starts, samples, data_range, least, seed=seed)
     stored = Store.open(store)
     surrogate: Any = None
@@ -276,10 +275,7 @@ def replay(
     from sciworld.evaluate import verdict, verdict_page
     from sciworld.tasks import held_out, trusted
 
-    writable(out)
-    writable(report)
-    if report is not None and report == out:
-        raise SettingsError(f"{report}: a page needs a file of its own; name another")
+    writable(out, report)
     if objective is not None and store is None:
         raise SettingsError("recordings judge an objective; give --store with --objective")
     if objective is not None and not (within is None and rates is None):

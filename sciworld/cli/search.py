@@ -88,8 +88,7 @@ def search(
         none_of({**wished, "report": report}, "--objective", "--goal")
     else:
         none_of({"aim": aim}, "--goal", "--objective")
-    writable(out)
-    writable(report)
+    writable(out, report)
     made, surrogate = load(run, device)
     stored, near = Store.open(store), None if anywhere else familiar(made)
     common: dict[str, Any] = {"frame": frame, "seed": seed, "familiar": near, "risk": Risk(between=pessimism)}
@@ -172,6 +171,9 @@ def limits(text: str | None, space: Any) -> tuple[Any, Any]:
     if text is None:
         return None, None
     low, high = [math.nan] * len(space), [math.nan] * len(space)
+    names = [part.partition("=")[0].strip() for part in text.split(",")]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"bounds are '{text}'; '{name}' is named twice")
     for part in text.split(","):
         name, _, values = part.partition("=")
         least, _, most = values.partition(":")

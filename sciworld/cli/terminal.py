@@ -74,17 +74,23 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.", callback=seed_in_range)]
 
 
-def writable(path: Path | None) -> None:
-    """Raise SettingsError or OSError unless a file can be written at `path`: before the work, not after it."""
+def writable(*paths: Path | None) -> None:
+    """Raise SettingsError or OSError unless files can be written at these: before the work, not after it."""
     import tempfile
 
-    if path is None or (path.exists() and not path.is_dir() and not path.is_file()):  # such as /dev/stdout
-        return
-    if path.is_dir():
-        raise SettingsError(f"{path}: is a folder; name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    named = [path for path in paths if path is not None]
+    files = [path.resolve() for path in named if not path.exists() or path.is_dir() or path.is_file()]
+    if len(set(files)) < len(files):
+        raise SettingsError(f"{named[-1]}: is named for two outputs; a page needs a file of its own")
+    for path in files:
+        if path.is_dir():
+            raise SettingsError(f"{path}: is a folder; name a file in it")
+        above = next(folder for folder in path.parents if folder.exists())
+        if not above.is_dir():
+            raise SettingsError(f"{path}: {above} is a file; name a folder there, or another")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 def write(path: Path, content: str | bytes) -> None:

@@ -25,6 +25,7 @@ from sciworld.training.run import Run
 from sciworld.training.seen import unseen
 
 JUDGE = "held-out recordings, not trusted, as they show what their own controls did and no others"
+OTHERS = JUDGE.replace("held-out recordings", "recordings that the run does not name as its own")
 
 
 def held_out_verdict(
@@ -36,6 +37,7 @@ def held_out_verdict(
     starts: int = 4,
     samples: int = 16,
     units: str = "1",
+    judge: str = JUDGE,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
@@ -46,9 +48,10 @@ def held_out_verdict(
     that of the recorded frames. An episode succeeds if most of its outcomes lie where nine in ten were expected;
     recordings without a start that tells so are left out.
 
-    recordings : a store, or a choice of one, such as those that `training.train.unseen` names. objective : as of
-    `find_controls`. units : of the objective. Raises RecordingError where no recording has so many steps, or
-    all futures of a start are the same; SearchError where the objective fails, or returns NaN.
+    recordings : a store, or a choice of one, such as those that `training.seen.unseen` names. objective : as of
+    `find_controls`. units : of the objective. judge : what the recordings are called. Raises RecordingError where no
+    recording has so many steps, or all futures of a start are the same; SearchError where the objective fails, or
+    returns NaN.
     """
     whole(horizon, "horizon", 1)
     whole(starts, "starts", 1)
@@ -87,7 +90,7 @@ def held_out_verdict(
     kept = told & (np.abs(outcome - promise) <= LIKELY * unsure)
     return Verdict(
         controller="recorded controls",
-        judge=JUDGE,
+        judge=judge,
         made_training_data=False,
         success=kept.sum(axis=1) > 0.5 * told.sum(axis=1),
         actions=horizon * known[rows].sum(axis=1),
@@ -122,7 +125,8 @@ def judge(
     seen = stored if left is None else Selection(stored, np.setdiff1d(np.arange(len(stored)), left))
     wish = objective_in(objective) if ":" in objective else wanted(objective, seen, surrogate.space)
     recordings = stored if left is None else Selection(stored, left)
-    return held_out_verdict(surrogate, recordings, wish, horizon, seed=seed, progress=progress)
+    name = OTHERS if left is None else JUDGE
+    return held_out_verdict(surrogate, recordings, wish, horizon, judge=name, seed=seed, progress=progress)
 
 
 def _scored(

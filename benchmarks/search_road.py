@@ -154,7 +154,7 @@ def promises(run: Run) -> list[dict[str, Any]]:
 
 
 def _decided(run: Run, kind: str, within: float) -> dict[str, list[float]]:
-    """Every third decision of the episodes of road_success."""
+    """Every third decision of the episodes of road_success, from the first one on that was searched."""
     from sciworld.search.risk import Risk
     from sciworld.simulator import rollout
     from sciworld.tasks.manoeuvre_episodes import Road
@@ -166,7 +166,7 @@ def _decided(run: Run, kind: str, within: float) -> dict[str, list[float]]:
     road, rng = Road(simulator, drawn.manoeuvre), np.random.default_rng(1)
     done = rollout(road, drawn.state, drawn.first, controller, drawn.steps, rng, keep_states=True)
     found: dict[str, list[float]] = {name: [] for name in ("promise", "outcome", "best", "chance")}
-    for promise in done.memory.promises[::3]:
+    for promise in done.memory.promises[controller.context - 1 :: 3]:
         state = done.states[promise.step]
         rows = np.flatnonzero(~np.isnan(promise.value) & ~state.lost)
         here, played = drawn.take(rows), done.controls[rows, promise.step : promise.step + 1]

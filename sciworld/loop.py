@@ -207,6 +207,7 @@ def improve(
             found = folders.known(place)
             if found is None:
                 before, learned = rounds[-1].folder if rounds else None, folders.learned(place, store)
+                say(f"round {number}: {settings.members} members learn from {_transitions(learned)} transitions")
                 _train(learned, place, experiment, fit, settings.members, before, given, progress is not None)
                 found = Round(_transitions(learned), _judge(place, experiment, fit, settings, settings.seed), place)
                 folders.write(found)

@@ -84,7 +84,8 @@ class Objective(Protocol):
     futures : (candidate, sample, time, y, x, channel) in the units of the recording. controls :
     (candidate, time, control). Returns (candidate, sample). An objective that is linear in the frame says
     `linear = True`, and is then given the posterior mean as its one sample. One that takes torch tensors as well, and
-    then returns one with its gradients, says `differentiable = True`.
+    then returns one with its gradients, says `differentiable = True`. Reports call it by `title`, in `units`, where it
+    has these.
     """
 
     linear: bool

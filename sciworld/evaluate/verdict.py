@@ -161,8 +161,10 @@ class Verdict:
         """The summary, one quantity a row."""
         titles = {"seconds": "seconds (s)", "dose": _dose(self)}
         titles |= {name: name + _units(self) for name in (*_PROMISED, "regret")}
-        rows = tuple((titles.get(name, name), interval(value)) for name, value in self.summary().items())
-        return Table((self.controller, f"{len(self)} episodes"), rows, judged(self))
+        told = {name: value for name, value in self.summary().items() if name != "dose" or np.isfinite(value.value)}
+        rows = tuple((titles.get(name, name), interval(value)) for name, value in told.items())
+        goal = f"Success: {self.goal}; " if self.goal else ""
+        return Table((self.controller, f"{len(self)} episodes"), rows, f"{goal}{judged(self)}")
 
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()

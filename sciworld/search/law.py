@@ -15,6 +15,8 @@ from sciworld.search.optimizers.base import Optimizer
 from sciworld.search.problem import LARGEST
 from sciworld.simulator import Controller, Observation, Simulator, Trajectory, rollout
 
+EMPTY = 2  # generations in which nothing scored, after which a search for a law gives up
+
 Start = Callable[[np.ndarray], tuple[Any, Observation]]
 
 
@@ -104,16 +106,26 @@ def search_law(
         state = method.tell(state, candidates, merit[None])
         trace.append(float(state.best_score[0]))
         kept.append((candidates[0], found, merit))
+        if generation + 1 == EMPTY or generation + 1 == generations:
+            _require_some(kept)
         if progress is not None:
             progress(generation + 1, generations)
     everything, every, compared = (_stacked(part) for part in zip(*kept, strict=True))
-    if np.isnan(compared).all():
-        raise SearchError("search_law: no episode got a score; the objective returned NaN for all of them")
     best = np.unravel_index(np.nanargmax(compared), compared.shape)
     again = _of_episodes(score, tried(everything[best][None]), "score")
     spread = float(again.std(ddof=1)) if starts > 1 else np.nan
     episodes = sum(found.size for _, found, _ in kept) + starts
     return Law(everything[best], float(again.mean()), spread, episodes, np.array(trace), everything, every.mean(axis=2))
+
+
+def _require_some(kept: list[tuple[np.ndarray, ...]]) -> None:
+    """Raise SearchError where nothing scored."""
+    if all(np.isnan(merit).all() for _, _, merit in kept):
+        episodes = sum(found.size for _, found, _ in kept)
+        raise SearchError(
+            f"search_law: none of {episodes} episodes got a score, the objective returned NaN for all of them; narrow "
+            "the bounds to laws that do little, or begin from others"
+        )
 
 
 def _stacked(generations: tuple[np.ndarray, ...]) -> np.ndarray:

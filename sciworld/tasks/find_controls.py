@@ -41,7 +41,8 @@ class Found:
     plan : of one problem. futures : (sample, time, y, x, channel) under its controls, in the recording's units, at
     times in s since the present: those of the surrogate where a control says how long a step lasts, else by the
     recording's median step; without either steps are counted.
-    present : (y, x, channel), the frame that was decided from. session, frame : which. objective : what it is called.
+    present : (y, x, channel), the frame that was decided from. session, frame : which. objective : what it is called,
+    and units : of its scores.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class Found:
     session: str
     frame: int
     objective: str
+    units: str = "1"
 
     @property
     def controls(self) -> xr.DataArray:
@@ -62,8 +64,12 @@ class Found:
         """Controls, futures, and what is promised of them."""
         plan = self.plan
         facts = {
-            "promise": ((), plan.promise[0], {"long_name": f"expected {self.objective}"}),
-            "uncertainty": ((), plan.uncertainty[0], {"long_name": "standard deviation over futures"}),
+            "promise": ((), plan.promise[0], {"units": self.units, "long_name": f"expected {self.objective}"}),
+            "uncertainty": (
+                (),
+                plan.uncertainty[0],
+                {"units": self.units, "long_name": "standard deviation over futures"},
+            ),
             "failed": ((), plan.failed[0], {"long_name": "candidates that got no score"}),
             **{
                 f"amount of {one.name}": ((), plan.amounts[0, k], {"units": one.units, "limit": one.limit})
@@ -89,8 +95,9 @@ class Found:
             + ("kept to" if plan.satisfied[0, k] else f"ABOVE the limit of {number(one.limit)}")
             for k, one in enumerate(plan.constraints)
         ]
-        promise = f"Expected {self.objective}: {number(plan.promise[0])} +- {number(plan.uncertainty[0])} over futures"
-        after = f"{plan.evaluations} model evaluations, stopped: {plan.stopped}"
+        promise = f"Expected {self.objective}: {self._promised()}{' over futures' if self._unsure else ''}"
+        many = f"{len(plan.trace)} generation{'s' if len(plan.trace) != 1 else ''}"
+        after = f"{plan.evaluations} model evaluations in {many}, stopped: {plan.stopped}"
         caption = "; ".join([promise, *kept, f"from frame {self.frame} of {self.session}", after])
         return Table((first, *heads), tuple(rows), caption)
 
@@ -112,17 +119,25 @@ class Found:
         return plots.image_strip(rows, titles, title=f"{channel} under the controls that were found", units=units)
 
     def __repr__(self) -> str:
-        plan, shape = self.plan, " x ".join(str(n) for n in self.plan.controls[0].shape)
-        promise = f"{number(plan.promise[0])} +- {number(plan.uncertainty[0])}"
+        shape = " x ".join(str(n) for n in self.plan.controls[0].shape)
         where = f"from frame {self.frame} of {self.session}"
-        return f"Found({self.objective}: controls {shape} (time x control), promise {promise}, {where})"
+        return f"Found({self.objective}: controls {shape} (time x control), promise {self._promised()}, {where})"
+
+    @property
+    def _unsure(self) -> bool:
+        """Whether more than one future was looked at, so that something says how far off the promise may be."""
+        return bool(np.isfinite(self.plan.uncertainty[0]))
+
+    def _promised(self) -> str:
+        spread = f" +- {number(self.plan.uncertainty[0])}" if self._unsure else ""
+        return f"{number(self.plan.promise[0])}{spread}{'' if self.units == '1' else f' {self.units}'}"
 
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()
 
     def to_json(self) -> str:
         """The plan, as `Plan.from_json` reads it, and beside it from where it was found."""
-        asked = {"session": self.session, "frame": self.frame, "objective": self.objective}
+        asked = {"session": self.session, "frame": self.frame, "objective": self.objective, "units": self.units}
         until = {"until": self.futures["time"].values.tolist(), "until_units": self.futures["time"].attrs["units"]}
         return json.dumps({**json.loads(self.plan.to_json()), **until, **asked})
 
@@ -195,12 +210,13 @@ def find_controls(
     known = surrogate.knowing(covariates_of(surrogate, ds), ds.attrs.get("description"))
     plan = search(known, history, problem, rng, optimizer, settings, optimizer_settings, progress=progress)
     futures = known.futures(known.start(history), plan.controls[:, None], SAMPLES, rng)
-    name = getattr(objective, "__name__", type(objective).__name__)
+    name = getattr(objective, "title", getattr(objective, "__name__", type(objective).__name__))
     shown = arrays.of_futures(futures[0]).isel(candidate=0)
     if isinstance(surrogate.seconds, tuple):
         times = np.cumsum(surrogate.lasts(plan.controls[0]))
         shown = shown.assign_coords(time=("time", times, {"units": "s"}))
-    return Found(plan, shown, history[-1].frames[0].astype(np.float64), ds.attrs["session"], frame, name)
+    present, units = history[-1].frames[0].astype(np.float64), getattr(objective, "units", "1")
+    return Found(plan, shown, present, ds.attrs["session"], frame, name, units)
 
 
 def _region(

@@ -126,7 +126,8 @@ def judge(
     wish = objective_in(objective) if ":" in objective else wanted(objective, seen, surrogate.space)
     recordings = stored if left is None else Selection(stored, left)
     name = OTHERS if left is None else JUDGE
-    return held_out_verdict(surrogate, recordings, wish, horizon, judge=name, seed=seed, progress=progress)
+    units = getattr(wish, "units", "1")
+    return held_out_verdict(surrogate, recordings, wish, horizon, units=units, judge=name, seed=seed, progress=progress)
 
 
 def _scored(

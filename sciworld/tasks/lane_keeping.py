@@ -54,6 +54,7 @@ class InLane:
     """Minus the mean squared distance in m^2 from the lane's middle, over the steps of a future."""
 
     linear, differentiable = False, True
+    title, units = "minus the squared distance from the lane's middle", "m^2"
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

@@ -25,6 +25,7 @@ class LessDrag:
     """
 
     linear, differentiable = False, True
+    title, units = "drag saved, less the lift it costs", "%"
     nan_means = "imagined wakes leave the velocities that were recorded"
 
     def __init__(self, cost: ImaginedCost, most: float) -> None:

@@ -145,7 +145,7 @@ def scores(*first):
     ("made", "message"),
     [
         (lambda run: 0.0, r"score returned \(\); it must return \(72,\)"),
-        (lambda run: np.full(len(run.length), np.nan), "no episode got a score"),
+        (lambda run: np.full(len(run.length), np.nan), r"none of \d+ episodes got a score"),
         (scores(1.0, np.inf), "score has inf; use numbers from"),
         (scores(-np.inf), "score has -inf"),
         (scores(1e200), "score has 1e\\+200"),
@@ -170,6 +170,18 @@ def test_nan_is_the_worst():
 
     law = search(score=positive, steps=1)
     assert 0 < law.parameters[0] < 0.5 and np.isnan(law.scores[0]).any()
+
+
+def test_a_search_that_scores_nothing_gives_up_early():
+    ran = []
+
+    def nothing(run):
+        ran.append(len(run.length))
+        return np.full(len(run.length), np.nan)
+
+    with pytest.raises(SearchError, match="none of 144 episodes got a score"):
+        search(score=nothing)
+    assert ran == [72, 72]
 
 
 def test_generations_may_shrink():

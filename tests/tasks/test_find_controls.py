@@ -88,7 +88,7 @@ def test_what_was_found_is_shown_and_kept(surrogate: Surrogate) -> None:
     assert made.attrs["frame"] == 4 and made.attrs["objective"] == "warmest_right"
     text = str(found.to_table())
     assert "fan_x (mm)" in text and "warmest_right" in text and "frame 4 of session-0" in text
-    assert "<table" in found._repr_html_()
+    assert "<table" in found._repr_html_() and f"in {len(found.plan.trace)} generations" in text
     short = repr(found)
     assert short.startswith("Found(warmest_right: controls 3 x 3 (time x control), promise ") and len(short) < 120
     assert f" {number(found.plan.promise[0])} +- " in short and short.endswith("from frame 4 of session-0)")
@@ -218,3 +218,17 @@ def test_amounts_are_written_as_objectives_are(surrogate: Surrogate) -> None:
     with pytest.raises(SearchError, match="constraint 'soot' failed: KeyError"):
         limits = [Constraint("soot", 1.0, fails)]
         find_controls(surrogate, ds, warmest_right, 2, frame=4, constraints=limits, settings=FEW)
+
+
+def test_promises_have_units_and_one_future_no_spread(surrogate: Surrogate) -> None:
+    class Warmth:
+        linear, title, units = False, "warmth to the right", "K"
+
+        def __call__(self, futures: np.ndarray, controls: np.ndarray) -> np.ndarray:
+            return futures[..., -1, 0].mean(axis=(2, 3))
+
+    settings = SearchSettings(budget=200, samples=0)
+    found = find_controls(surrogate, uncovered(), Warmth(), 2, frame=4, settings=settings)
+    caption = str(found.to_table())
+    assert f"Expected warmth to the right: {number(found.plan.promise[0])} K;" in caption and "+-" not in repr(found)
+    assert found.to_xarray()["promise"].attrs["units"] == "K" and json.loads(found.to_json())["units"] == "K"

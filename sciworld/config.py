@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import typing
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sciworld.errors import SettingsError
+from sciworld.errors import FormatError, SettingsError
 
 T = TypeVar("T")
 
@@ -59,12 +60,23 @@ def from_dict(kind: type[T], fields: dict[str, Any], where: str = "", others: It
 
 def array(values: Any, kinds: tuple[type, ...], dtype: Any) -> np.ndarray:
     """Nested lists, as JSON gives them, as an array. Raises TypeError for a leaf of none of `kinds`: no bool is an int,
-    and lists of unequal length are none. ValueError or OverflowError for one that `dtype` cannot hold."""
+    and lists of unequal length are none. ValueError or OverflowError for one that is infinite, or that `dtype` cannot
+    hold."""
     found = np.array(values, dtype=object)
     for leaf in found.flat:
         if type(leaf) not in kinds:
             raise TypeError(f"{leaf!r:.40} is none of {', '.join(kind.__name__ for kind in kinds)}")
+        if type(leaf) is float and not math.isfinite(leaf):
+            raise ValueError(f"{leaf} is no number that is written")
     return found.astype(dtype)
+
+
+def finite_json(fields: Mapping[str, Any], what: str) -> str:
+    """Fields as JSON, which has no infinite numbers. Raises FormatError, naming `what`, where there are some."""
+    try:
+        return json.dumps(fields, allow_nan=False)
+    except ValueError as error:
+        raise FormatError(f"{what}: {error}; it holds infinite numbers, make them NaN") from error
 
 
 def whole(value: Any, name: str, least: int, most: int = MOST) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from sciworld.config import array
+from sciworld.config import array, finite_json
 from sciworld.errors import FormatError, SettingsError
 from sciworld.evaluate.table import DASH, Table, interval
 from sciworld.measures.decisions import rank_correlation
@@ -187,9 +187,9 @@ class Verdict:
         return xr.Dataset(variables, attrs=attributes)
 
     def to_json(self) -> str:
-        """The episodes as JSON; NaN is null."""
+        """The episodes as JSON; NaN is null. Raises FormatError for what is infinite."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return json.dumps({name: _plain(value) for name, value in fields.items()}, allow_nan=False)
+        return finite_json({name: _plain(value) for name, value in fields.items()}, "verdict")
 
     @classmethod
     def from_json(cls, text: str, where: str = "verdict") -> Verdict:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sciworld.config import array
+from sciworld.config import array, finite_json
 from sciworld.controls import ColumnTable, ControlSpace
 from sciworld.errors import FormatError, SciworldError
 
@@ -86,7 +86,8 @@ class Plan:
         return found
 
     def to_json(self) -> str:
-        """The plan as JSON, its controls with their names and units; NaN is null."""
+        """The plan as JSON, its controls with their names and units; NaN is null. Raises FormatError for what is
+        infinite."""
         fields: dict[str, Any] = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         fields["space"] = json.loads(self.space.table.to_json())
         fields["constraints"] = [dataclasses.asdict(one) for one in self.constraints]
@@ -94,7 +95,7 @@ class Plan:
             values = fields[name].astype(object)
             values[fields[name] != fields[name]] = None
             fields[name] = values.tolist()
-        return json.dumps(fields, allow_nan=False)
+        return finite_json(fields, "plan")
 
     @classmethod
     def from_json(cls, text: str, where: str = "plan") -> Plan:

@@ -56,6 +56,11 @@ def test_what_was_not_measured_is_a_dash():
     assert cells["promise"] == DASH and "dose (electrons)" not in cells, "nobody asks for the dose of what has none"
 
 
+def test_what_is_infinite_is_not_written():
+    with pytest.raises(FormatError, match=r"verdict: .* infinite numbers"):
+        make(outcome=np.full((20, 1), -np.inf), promise=np.zeros((20, 1))).to_json()
+
+
 def test_json_and_back():
     verdict = make()
     again = Verdict.from_json(verdict.to_json())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -371,6 +372,7 @@ def test_a_file_that_is_no_plan_is_named(text):
         ("controls", [[[None, 0, 0]]]),
         ("controls", [[10**400, 0, 0]]),
         ("promise", [True]),
+        ("promise", [math.inf]),
         ("uncertainty", [1.0, 2.0]),
         ("evaluations", 2.5),
         ("stopped", None),

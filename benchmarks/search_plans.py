@@ -30,7 +30,7 @@ Decide = Callable[[Any, np.random.Generator], np.ndarray]
 
 
 def plans(run: Run) -> Figure:
-    """Decisions a second, each made alone; rows are those who decide, with regret as a share of the best there is.
+    """Decisions a second by their median, each made alone; rows are those who decide, with regret as a share of the best there is.
 
     spread : quartiles over the decisions. NaN where the regret is above 0.05.
     """
@@ -54,7 +54,7 @@ def plans(run: Run) -> Figure:
                 controls.append(chosen)
         worth = episodes.expected_per_second(state, state, np.stack(controls)[:, None])
         regret = ratio_of_sums(best - worth, best)
-        rows.append({"name": name, "per_second": 1 / float(np.mean(seconds)), "regret": list(regret),
+        rows.append({"name": name, "per_second": 1 / float(np.median(seconds)), "regret": list(regret),
                      "seconds": seconds, "worth": worth.tolist(), "best": best.tolist()})  # fmt: skip
         print(f"{name}: {rows[-1]['per_second']:.3g} plans/s, regret {regret.value:.3f}", flush=True)
     own = rows[0]

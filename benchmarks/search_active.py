@@ -38,7 +38,7 @@ ARMS = ("random", "active")
 SUCCESS = 0.95
 WITHIN, IN_TIME = 10.0, 2.0  # A, of the goals; times greedy's mean seconds in which an episode has to succeed
 GREEDY, SEED = 200, 5  # greedy's episodes, which no arm has
-BEGIN = 2  # transitions that both arms begin with, recorded by chance
+BEGIN = 16  # transitions that both arms begin with, recorded by chance
 SHORT = 2  # transitions a recording: many atoms, few beams on each
 
 
@@ -55,11 +55,11 @@ class Blind(StemExperiment):
 class Scale:
     """How much of everything."""
 
-    seeds: int = 6
-    rounds: int = 5
-    steps: int = 150  # of training, of each member in each round
-    episodes: int = 16
-    candidates: int = 32
+    seeds: int = 4
+    rounds: int = 7
+    steps: int = 500  # of training, of each member in each round
+    episodes: int = 24
+    candidates: int = 64
     members: int = 2
 
 

@@ -30,7 +30,8 @@ Decide = Callable[[Any, np.random.Generator], np.ndarray]
 
 
 def plans(run: Run) -> Figure:
-    """Decisions a second by their median, each made alone; rows are those who decide, with regret as a share of the best there is.
+    """Decisions a second by their median, each made alone; rows are those who decide, with regret as a share of the
+    best there is.
 
     spread : quartiles over the decisions. NaN where the regret is above 0.05.
     """

@@ -58,7 +58,7 @@ def fill(
     _refuse_held({session(number) for number in numbers}, store)
     done = 0
     batches = [numbers[at : at + together] for at in range(0, episodes, together)]
-    for recordings in _made(make, batches, session, workers, client):
+    for recordings in made(make, batches, session, workers, client):
         store.append(recordings, admit=partial(_admit, recordings))
         done += len(recordings)
         if progress is not None:
@@ -172,10 +172,10 @@ def _among(batch: list[int], session: Callable[[int], str]) -> Iterator[None]:
         ) from error
 
 
-def _made(
+def made(
     make: Make, batches: list[list[int]], session: Callable[[int], str], workers: int, client: Any
 ) -> Iterator[list[xr.Dataset]]:
-    """The recordings of each batch, in order."""
+    """The recordings of each batch of numbers, in order; see `fill` for the rest."""
     if not workers and client is None:
         for batch in batches:
             with _among(batch, session):

@@ -1,0 +1,55 @@
+"""The command that turns one drive into many weathers: randomize."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sciworld.cli.terminal import Seed, StoreFolder, bar, count_in_range, workers_in_range
+
+
+def randomize(
+    store: StoreFolder,
+    out: Annotated[Path, typer.Option(help="The store that the variants are appended to; made if missing.")],
+    n: Annotated[int, typer.Option("-n", "--variants", help="Of each recording.", callback=count_in_range("n"))] = 12,
+    conditions: Annotated[
+        str,
+        typer.Option(
+            help="Presets and ranges with commas, drawn evenly: 'rain_night,fog_day', 'clear_noon,fog_density=20..80'; "
+            "or any."
+        ),
+    ] = "any",
+    seed: Seed = 0,
+    method: Annotated[
+        str, typer.Option(help="exact (drawn anew by the simulator that drew it), video, or auto.")
+    ] = "auto",
+    source: Annotated[
+        str | None, typer.Option(help="The preset that recorded video was filmed under, if the store does not say it.")
+    ] = None,
+    field_of_view: Annotated[float, typer.Option(help="Degrees along the rows of recorded video.")] = 70.0,
+    camera_height: Annotated[float, typer.Option(help="m above the ground.")] = 1.4,
+    horizon: Annotated[float | None, typer.Option(help="Row of the horizon in pixels; else the middle.")] = None,
+    sky: Annotated[
+        bool | None, typer.Option("--sky/--no-sky", help="Whether any is seen; else what the frames tell.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="m/s; else as recorded, or what the frames tell.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Use so many processes.", callback=workers_in_range)] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Use the Dask cluster at this address.")] = None,
+) -> None:
+    """Draw the drives of a store in other light and weather; scene, motion and controls stay.
+
+    Give the same command again after an interrupt: what the store holds already is not drawn again.
+    """
+    from sciworld.domains.driving.randomize import Randomizing
+    from sciworld.domains.driving.scene import Optics
+    from sciworld.domains.driving.variants import randomize_store
+
+    optics = Optics(field_of_view, camera_height, horizon, sky, speed)
+    with bar("randomizing") as progress:
+        found = randomize_store(
+            store, out, n, conditions, seed, Randomizing(method, source, optics), workers or 0, scheduler, progress
+        )
+    typer.echo(f"{out}: {len(found)} variants")
+    typer.echo(str(found[0].attrs["history"]).rpartition("; ")[2])

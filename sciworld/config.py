@@ -67,7 +67,7 @@ def array(values: Any, kinds: tuple[type, ...], dtype: Any) -> np.ndarray:
         if type(leaf) not in kinds:
             raise TypeError(f"{leaf!r:.40} is none of {', '.join(kind.__name__ for kind in kinds)}")
         if type(leaf) is float and not math.isfinite(leaf):
-            raise ValueError(f"{leaf} is no number that is written")
+            raise ValueError(f"{leaf} is not finite")
     return found.astype(dtype)
 
 

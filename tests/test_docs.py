@@ -65,7 +65,9 @@ def wrong_command(words: list[str]) -> str:
 def wrong_arguments(words: list[str]) -> str:
     """What `sciworld words...` names that the command line does not have, or the empty string."""
     command = typer.main.get_command(app)
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help"
+    }
     for word in words:
         if word.startswith("--"):
             if word.split("=")[0] not in known:
@@ -74,7 +76,7 @@ def wrong_arguments(words: list[str]) -> str:
             if word not in command.commands:
                 return f"sciworld has no command {word}"
             command = command.commands[word]
-            known |= {option for parameter in command.params for option in parameter.opts}
+            known |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return ""
 
 

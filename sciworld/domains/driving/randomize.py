@@ -81,10 +81,10 @@ def randomize(
 ) -> Iterator[Recording]:
     """n variants of a recording, each made when it is asked for.
 
-    conditions : a `Curriculum` such as `Weathers`, words for one ("rain_night,fog_density=20..80"), or a sequence of n
-        presets or RoadConditions. seed : of all that is drawn. depth : (time, y, x) or (y, x) m of recorded video,
-        where it is known. only : numbers of the variants that are made; all of them by default. of : the recording's
-        number in its store.
+    conditions : a `Curriculum` such as `Weathers`, words for one ("rain_night,fog_density=20..80"), or a list of n
+        presets or RoadConditions, in that order. seed : of all that is drawn. depth : (time, y, x) or (y, x) m of
+        recorded video, where it is known. only : numbers of the variants that are made; all of them by default. of :
+        the recording's number in its store.
 
     The same recording, number and seed give the same variant, however many are made. Raises SettingsError for
     conditions that are unknown or contradict each other, RecordingError for frames that are not three colours, or have
@@ -100,12 +100,9 @@ def randomize(
 
 def drawn_conditions(conditions: Any, n: int, seed: int) -> list[RoadConditions]:
     """n conditions as `randomize` draws them."""
-    if isinstance(conditions, RoadConditions):
-        conditions = [conditions]
-    several = isinstance(conditions, Sequence) and not isinstance(conditions, str)
-    if several and any(isinstance(one, RoadConditions) for one in conditions):
-        require(len(conditions) in (1, n), f"{len(conditions)} conditions for {n} variants; give as many, or one")
-        return [named(conditions[k % len(conditions)]) for k in range(n)]
+    if isinstance(conditions, list | tuple):
+        require(len(conditions) == n, f"{len(conditions)} conditions for {n} variants; give one for each, or words")
+        return [named(one) for one in conditions]
     curriculum: Curriculum = conditions if hasattr(conditions, "draw") else Weathers.of(conditions)
     return [require_possible(one) for one in curriculum.draw(n, np.random.default_rng([seed, 606]))]
 

@@ -73,15 +73,14 @@ class Weathers:
     def of(cls, given: Any) -> Weathers:
         """From a `Weathers`, or words: presets and ranges with commas, 'rain_night,fog_density=20..80', or "any".
 
-        A list of such words is one, too. Raises SettingsError.
+        Raises SettingsError.
         """
         if isinstance(given, Weathers):
             return given
-        words = given.split(",") if isinstance(given, str) else given
-        good = isinstance(words, Sequence) and all(isinstance(word, str) for word in words)
-        require(good, f"conditions are {given!r:.80}; give names of presets, and ranges such as 'fog_density=20..80'")
+        known = isinstance(given, str)
+        require(known, f"conditions are {given!r:.80}; write names of presets, and ranges such as 'fog_density=20..80'")
         names, ranges = [], {}
-        for word in (word.strip() for word in words):
+        for word in (word.strip() for word in given.split(",")):
             name, equals, ends = word.partition("=")
             if not equals:
                 names.append(name)
@@ -89,8 +88,7 @@ class Weathers:
             require(name not in ranges, f"conditions: {name} has two ranges; give one")
             low, _, high = ends.partition("..")
             ranges[name] = (_number(low, word), _number(high or low, word))
-        presets = tuple(PRESETS) if names in ([], ["any"]) else tuple(names)
-        return cls(presets if names or not ranges else ("clear_noon",), ranges)
+        return cls(tuple(PRESETS) if names == ["any"] else tuple(names) or ("clear_noon",), ranges)
 
     def draw(self, n: int, rng: np.random.Generator) -> list[RoadConditions]:
         """See `Curriculum.draw`. The first of many are those of few, and each few fill the ranges evenly (Roberts 2018,

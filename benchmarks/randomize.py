@@ -1,0 +1,20 @@
+"""Figures of drives in other light and weather.
+
+python benchmarks/randomize.py [--quick] [--only FIGURE] [--json benchmarks/randomize.json]
+
+Recorded video comes from the catalogue: commavq-highway and donkeycar-tub.
+"""
+
+from __future__ import annotations
+
+import randomize_video
+from harness import Benchmark
+
+bench = Benchmark("randomize", __doc__)
+bench.figure("dial_spearman")(randomize_video.dials)
+bench.figure("flicker_ratio")(randomize_video.flicker)
+bench.figure("diversity_ratio")(randomize_video.diversity)
+bench.figure("variants_per_second")(randomize_video.speed)
+
+if __name__ == "__main__":
+    bench.main()

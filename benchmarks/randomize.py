@@ -7,10 +7,12 @@ Recorded video comes from the catalogue: commavq-highway and donkeycar-tub.
 
 from __future__ import annotations
 
+import randomize_judges
 import randomize_video
 from harness import Benchmark
 
 bench = Benchmark("randomize", __doc__)
+bench.figure("compliance", "compliance_source")(randomize_judges.compliance)
 bench.figure("dial_spearman")(randomize_video.dials)
 bench.figure("flicker_ratio")(randomize_video.flicker)
 bench.figure("diversity_ratio")(randomize_video.diversity)

@@ -38,16 +38,18 @@ LAMP_FROM, LAMP_TO = 0.6, 0.9  # squares of counts of what shines by itself, abo
 GROUND = 0.8  # of the height of the camera that lies below it: what is lower is ground
 TINY = 1e-4  # in place of no light, to divide by
 BEAM = 2.0  # of the own headlights, over a sheet in full light
+LANE, WHEEL = 1.9, 0.8  # m from the middle of the way: to where snow lies as it fell, to the wheels
 THICK = 0.003  # 1/m: of fog so thin that it has but a part of clear air's haze
 
 
 @njit(parallel=True, **FAST)
-def weather(frames, depth, share, indoors, cams, before, after, anew, wind, seconds, seed, out):
+def weather(frames, depth, share, indoors, cams, bends, before, after, anew, wind, seconds, seed, out):
     """Draw light and weather into frames.
 
     frames, out : (time, y, x, 3) float32, developed, 1 is white. depth : (time, y, x) m. share : (time, y, x) of sky.
-    indoors : whether there is none at all. cams : (time, 8), see `road_layout`. before, after : (time, column) light,
-    of the frames and wanted. anew : (time,) how much of the sky is drawn anew. wind : (time, 2) m/s. seconds : (time,).
+    indoors : whether there is none at all. cams : (time, 8), see `road_layout`. bends : (time,) 1/m, of the car's way
+    to the left. before, after : (time, column) light, of the frames and wanted. anew : (time,) how much of the sky is
+    drawn anew. wind : (time, 2) m/s. seconds : (time,).
     """
     count, rows, cols, _ = frames.shape
     for t in prange(count):
@@ -64,6 +66,7 @@ def weather(frames, depth, share, indoors, cams, before, after, anew, wind, seco
             share[t],
             indoors,
             axes,
+            bends[t],
             before[t],
             light,
             anew[t],
@@ -109,7 +112,9 @@ def developed(colour):
 
 
 @njit(**FAST)
-def surfaces(frame, far, share, indoors, axes, before, after, anew, seconds, seed, colour, values, labels, mirror):
+def surfaces(
+    frame, far, share, indoors, axes, bend, before, after, anew, seconds, seed, colour, values, labels, mirror
+):
     """Light of its own on every pixel, and for what follows where it is, what it is, and how much it mirrors."""
     rows, cols, _ = frame.shape
     focal, turn = axes[7], (0.0, 0.0, 0.0, *axes[3:])
@@ -143,7 +148,8 @@ def surfaces(frame, far, share, indoors, axes, before, after, anew, seconds, see
                 albedo[k] = min(colour[y, x, k] / max(old[k], TINY), BRIGHTEST)
             if clear < 1.0:
                 if ground:
-                    mirror[y, x] = lie_on_ground(albedo, wet, puddles, cover, ahead, s, n, seed)
+                    aside = right * ahead + 0.5 * bend * ahead * ahead
+                    mirror[y, x] = lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed)
                 elif cover > 0.0:
                     white = 0.45 * cover * ramp(0.35, 0.65, noise(0.6 * s, 0.6 * up * ahead, seed + 2))
                     for k in range(3):
@@ -162,8 +168,9 @@ def surfaces(frame, far, share, indoors, axes, before, after, anew, seconds, see
 
 
 @njit(forceinline=True, **FAST)
-def lie_on_ground(albedo, wet, puddles, cover, ahead, s, n, seed):
-    """Wetness, puddles and snow at (s, n) into albedo : (3,), and how much it then mirrors."""
+def lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed):
+    """Wetness, puddles and snow at (s, n) into albedo : (3,), and how much it then mirrors. aside : m to the right of
+    where the car goes, along which wheels clear the snow, as on the simulator's roads (`road_ground`)."""
     shine = 0.0
     if wet > 0.0 or puddles > 0.0:
         puddle = 0.0
@@ -175,10 +182,11 @@ def lie_on_ground(albedo, wet, puddles, cover, ahead, s, n, seed):
             albedo[k] *= dark
         shine = max(0.4 * wet, puddle)
     if cover > 0.0:
-        # From afar patches run into each other.
-        patchy = 1.0 / (1.0 + (ahead / 40.0) ** 2)
-        thick = 1.7 * cover - 0.75 * (0.5 + patchy * (noise(0.35 * s, 0.8 * n, seed + 12) - 0.5))
-        white = 0.92 * ramp(0.0, 1.0, thick)
+        thick = 1.7 * cover - 0.55 * noise(0.35 * s, 0.8 * n, seed + 12)
+        white = ramp(0.0, 0.5, thick)
+        if abs(aside) < LANE:
+            track = max(0.0, 1.0 - abs(abs(aside) - WHEEL) / 0.45)
+            white = 0.92 * ramp(0.35, 1.25, thick - (0.55 + 0.35 * noise(0.2 * s, 0.3 * n, seed + 13)) * track)
         for k in range(3):
             albedo[k] += white * (SNOW_WHITE[k] - albedo[k])
         shine *= 1.0 - white

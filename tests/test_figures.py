@@ -42,7 +42,7 @@ def test_every_figure_of_the_files_is_in_the_readme() -> None:
     named = {(benchmark, figure) for figure, _, _, benchmark, _ in ROWS}
     assert named == {
         (name, one)
-        for name in ("stem", "data", "simulators", "measures", "contest", "ablations", "masked", "search")
+        for name in ("stem", "data", "simulators", "measures", "contest", "ablations", "masked", "search", "randomize")
         for one in stored(name)["figures"]
     }
 

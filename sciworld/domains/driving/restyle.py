@@ -40,7 +40,7 @@ def restyle(
     depth = np.broadcast_to(scene.depth, frames.shape[:3])
     film_weather.weather(
         np.ascontiguousarray(frames, dtype=np.float32), depth, scene.sky, not scene.open,
-        cameras(scene, frames.shape[1:3]), old, new, anew, wind, time, seed % 2**20, out,
+        cameras(scene, frames.shape[1:3]), scene.bends, old, new, anew, wind, time, seed % 2**20, out,
     )  # fmt: skip
     return out
 

@@ -22,6 +22,7 @@ BEGINS = np.array([0.0, 0.2, 0.5, 1.0])  # ways in heights of the camera, from w
 FAR = 250.0  # m, to which nothing is drawn nearer
 CORRIDOR = 8.0  # heights of the camera to what stands beside the road: 11 m, for a car
 CEILING = 4.0  # heights of the camera, above it, where there is no sky
+LEAST_WAY, SHARPEST = 0.02, 0.1  # m a step and 1/m, between which bends are believed
 SMOOTH = 9  # steps over which motion is a median
 SKY_CONTRAST = 1.15  # times as bright as the ground is what lies above the horizon, where it is sky
 
@@ -74,6 +75,15 @@ class Scene:
     horizon: float
     height: float
     told: str
+
+    @property
+    def bends(self) -> np.ndarray:
+        """Of the car's way : (time,) 1/m, to the left; 0 where it hardly moves."""
+        if len(self.pose) < 2:
+            return np.zeros(len(self.pose))
+        way, turn = np.linalg.norm(np.diff(self.pose[:, :2], axis=0), axis=1), np.diff(self.pose[:, 2])
+        found = np.where(way > LEAST_WAY, turn / np.maximum(way, LEAST_WAY), 0.0).clip(-SHARPEST, SHARPEST)
+        return _median(np.append(found, found[-1]))
 
     def take(self, part: slice) -> Scene:
         """Of some of the frames."""
@@ -192,9 +202,11 @@ def find_sky(grey: np.ndarray, row: float, wanted: bool | None = None) -> np.nda
     if wanted is False or top < 2:
         return share
     above, below = grey[:, : max(1, top // 2)], grey[:, min(top + 1, grey.shape[1] - 1) :]
-    bright, dark = float(np.quantile(above, 0.75)), float(np.quantile(above, 0.02))
-    if wanted is None and bright < SKY_CONTRAST * float(np.median(below)):
+    bright, ground = float(np.quantile(above, 0.75)), float(np.median(below))
+    if wanted is None and bright < SKY_CONTRAST * ground:
         return share
+    # Where hardly anything stands before the sky, its own clouds are the darkest above the horizon.
+    dark = min(float(np.quantile(above, 0.02)), ground)
     low, high = dark + 0.55 * (bright - dark), dark + 0.8 * (bright - dark)
     part = np.clip((grey[:, :top] - low) / max(high - low, 1e-6), 0.0, 1.0)
     share[:, :top] = part * part * (3.0 - 2.0 * part)

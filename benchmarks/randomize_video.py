@@ -33,7 +33,7 @@ def clips(run: Run) -> list[tuple[str, Any, Any]]:
 
     found = []
     for name, (horizon, sky) in SOURCES.items():
-        frames = _frames(name)
+        frames = frames_of(name)
         settings = Randomizing("video", BASE, Optics(horizon=horizon, sky=sky))
         for begin in np.linspace(0, len(frames) - FRAMES, 1 if run.quick else CLIPS).astype(int):
             found.append((name, _recording(name, _small(frames[begin : begin + FRAMES])), settings))
@@ -41,7 +41,7 @@ def clips(run: Run) -> list[tuple[str, Any, Any]]:
 
 
 @cache
-def _frames(name: str) -> np.ndarray:
+def frames_of(name: str) -> np.ndarray:
     """All of a recording."""
     import tempfile
     from pathlib import Path

@@ -1,0 +1,155 @@
+"""Whether variants keep how the car moved: what is read of it in two frames, in the source and in its variants.
+
+The reader learns on the source and on variants of drives that are not judged, half of each: who never saw night reads
+nothing at night. What weather hides is lost to it all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import Figure, Run
+from randomize_video import frames_of
+
+WEATHERS = ("clear_noon", "sunset", "rain_noon", "fog_dawn", "snow_day", "clear_night", "rain_night", "dust_storm")
+SOURCE = "cloudy_noon"
+ROWS, COLUMNS, STEP = 32, 56, 0.1
+DRIVES, FRAMES, WANDER = 120, 40, 0.5
+STEPS, BATCH, RATE = 2500, 64, 2e-3
+LATE = 4  # frames by which the tub's pictures answer its steering
+PIECE = 50  # frames of the tub, that are learned from or judged together
+
+
+def drop(run: Run) -> Figure:
+    """R^2 of the turn that is read in the source less that in its variants, of the recording where it is larger.
+
+    Of simulated drives the turn of a step, of the tub the steering. spread : least and most of a weather. rows : of
+    each recording and weather R^2, and every true and read number.
+    """
+    rows = [*_measured(run, "simulated", *_simulated(run)), *_measured(run, "donkeycar-tub", *_tub(run))]
+    figures = {}
+    for name in ("simulated", "donkeycar-tub"):
+        own = {row["weather"]: row["r2"] for row in rows if row["of"] == name}
+        drops = {weather: own[SOURCE] - own[weather] for weather in WEATHERS}
+        figures[name] = (float(np.mean(list(drops.values()))), drops)
+        shown = ", ".join(f"{weather} {fall:.3f}" for weather, fall in drops.items())
+        print(f"{name}: R2 {own[SOURCE]:.3f}; mean drop {figures[name][0]:.3f} ({shown})")
+    value, drops = max(figures.values(), key=lambda one: one[0])
+    return Figure(value, "1", (min(drops.values()), max(drops.values())), rows)
+
+
+def _simulated(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float]:
+    """Films, turns of every step in rad, optics, s a frame."""
+    from sciworld.domains.driving.road.expert import drive
+    from sciworld.domains.driving.road.settings import RoadSettings
+    from sciworld.domains.driving.road.simulator import RoadSimulator
+    from sciworld.domains.driving.scene import Optics
+
+    one = RoadSettings(rows=ROWS, columns=COLUMNS, step=STEP)
+    simulator, rng = RoadSimulator(one, SOURCE), np.random.default_rng(95)
+    seen, _, states = drive(simulator, simulator.start(8 if run.quick else DRIVES, rng), FRAMES - 1, rng, WANDER)
+    yaw = np.stack([state.pose[:, 2] for state in states], axis=1)
+    films = np.stack([each.frames for each in seen], axis=1)
+    horizon = 0.5 * (ROWS - 1) + one.focal * np.tan(np.radians(one.camera_pitch))
+    return list(films), list(np.diff(yaw, axis=1)), Optics(one.field_of_view, one.camera_height, float(horizon)), STEP
+
+
+def _tub(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float]:
+    """The same of the tub, in pieces; its steering is read."""
+    import tempfile
+    from pathlib import Path
+
+    from sciworld.domains.driving.scene import Optics
+    from sciworld.ingest import run as ingest
+    from sciworld.store import Store
+
+    frames = frames_of("donkeycar-tub")
+    with tempfile.TemporaryDirectory() as folder:
+        ingest.ingest_entry("donkeycar-tub", Path(folder) / "store")
+        steering = Store.open(Path(folder) / "store")[0]["controls"].values[:, 0]
+    t, y, x, _ = frames.shape
+    small = frames[:, : y // 3 * 3, : x // 3 * 3].reshape(t, y // 3, 3, x // 3, 3, 3).mean(axis=(2, 4))
+    frames, steering = np.rint(small[LATE:]).astype(np.uint8), steering[:-LATE]
+    pieces = [slice(at, at + PIECE) for at in range(0, len(frames) - PIECE, PIECE)][: 4 if run.quick else None]
+    films = [frames[piece] for piece in pieces]
+    return films, [steering[piece][:-1] for piece in pieces], Optics(100.0, horizon=14.0, sky=False), 0.05
+
+
+def _variants(film: np.ndarray, optics: Any, step: float, seed: int) -> dict[str, np.ndarray]:
+    """The film as it is and in all weathers."""
+    from sciworld import recording
+    from sciworld.controls import colours
+    from sciworld.domains.driving.randomize import Randomizing, randomize
+
+    ds = recording.make(
+        film, step * np.arange(len(film)), channels=colours(3), session="film", source="film", licence="", citation="",
+        history="a clip",
+    )  # fmt: skip
+    every = randomize(ds, len(WEATHERS), list(WEATHERS), seed, Randomizing("video", SOURCE, optics))
+    return {SOURCE: film, **{name: one["frames"].values for name, one in zip(WEATHERS, every, strict=True)}}
+
+
+def _measured(
+    run: Run, name: str, films: list[np.ndarray], turns: list[np.ndarray], optics: Any, step: float
+) -> list[dict[str, Any]]:
+    """One row a weather, read in every third film by who learned on the others."""
+    every = [_variants(film, optics, step, k) for k, film in enumerate(films)]
+    judged = np.arange(len(films)) % 3 == 2
+    known = [np.isfinite(turn) for turn in turns]
+    scale = float(np.concatenate([turn[ok] for turn, ok in zip(turns, known, strict=True)]).std())
+
+    def pairs(weather: str, which: bool) -> tuple[np.ndarray, np.ndarray]:
+        rows = [k for k in range(len(films)) if judged[k] == which]
+        both = [np.concatenate([every[k][weather][:-1], every[k][weather][1:]], axis=-1)[known[k]] for k in rows]
+        return np.concatenate(both), np.concatenate([turns[k][known[k]] for k in rows]) / scale
+
+    read = _reader(run, {weather: pairs(weather, False) for weather in every[0]})
+    found = []
+    for weather in every[0]:
+        shown, true = pairs(weather, True)
+        told = read(shown)
+        r2 = 1.0 - float(((told - true) ** 2).mean() / true.var())
+        found.append({"of": name, "weather": weather, "r2": r2, "true": true.round(4).tolist(),
+                      "read": told.round(4).tolist()})  # fmt: skip
+    return found
+
+
+def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
+    """Pairs of frames (n, y, x, 6) -> numbers (n,): half of what it learns on is the source."""
+    import torch
+
+    rng, (_, y, x, channels) = np.random.default_rng(0), known[SOURCE][0].shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, 32, 5, 2, 2), torch.nn.ReLU(), torch.nn.Conv2d(32, 48, 3, 2, 1), torch.nn.ReLU(),
+            torch.nn.Conv2d(48, 48, 3, 2, 1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Dropout(0.2),
+            torch.nn.Linear(48 * -(-y // 8) * -(-x // 8), 64), torch.nn.ReLU(), torch.nn.Linear(64, 1),
+        )  # fmt: skip
+        adamw, steps = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.02), 10 if run.quick else STEPS
+        for step in range(steps):
+            for group in adamw.param_groups:
+                group["lr"] = RATE * (1.0 - step / steps)
+            shown, true = known[SOURCE if step % 2 else WEATHERS[rng.integers(len(WEATHERS))]]
+            rows = rng.integers(len(true), size=BATCH)
+            told = net(_seen(torch.from_numpy(shown[rows])))[:, 0]
+            loss = torch.nn.functional.smooth_l1_loss(told, torch.from_numpy(true[rows].astype(np.float32)))
+            adamw.zero_grad()
+            loss.backward()
+            adamw.step()
+    net.eval()
+
+    def read(shown: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return np.asarray(net(_seen(torch.from_numpy(shown)))[:, 0].numpy(), dtype=np.float64)
+
+    return read
+
+
+def _seen(pictures: Any) -> Any:
+    """Of each picture its contrast alone."""
+    light = pictures.permute(0, 3, 1, 2).float()
+    middle, spread = light.mean(dim=(1, 2, 3), keepdim=True), light.std(dim=(1, 2, 3), keepdim=True)
+    return (light - middle) / (spread + 2.0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sciworld.cli.terminal import Seed, StoreFolder, bar, count_in_range, workers_in_range
+from sciworld.cli.terminal import Seed, StoreFolder, bar, count_in_range, workers_in_range, writable, write
 
 
 def randomize(
@@ -35,6 +35,9 @@ def randomize(
         bool | None, typer.Option("--sky/--no-sky", help="Whether any is seen; else what the frames tell.")
     ] = None,
     speed: Annotated[float | None, typer.Option(help="m/s; else as recorded, or what the frames tell.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a page with the first recording and its variants, e.g. sheet.html.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Use so many processes.", callback=workers_in_range)] = None,
     scheduler: Annotated[str | None, typer.Option(help="Use the Dask cluster at this address.")] = None,
 ) -> None:
@@ -46,6 +49,7 @@ def randomize(
     from sciworld.domains.driving.scene import Optics
     from sciworld.domains.driving.variants import randomize_store
 
+    writable(sheet)
     optics = Optics(field_of_view, camera_height, horizon, sky, speed)
     with bar("randomizing") as progress:
         found = randomize_store(
@@ -53,3 +57,10 @@ def randomize(
         )
     typer.echo(f"{out}: {len(found)} variants")
     typer.echo(str(found[0].attrs["history"]).rpartition("; ")[2])
+    if sheet is not None:
+        from sciworld.domains.driving.sheet import sheet as drawn
+        from sciworld.store import Store
+
+        of = found.facts()["variant_of"].values
+        first = (found[index] for index in range(len(found)) if of[index] == 0)
+        write(sheet, drawn(Store.open(store)[0], first).to_html(include_plotlyjs=True))

@@ -64,7 +64,7 @@ def movie(
         for i in range(count)
     ]
     finish(figure, title, width, height)
-    return _controls(figure, titles, seconds)
+    return play_buttons(figure, titles, seconds)
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
@@ -141,7 +141,7 @@ def _bar(
     figure.update_layout({axis: bar})
 
 
-def _controls(figure: go.Figure, titles: Sequence[str], seconds: float) -> go.Figure:
+def play_buttons(figure: go.Figure, titles: Sequence[str], seconds: float) -> go.Figure:
     """Put two buttons, play and pause, and a slider below the panels of a figure that has frames."""
 
     def animation(stay: float) -> dict[str, object]:

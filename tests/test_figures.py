@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +73,20 @@ def test_the_page_of_the_search_states_where_manoeuvres_succeed(benchmarks: Any)
     assert len(lines) > 15
     for line in lines:
         assert line in page
+
+
+def test_the_page_of_randomized_drives_states_what_a_policy_gains(benchmarks: Any) -> None:
+    unseen = benchmarks("randomize_downstream").randomize_downstream.UNSEEN
+    rows, page = stored("randomize")["rows"]["downstream_gain"], (ROOT / "docs" / "randomize.md").read_text()
+    labels = {"real": "the recorded drives alone", "jitter": "photometric jitter", "video": "drawn into the video",
+              "exact": "drawn anew by the simulator"}  # fmt: skip
+    for arm, label in labels.items():
+        own = [row for row in rows if row["arm"] == arm]
+        shares = [
+            np.mean([row["success"] for row in own if row["weather"] in which]) for which in (("cloudy_noon",), unseen)
+        ]
+        (line,) = [line for line in page.splitlines() if line.startswith("| the ") and label in line]
+        assert line.endswith(f"| {shares[0]:.2f} | {shares[1]:.2f} |")
 
 
 def test_the_page_of_the_measures_states_what_was_measured() -> None:

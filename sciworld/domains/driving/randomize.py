@@ -152,6 +152,12 @@ class _Drawn:
 def _source(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _Video | _Drawn:
     """What variants are drawn from."""
     recording.check(ds, "randomize")
+    others = recording.cameras(ds)[1:]
+    if others:
+        raise RecordingError(
+            f"'{ds.attrs['session']}': has more cameras, {', '.join(others)}, which would stay in their weather; drop "
+            "them first"
+        )
     if settings.method == "exact" or (settings.method == "auto" and exact.is_drawn(ds) and depth is None):
         if not exact.is_drawn(ds):
             raise RecordingError(
@@ -172,6 +178,8 @@ def _video(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _V
         )
     low, high = _levels(frames, table)
     grey = np.stack([frame.mean(axis=-1, dtype=np.float32) for frame in frames.values])
+    if not np.isfinite(grey).all():
+        raise RecordingError(f"'{ds.attrs['session']}': has pixels that are not finite; fill them first")
     grey = np.clip((grey - low) / (high - low), 0.0, 1.0)
     scene = find_scene(grey, ds["time"].values, settings.optics, depth, _speeds(ds))
     said = settings.source if settings.source is not None else exact.conditions_of(ds)

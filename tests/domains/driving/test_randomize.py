@@ -182,6 +182,12 @@ def test_frames_that_are_no_video_are_refused(filmed):
     with pytest.raises(RecordingError, match="what white is"):
         table = ColumnTable(tuple(Column(name, "1") for name in ("red", "green", "blue")))
         frames_of(film(frames.astype(np.float32), channels=table), "fog_day")
+    table = ColumnTable(tuple(Column(name, "1", 0.0, 1.0) for name in ("red", "green", "blue")))
+    with pytest.raises(RecordingError, match="not finite"):
+        frames_of(film(np.where(frames > 100, np.nan, frames / 255).astype(np.float32), channels=table), "fog_day")
+    with pytest.raises(RecordingError, match="more cameras, frames_rear"):
+        names = {"y": "y_rear", "x": "x_rear", "channel": "channel_rear"}
+        frames_of(filmed.assign(frames_rear=filmed["frames"].rename(names), view_rear=filmed["view"]), "fog_day")
     with pytest.raises(RecordingError, match="no simulator of a road drew it"):
         frames_of(filmed, "fog_day", settings=Randomizing("exact"))
     with pytest.raises(SettingsError, match="method"):

@@ -1,6 +1,6 @@
 """Whether variants keep how the car moved: what is read of it in two frames, in the source and in its variants.
 
-The reader learns on the source and on variants of drives that are not judged, half of each: who never saw night reads
+The reader learns on the source and on variants of drives that are not judged, of each alike: who never saw night reads
 nothing at night. What weather hides is lost to it all the same.
 """
 
@@ -17,7 +17,7 @@ WEATHERS = ("clear_noon", "sunset", "rain_noon", "fog_dawn", "snow_day", "clear_
 SOURCE = "cloudy_noon"
 ROWS, COLUMNS, STEP = 32, 56, 0.1
 DRIVES, FRAMES, WANDER = 120, 40, 0.5
-STEPS, BATCH, RATE = 2500, 64, 2e-3
+STEPS, BATCH, RATE = 5400, 64, 2e-3
 LATE = 4  # frames by which the tub's pictures answer its steering
 PIECE = 50  # frames of the tub, that are learned from or judged together
 
@@ -117,10 +117,10 @@ def _measured(
 
 
 def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
-    """Pairs of frames (n, y, x, 6) -> numbers (n,): half of what it learns on is the source."""
+    """Pairs of frames (n, y, x, 6) -> numbers (n,); it learns on the source and on each weather alike."""
     import torch
 
-    rng, (_, y, x, channels) = np.random.default_rng(0), known[SOURCE][0].shape
+    rng, (_, y, x, channels), weathers = np.random.default_rng(0), known[SOURCE][0].shape, list(known)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = torch.nn.Sequential(
@@ -132,7 +132,7 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
         for step in range(steps):
             for group in adamw.param_groups:
                 group["lr"] = RATE * (1.0 - step / steps)
-            shown, true = known[SOURCE if step % 2 else WEATHERS[rng.integers(len(WEATHERS))]]
+            shown, true = known[weathers[step % len(weathers)]]
             rows = rng.integers(len(true), size=BATCH)
             told = net(_seen(torch.from_numpy(shown[rows])))[:, 0]
             loss = torch.nn.functional.smooth_l1_loss(told, torch.from_numpy(true[rows].astype(np.float32)))

@@ -15,7 +15,8 @@ from sciworld import config
 from sciworld.errors import ControlError, SettingsError
 
 KINDS = ("continuous", "angle", "integer", "categorical", "event")
-ROLES = ("commanded", "measured", "inferred", "quality")
+UNTOLD = ("quality", "provenance")  # what conditions no model
+ROLES = ("commanded", "measured", "inferred", *UNTOLD)
 HOLDS = ("hold", "impulse", "mean")
 ACTS = ("between", "during", "both")
 AXES = ("", "x", "y", "z")
@@ -36,7 +37,8 @@ class Column:
     rate_limit : largest change per second, in `units` per second; None where there is none.
     kind : continuous | angle | integer | categorical | event.
     levels : the names of the values 0, 1, ... of a categorical column.
-    role : commanded | measured | inferred; quality, of what ingest measured of a recording, which conditions no model.
+    role : commanded | measured | inferred; quality, of what ingest measured of a recording, and
+        provenance, of what it was made of, which condition no model.
     hold : hold | impulse | mean: how the value stands for the time over which it acts.
     acts : between | during | both: between the exposures t and t+1, during exposure t, or both.
     group : columns of one vector or position share a group name.

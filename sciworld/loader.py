@@ -17,6 +17,7 @@ import numpy as np
 
 from sciworld.config import LARGEST, numbers_of, shares_of, whole
 from sciworld.controls import EXACT
+from sciworld.counterfactuals import Counterfactuals
 from sciworld.crop import draws_of
 from sciworld.errors import CheckpointError, SettingsError
 from sciworld.measures.moments import Moments
@@ -29,7 +30,8 @@ SHOWN = 6  # shares of a mixture, in a line
 
 
 class Mixture:
-    """Windows of several sources, numbered one source after the other, each with its share of what is loaded.
+    """Windows, or counterfactuals, of several sources, numbered one after the other, each with its share of what is
+    loaded.
 
     Parameters
     ----------
@@ -39,9 +41,10 @@ class Mixture:
     Raises RecordingError if the sources do not fit together, SettingsError.
     """
 
-    def __init__(self, sources: Sequence[Windows], weights: Sequence[float] | None = None) -> None:
-        if not isinstance(sources, list | tuple) or not all(isinstance(source, Windows) for source in sources):
-            raise SettingsError(f"mixture: sources are {sources!r:.80}; give a list of Windows")
+    def __init__(self, sources: Sequence[Windows | Counterfactuals], weights: Sequence[float] | None = None) -> None:
+        kinds = Windows | Counterfactuals
+        if not isinstance(sources, list | tuple) or not all(isinstance(source, kinds) for source in sources):
+            raise SettingsError(f"mixture: sources are {sources!r:.80}; give a list of Windows, or of Counterfactuals")
         if not sources:
             raise SettingsError("mixture: no sources; give at least one Windows")
         counts = [len(source) for source in sources]
@@ -295,7 +298,7 @@ def _mixed(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
     return mixed
 
 
-def _kind(windows: Windows) -> dict[str, str]:
+def _kind(windows: Windows | Counterfactuals) -> dict[str, str]:
     """What stands in one batch has in common."""
     tables = (windows.channels, windows.controls, windows.covariates)
     kind = kind_of(windows.folder, windows.shape, windows.dtype.name, windows.view_units, *tables)

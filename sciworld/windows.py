@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sciworld.config import LARGEST, numbers_of, whole
-from sciworld.controls import ColumnTable
+from sciworld.controls import UNTOLD, ColumnTable
 from sciworld.crop import Crop
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.measures.moments import Moments
@@ -26,7 +26,6 @@ from sciworld.words import COUNT, words_of
 
 MEMORY_BYTES = 1 << 30
 SAMPLE_BYTES = 64 << 20
-QUALITY = "quality"  # the role of what ingest measured of a recording
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ class Windows:
         self.context, self.horizon = whole(context, "windows: context", 1), whole(horizon, "windows: horizon", 1)
         self.stride, self.length = whole(stride, "windows: stride", 1), self.context + self.horizon
         memory_bytes = whole(memory_bytes, "windows: memory_bytes", 0, LARGEST)
-        pairs = _chosen(stores, recordings)
-        self._parts = [part for part, _ in pairs]
+        found = _chosen(stores, recordings)
+        self._parts = [part for part, _, _ in found]
         first = self._parts[0]
         self.channels, self.controls, self.covariates = (_table(first, n) for n in ("frames", "controls", "covariates"))
         for part in self._parts[1:]:
@@ -140,8 +139,9 @@ class Windows:
         known = {text: words_of(text)[:width] for text in set(described)}
         self._words = np.stack([known[text] for text in described])
         self._start, self._recording = self._find(
-            np.concatenate([mask for _, mask in pairs]), self.stride, unknown, moving_view
+            np.concatenate([mask for _, mask, _ in found]), self.stride, unknown, moving_view
         )
+        self._numbers = np.concatenate([begin + np.arange(len(mask)) for _, mask, begin in found])
         frames = [part.array("frames") for part in self._parts]
         self._frames: Sequence[np.ndarray | StoredArray]
         self._frames = [array.whole for array in frames] if held_bytes(frames) <= memory_bytes else frames
@@ -186,6 +186,11 @@ class Windows:
         return Batch(
             frames, controls, self._rows.time[rows], view, covariates, index, self._words[self._recording[index]]
         )
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every window the number of its recording in the store, or one store after the other, and its first frame
+        there : (window,) int64 each."""
+        return self._numbers[self._recording], self._start - self._rows.offsets[self._recording]
 
     def fingerprint(self) -> int:
         """A number that is another one for windows of another `identity`."""
@@ -314,8 +319,9 @@ class _Rows:
         )
 
 
-def _chosen(stores: Any, recordings: Any) -> list[tuple[Part, np.ndarray]]:
-    """The parts of some stores with at least one chosen recording, and which of theirs are : (recording,) bool."""
+def _chosen(stores: Any, recordings: Any) -> list[tuple[Part, np.ndarray, int]]:
+    """The parts of some stores with at least one chosen recording, which of theirs are : (recording,) bool, and the
+    number of the first of them."""
     one = isinstance(stores, Store | Selection)
     several = [stores] if one else list(stores) if isinstance(stores, list | tuple) else []
     if not several or not all(isinstance(store, Store | Selection) for store in several):
@@ -324,20 +330,23 @@ def _chosen(stores: Any, recordings: Any) -> list[tuple[Part, np.ndarray]]:
     chosen = list(recordings) if listed else [recordings] * (len(several) if recordings is None else 1)
     if len(chosen) != len(several):
         raise SettingsError(f"windows: recordings for {len(chosen)} of {len(several)} stores; give one array each")
-    pairs = []
+    pairs, first = [], 0
     for source, which in zip(several, chosen, strict=True):
         store, numbers = within(source, which)
         mask = np.isin(np.arange(len(store)), np.arange(len(store)) if numbers is None else numbers)
-        pieces = np.split(mask, np.cumsum([len(part) for part in store.parts])[:-1])  # one, empty, of no parts
-        pairs += [(part, piece) for part, piece in zip(store.parts, pieces, strict=False) if piece.any()]
+        begins = np.cumsum([0, *(len(part) for part in store.parts)]).tolist()
+        pieces = np.split(mask, begins[1:-1])  # one, empty, of no parts
+        each = zip(store.parts, pieces, begins, strict=False)
+        pairs += [(part, piece, first + begin) for part, piece, begin in each if piece.any()]
+        first += begins[-1]
     if not pairs:
         raise RecordingError("windows: no recordings; append some, or choose others")
     return pairs
 
 
 def _table(part: Part, name: str) -> ColumnTable:
-    """The columns of a variable, but those of what ingest measured, which condition no model."""
-    return ColumnTable(tuple(column for column in _every_column(part, name) if column.role != QUALITY))
+    """The columns of a variable, but those that condition no model."""
+    return ColumnTable(tuple(column for column in _every_column(part, name) if column.role not in UNTOLD))
 
 
 def _every_column(part: Part, name: str) -> ColumnTable:
@@ -351,7 +360,7 @@ def _covariates(part: Part) -> np.ndarray:
     columns = _every_column(part, "covariates")
     if not len(columns):
         return np.empty((len(part), 0))
-    return part.array("covariates")[:][:, [column.role != QUALITY for column in columns]]
+    return part.array("covariates")[:][:, [column.role not in UNTOLD for column in columns]]
 
 
 def kind_of(folder: Path, shape: tuple[int, ...], dtype: str, units: str, *tables: ColumnTable) -> dict[str, str]:

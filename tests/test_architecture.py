@@ -26,6 +26,7 @@ ROWS = (
     ("recording", "parts", "selection", "simulator", "streamed", "together", "measures"),
     ("store", "catalog", "plots", "crop", "statistics"),
     ("windows", "domains", "familiar"),
+    ("counterfactuals",),
     ("loader", "ingest", "export", "envs", "sweep"),
     ("models",),
     ("training", "surrogate"),

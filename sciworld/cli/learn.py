@@ -44,6 +44,9 @@ def train(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Of --model masked: the run of a tokenizer; without it one is trained along.")
     ] = None,
+    beside: Annotated[
+        Path | None, typer.Option(help="Of --preset restyle: the store of which STORE holds variants.")
+    ] = None,
     domain: Annotated[
         str,
         typer.Option(help="stem: weigh by nearness to the silicon, use the square's symmetries. driving: neither."),
@@ -83,7 +86,10 @@ def train(
     given: dict[str, Any] = {
         "family": model, "preset": preset, "changes": changes_of(model or FAMILY, set or ()), "domain": domain,
         "start_from": start_from, "tokenizer": tokenizer, "bootstrap": bootstrap, "resume": resume,
+        "beside": None if beside is None else Store.open(beside),
     }  # fmt: skip
+    if beside is not None and members > 1:
+        raise SettingsError("--beside is for one model; leave out --members")
     if members == 1:
         if workers is not None:
             raise SettingsError("--workers is for several --members")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sciworld.cli.terminal import Seed, StoreFolder, bar, count_in_range, workers_in_range, writable, write
+from sciworld.cli.terminal import Device, Seed, StoreFolder, bar, count_in_range, workers_in_range, writable, write
+from sciworld.errors import SettingsError
 
 
 def randomize(
@@ -23,8 +24,13 @@ def randomize(
     ] = "any",
     seed: Seed = 0,
     method: Annotated[
-        str, typer.Option(help="exact (drawn anew by the simulator that drew it), video, or auto.")
+        str, typer.Option(help="exact (drawn anew by the simulator that drew it), video, learned, or auto.")
     ] = "auto",
+    model: Annotated[Path | None, typer.Option(help="Of --method learned: the folder of its run.")] = None,
+    strength: Annotated[
+        float, typer.Option(help="Of --method learned: from 0, the source, to 1; see docs/randomize.md.")
+    ] = 1.0,
+    device: Device = "cpu",
     source: Annotated[
         str | None, typer.Option(help="The preset that recorded video was filmed under, if the store does not say it.")
     ] = None,
@@ -45,16 +51,23 @@ def randomize(
 
     Give the same command again after an interrupt: what the store holds already is not drawn again.
     """
-    from sciworld.domains.driving.randomize import Randomizing
+    from sciworld.domains.driving.randomize import Method, Randomizing
     from sciworld.domains.driving.scene import Optics
     from sciworld.domains.driving.variants import randomize_store
 
     writable(sheet)
-    optics = Optics(field_of_view, camera_height, horizon, sky, speed)
+    how: Method
+    if (method == "learned") != (model is not None):
+        raise SettingsError("--method learned and --model go together; train one with --preset restyle")
+    if model is not None:
+        from sciworld.models.restyling import Restyling
+        from sciworld.tasks.restyler import Learned
+
+        how = Learned(str(model.absolute()), Restyling(strength), device)
+    else:
+        how = Randomizing(method, source, Optics(field_of_view, camera_height, horizon, sky, speed))
     with bar("randomizing") as progress:
-        found = randomize_store(
-            store, out, n, conditions, seed, Randomizing(method, source, optics), workers or 0, scheduler, progress
-        )
+        found = randomize_store(store, out, n, conditions, seed, how, workers or 0, scheduler, progress)
     typer.echo(f"{out}: {len(found)} variants")
     typer.echo(str(found[0].attrs["history"]).rpartition("; ")[2])
     if sheet is not None:

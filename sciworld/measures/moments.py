@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,6 +51,13 @@ class Moments:
         self.mean = self.mean + apart * other.count / total
         self.count = self.count + other.count
         self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+
+    def take(self, columns: Sequence[int]) -> Moments:
+        """Those of some columns."""
+        found = Moments(len(columns))
+        for name in ("count", "mean", "square", "low", "high"):
+            setattr(found, name, getattr(self, name)[list(columns)])
+        return found
 
     def weighted(self, weight: float) -> Moments:
         """These as those of `weight` values a column, but for columns without any; to be merged with such alone."""

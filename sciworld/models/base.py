@@ -67,7 +67,7 @@ class Signature:
                 )
 
     @classmethod
-    def of(cls, windows: Windows) -> Signature:
+    def of(cls, windows: Windows | Mixture) -> Signature:
         """What a model of these windows is made for; means and scales are measured on them.
 
         Raises ModelError for frames with a z axis, or for values that differ by less than float32 tells.

@@ -29,22 +29,27 @@ class DiffusionSettings(DenoiserSettings):
         and Levine 2016, arXiv:1605.07157), and changed after that: for scenes that pass by, of which much is new.
     rollout : steps that training imagines on from its own posterior means; more than one for worlds without chance, in
         which an error that stays small over one step may grow.
+    restyles : it learns from `Counterfactuals`: its context shows the moment that is asked for, in another light. Such
+        a model imagines nothing; see `restyling`.
     """
 
     encoder_blocks: int = 1
     decoder_blocks: int = 2
     motion: bool = False
     rollout: int = 1
+    restyles: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(not self.motion or self.codec == "pixels", "motion is of pixels: use it with the codec 'pixels'")
         for name, least in (("encoder_blocks", 0), ("decoder_blocks", 0), ("rollout", 1)):
             whole(getattr(self, name), name, least, LARGEST_SIZE)
+        alone = self.context == self.rollout == 1 and not self.motion
+        require(alone or not self.restyles, "restyles is for a context of 1 frame, a rollout of 1 step, and no motion")
 
 
-# By size; and of the size of "tiny", for cameras that count, for worlds without chance, for scenes that pass by, and
-# for flows, of which modes are all that matters.
+# By size; and of the size of "tiny", for cameras that count, for worlds without chance, for scenes that pass by, for
+# flows, of which modes are all that matters, and for other light on what was filmed.
 PRESETS = {
     "tiny": DiffusionSettings(),
     "small": DiffusionSettings(context=2, width=128, coarse=192, encoder_blocks=2, decoder_blocks=3, embedding=128),
@@ -57,6 +62,7 @@ PRESETS = {
     "modes": DiffusionSettings(
         context=2, width=256, codec="pod", modes=64, rollout=8, decoder_blocks=3, pure=1.0, undecided=0.0
     ),
+    "restyle": DiffusionSettings(restyles=True, low=0.05, high=10.0, first=4.0, last=0.1, pure=0.5, undecided=0.0),
 }
 
 
@@ -91,7 +97,7 @@ class Diffusion(Denoiser):
         asked = self.maps + (0 if self.certain else channels)
         self.encoder = Encoder(s.context * channels, s.width, s.coarse, s.encoder_blocks, self.patch, kernel)
         self.decoder = Decoder(
-            asked, channels + 2 * s.motion, s.width, s.decoder_blocks, s.embedding, self.patch,
+            asked, channels * (1 + s.restyles) + 2 * s.motion, s.width, s.decoder_blocks, s.embedding, self.patch,
             kernel=kernel, injection=s.injection,
         )  # fmt: skip
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -195,4 +201,7 @@ class Diffusion(Denoiser):
         if self.settings.motion:
             change, displacement = change.split([last.shape[1], 2], dim=1)
             last = moved(last, displacement)
+        if self.settings.restyles:  # light and air: what is there times a number, and a number (Koschmieder 1924)
+            change, gain = change.chunk(2, dim=1)
+            last = last * (1 + gain)
         return preconditioned(change, noised, last, level)

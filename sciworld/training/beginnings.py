@@ -14,6 +14,7 @@ import torch
 
 from sciworld import config, models
 from sciworld.errors import ModelError, SettingsError, TrainingError
+from sciworld.loader import Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import Learned, Signature, WorldModel
 from sciworld.models.masked import Masked
@@ -104,7 +105,7 @@ def new_model(kind: type[Learned], chosen: Any, signature: Signature, seed: int,
     return model
 
 
-def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) -> WorldModel:
+def for_windows(trained: WorldModel, windows: Windows | Mixture, seed: int, where: str) -> WorldModel:
     """A trained model for these windows: itself, where frames and columns are those that it was made for.
 
     Its normalisation then stays. Otherwise it is a new one of the same settings, made for the windows, which begins
@@ -137,7 +138,7 @@ def for_windows(trained: WorldModel, windows: Windows, seed: int, where: str) ->
     return model
 
 
-def _differences(signature: Signature, windows: Windows) -> list[str]:
+def _differences(signature: Signature, windows: Windows | Mixture) -> list[str]:
     """What of the windows is not what a model was made for, but for bounds: "frames", or names of column tables."""
     frames = [] if tuple(windows.shape) == tuple(signature.shape) else ["frames"]
     return frames + [

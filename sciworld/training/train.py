@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from sciworld import models
+from sciworld.config import require
 from sciworld.controls import ControlSpace
+from sciworld.counterfactuals import Counterfactuals
 from sciworld.domains import base as domains
 from sciworld.errors import SettingsError
 from sciworld.familiar.familiar import Familiar
+from sciworld.loader import Mixture
 from sciworld.models import checkpoint
 from sciworld.models.base import Learned, Signature
 from sciworld.selection import Selection
@@ -45,6 +48,7 @@ def train(
     recordings: Any = None,
     start_from: str | Path | None = None,
     tokenizer: str | Path | None = None,
+    beside: Store | None = None,
     bootstrap: bool = False,
     resume: bool = False,
     progress: bool = True,
@@ -60,6 +64,7 @@ def train(
     start_from : a checkpoint, or the folder of a run, that training goes on from, in place of a preset: its weights
         and normalisation, or of the weights what fits, where frames or columns are others; see `beginnings`.
     tokenizer : of a masked model, the folder of a run that trained one; without it the model trains its own along.
+    beside : the store that the recordings are variants of, for a preset that restyles; see `Counterfactuals`.
     bootstrap : train on as many sessions as there are, drawn with replacement by the seed; the held-out ones stay out.
     Raises CheckpointError, ModelError for an unknown family or preset, SettingsError for changes that do not fit it,
     RecordingError where no window is left, TrainingError.
@@ -86,8 +91,8 @@ def train(
         if recordings is not None:
             raise SettingsError("bootstrap draws sessions of the whole store; leave out recordings")
         store = drawn_again(store, settings.seed)
-    windows = Windows(store, context, horizon, recordings=recordings)
-    validation = None if held_out is None else Windows(held_out, context, horizon)
+    windows = _windows(store, chosen, (context, horizon), recordings, beside)
+    validation = None if held_out is None else _windows(held_out, chosen, (context, horizon), None, beside)
     if trained is None:
         model: Any = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed, codes)
     else:
@@ -114,6 +119,23 @@ def train(
     )
 
 
+def _windows(
+    store: Store | Selection, chosen: Any, lengths: tuple[int, int], recordings: Any, beside: Store | None
+) -> Windows | Mixture:
+    """What a model of the chosen settings is trained on. Raises SettingsError where it lacks what it restyles."""
+    restyles = bool(getattr(chosen, "restyles", False))
+    if restyles != (beside is not None):
+        raise SettingsError(
+            "the preset restyles: give the store of which the recordings are variants (beside)"
+            if restyles
+            else "beside is for a preset that restyles, such as diffusion's 'restyle'; choose it, or leave out beside"
+        )
+    if beside is None:
+        return Windows(store, *lengths, recordings=recordings)
+    require(recordings is None, "recordings: choose them by a selection of the store, where beside is given")
+    return Mixture([Counterfactuals(store, beside)])
+
+
 def _origins(store: Store | Selection, recordings: Any, start_from: Any) -> tuple[list[str], list[int]]:
     """Where recordings came from, and the marks of all that training sees: also of what weights were trained on that
     it starts from, as far as they lie in the folder of a run."""
@@ -131,7 +153,7 @@ def _near(store: Store | Selection, recordings: Any, space: ControlSpace) -> Fam
     return Familiar.of(choice(store, chosen), space)
 
 
-def _symmetries(names: tuple[str, ...], windows: Windows) -> tuple[str, ...]:
+def _symmetries(names: tuple[str, ...], windows: Windows | Mixture) -> tuple[str, ...]:
     """Those of a domain's symmetries that the frames have; what is left out is logged."""
     kept = symmetry.fitting(names, windows.shape)
     if kept != names:

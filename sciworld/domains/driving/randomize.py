@@ -11,10 +11,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import xarray as xr
 
 from sciworld import recording
 from sciworld.config import LARGEST, require, whole
@@ -32,11 +31,32 @@ METHODS = ("auto", "exact", "video")
 TOGETHER = 64  # frames that are drawn into at once
 SPEEDS = ("speed", "velocity", "car_speed")  # columns in m/s that tell how fast a car drives
 VARIANT = (
-    Column("variant", "1", 0.0, kind="integer"),
-    Column("variant_of", "1", -1.0, kind="integer"),
-    Column("variant_seed", "1", 0.0, kind="integer"),
+    Column("variant", "1", 0.0, kind="integer", role="provenance"),
+    Column("variant_of", "1", -1.0, kind="integer", role="provenance"),
+    Column("variant_seed", "1", 0.0, kind="integer", role="provenance"),
 )
 Conditions = RoadConditions | str
+
+
+class Source(Protocol):
+    """What the variants of one recording are drawn from."""
+
+    @property
+    def told(self) -> str:
+        """How they are drawn, for the history."""
+        ...
+
+    def frames(self, ds: Recording, conditions: RoadConditions, seed: int) -> np.ndarray:
+        """The recording's frames under other conditions, in the dtype that they have."""
+        ...
+
+
+class Method(Protocol):
+    """How variants are drawn: `Randomizing`, or a model that learned it, see `sciworld.tasks.restyler`."""
+
+    def source(self, ds: Recording, depth: np.ndarray | None) -> Source:
+        """What a recording's variants are drawn from. Raises RecordingError for one that cannot be."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,18 +66,29 @@ class Randomizing:
     Parameters
     ----------
     method : "exact", drawn anew by the simulator that drew the source; "video", into its frames; "auto", the first
-        where it can. source : conditions of the recorded video, a preset or RoadConditions; None for what the recording
+        where it can. filmed : conditions of the recorded video, a preset or RoadConditions; None for what the recording
         says, or else a cloudy noon. optics : of the camera of recorded video.
     """
 
     method: str = "auto"
-    source: Conditions | None = None
+    filmed: Conditions | None = None
     optics: Optics = field(default_factory=Optics)
 
     def __post_init__(self) -> None:
         require(self.method in METHODS, f"method is {self.method!r:.80}; use {', '.join(METHODS)}")
-        if self.source is not None:
-            named(self.source)
+        if self.filmed is not None:
+            named(self.filmed)
+
+    def source(self, ds: Recording, depth: np.ndarray | None) -> Source:
+        """See `Method.source`."""
+        if self.method == "exact" or (self.method == "auto" and exact.is_drawn(ds) and depth is None):
+            if not exact.is_drawn(ds):
+                raise RecordingError(
+                    f"'{ds.attrs['session']}': no simulator of a road drew it; use the method 'video' for what was "
+                    "filmed"
+                )
+            return _Drawn(*exact.states_of(ds))
+        return _video(ds, self, depth)
 
 
 def named(conditions: Conditions) -> RoadConditions:
@@ -73,7 +104,7 @@ def randomize(
     n: int,
     conditions: Any = "any",
     seed: int = 0,
-    settings: Randomizing | None = None,
+    settings: Method | None = None,
     depth: np.ndarray | None = None,
     *,
     only: Collection[int] | None = None,
@@ -90,10 +121,10 @@ def randomize(
     conditions that are unknown or contradict each other, RecordingError for frames that are not three colours, or have
     no times.
     """
-    settings = settings or Randomizing()
     n, seed = whole(n, "n", 1), whole(seed, "seed", 0, LARGEST)
     wanted = drawn_conditions(conditions, n, seed)
-    source = _source(ds, settings, depth)
+    _require_whole(ds)
+    source = (settings or Randomizing()).source(ds, depth)
     numbers = range(n) if only is None else sorted(only)
     return (_variant(ds, source, wanted[number], number, seed, of) for number in numbers)
 
@@ -149,8 +180,8 @@ class _Drawn:
         return exact.drawn(self.simulator, self.states, conditions, seed)
 
 
-def _source(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _Video | _Drawn:
-    """What variants are drawn from."""
+def _require_whole(ds: Recording) -> None:
+    """Raise RecordingError for what is no recording, or would be randomized in part."""
     recording.check(ds, "randomize")
     others = recording.cameras(ds)[1:]
     if others:
@@ -158,17 +189,10 @@ def _source(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _
             f"'{ds.attrs['session']}': has more cameras, {', '.join(others)}, which would stay in their weather; drop "
             "them first"
         )
-    if settings.method == "exact" or (settings.method == "auto" and exact.is_drawn(ds) and depth is None):
-        if not exact.is_drawn(ds):
-            raise RecordingError(
-                f"'{ds.attrs['session']}': no simulator of a road drew it; use the method 'video' for what was filmed"
-            )
-        return _Drawn(*exact.states_of(ds))
-    return _video(ds, settings, depth)
 
 
 def _video(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _Video:
-    frames, table = ds["frames"], recording.channel_table(ds)
+    frames = ds["frames"]
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise RecordingError(f"'{ds.attrs['session']}': frames are {frames.shape}; weather needs three colours")
     if recording.is_counted(ds):
@@ -176,18 +200,19 @@ def _video(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _V
             f"'{ds.attrs['session']}': its file does not say when frames were taken, and rain falls by seconds; ingest "
             "it with --frame-seconds"
         )
-    low, high = _levels(frames, table)
+    low, high = levels(ds)
     grey = np.stack([frame.mean(axis=-1, dtype=np.float32) for frame in frames.values])
     if not np.isfinite(grey).all():
         raise RecordingError(f"'{ds.attrs['session']}': has pixels that are not finite; fill them first")
     grey = np.clip((grey - low) / (high - low), 0.0, 1.0)
     scene = find_scene(grey, ds["time"].values, settings.optics, depth, _speeds(ds))
-    said = settings.source if settings.source is not None else exact.conditions_of(ds)
+    said = settings.filmed if settings.filmed is not None else exact.conditions_of(ds)
     return _Video(scene, named("cloudy_noon" if said is None else said), low, high)
 
 
-def _levels(frames: xr.DataArray, table: ColumnTable) -> tuple[float, float]:
-    """What black and white are."""
+def levels(ds: Recording) -> tuple[float, float]:
+    """What black and white are in a recording's frames. Raises RecordingError where nothing says it."""
+    frames, table = ds["frames"], recording.channel_table(ds)
     lows, highs = {column.low for column in table}, {column.high for column in table}
     if len(lows) == len(highs) == 1 and None not in lows | highs:
         low, high = float(lows.pop()), float(highs.pop())  # type: ignore[arg-type]
@@ -210,9 +235,7 @@ def _speeds(ds: Recording) -> np.ndarray | None:
     return None
 
 
-def _variant(
-    ds: Recording, source: _Video | _Drawn, conditions: RoadConditions, number: int, seed: int, of: int
-) -> Recording:
+def _variant(ds: Recording, source: Source, conditions: RoadConditions, number: int, seed: int, of: int) -> Recording:
     """One variant."""
     own = variant_seed(seed, number)
     frames = source.frames(ds, conditions, own)

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.config import LARGEST, path_of, whole
-from sciworld.domains.driving.randomize import Randomizing, drawn_conditions, randomize, variant_seed
+from sciworld.domains.driving.randomize import Method, drawn_conditions, randomize, variant_seed
 from sciworld.domains.driving.road.conditions import RANGES
 from sciworld.domains.driving.weathers import Weathers
 from sciworld.domains.generated import PART_BYTES, Progress, made, require_progress
@@ -28,7 +28,7 @@ class _Asked:
     n: int
     weathers: Weathers
     seed: int
-    settings: Randomizing
+    settings: Method | None
 
     def seed_of(self, recording: int) -> int:
         """Of the variants of a recording, by its number in the store."""
@@ -48,7 +48,7 @@ def randomize_store(
     n: int,
     conditions: Any = "any",
     seed: int = 0,
-    settings: Randomizing | None = None,
+    settings: Method | None = None,
     workers: int = 0,
     client: Any = None,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def randomize_store(
         raise StoreError(f"{path}: variants would lie among their sources; give another folder")
     require_progress(progress)
     n, seed, workers = whole(n, "n", 1), whole(seed, "seed", 0, LARGEST), whole(workers, "workers", 0)
-    asked = _Asked(Path(store.path).absolute(), n, Weathers.of(conditions), seed, settings or Randomizing())
+    asked = _Asked(Path(store.path).absolute(), n, Weathers.of(conditions), seed, settings)
     out = Store.create(path)
     held = _held(out, asked)
     numbers = [number for number in range(n * len(store)) if number not in held]

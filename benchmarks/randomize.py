@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import randomize_downstream
 import randomize_judges
+import randomize_learned
 import randomize_motion
 import randomize_video
 from harness import Benchmark
@@ -16,6 +17,7 @@ from harness import Benchmark
 bench = Benchmark("randomize", __doc__)
 bench.figure("compliance", "compliance_source")(randomize_judges.compliance)
 bench.figure("dial_spearman")(randomize_video.dials)
+bench.figure("layout_agreement")(randomize_learned.layout)
 bench.figure("motion_r2_drop")(randomize_motion.drop)
 bench.figure("flicker_ratio")(randomize_video.flicker)
 bench.figure("diversity_ratio")(randomize_video.diversity)

@@ -1,7 +1,8 @@
 """Whether a policy gains by randomized drives: lane keeping by imitation, tested where nobody drove before.
 
 One driver was recorded under a cloudy noon. Policies learn the expert's steering from those frames alone, from the same
-with photometric jitter, or with variants in other weathers; all for as many steps. Then they drive, in the trusted
+with photometric jitter, or with variants in other weathers: drawn into the video, by a learned restyler, or anew by the
+simulator; all for as many steps. Then they drive, in the trusted
 simulator, on other roads and in weathers that none of the variants had.
 """
 
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from harness import Figure, Run
+from randomize_learned import restyler, variants
 
 SOURCE = "cloudy_noon"
 LEARNED = ("wet_noon", "clear_dawn", "fog_day", "snow_clear", "clear_night", "drizzle_dusk")
 UNSEEN = ("rain_noon", "rain_night", "sunset", "fog_dawn", "fog_night", "snow_day", "snow_night", "dust_storm")
-ARMS = ("real", "jitter", "video", "exact")
+ARMS = ("real", "jitter", "video", "learned", "exact")
 PLAIN, OURS = "real", "video"
 ROWS, COLUMNS, STEP = 32, 56, 0.1  # pixels, and s a frame
 DRIVES, FRAMES, WANDER = 80, 60, 0.5  # recorded; m by which the driver strays, so that there is something to correct
@@ -80,9 +82,12 @@ def _recorded(drives: int) -> tuple[list[np.ndarray], list[Any], np.ndarray]:
 
 
 @cache
-def _pool(arm: str, drives: int) -> np.ndarray:
+def _pool(run: Run, arm: str, drives: int) -> np.ndarray:
     """What an arm learns from : (variant, drive, time, y, x, 3) uint8; the first is the source."""
     frames, states, _ = _recorded(drives)
+    if arm == "learned":  # by a restyler that saw other drives, in the weathers of the variants alone
+        made = variants(restyler(run, ROWS, COLUMNS, STEP, LEARNED, 93), np.stack(frames), LEARNED)
+        return np.stack([np.stack(frames), *made.values()])
     if arm == "exact":
         simulator, rng = _simulator(), np.random.default_rng(0)
         anew = [np.stack([simulator.image(state.under(name), rng).frames for state in states], axis=1)
@@ -139,7 +144,7 @@ def _policy(run: Run, arm: str, seed: int) -> _Steers:
     """Imitates the expert's steering by the arm's frames."""
     import torch
 
-    pool, (_, _, steering) = _pool(arm, _drives(run)), _recorded(_drives(run))
+    pool, (_, _, steering) = _pool(run, arm, _drives(run)), _recorded(_drives(run))
     scale, rng = float(steering.std()), np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

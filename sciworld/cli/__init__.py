@@ -10,7 +10,7 @@ from sciworld import __version__
 from sciworld.cli import data, export, learn, record
 from sciworld.cli.improve import improve
 from sciworld.cli.models import models
-from sciworld.cli.randomize import randomize
+from sciworld.cli.randomize import futures, randomize
 from sciworld.cli.search import search
 from sciworld.cli.sweep import sweep
 from sciworld.cli.terminal import OneLineErrors
@@ -48,6 +48,7 @@ for command in (
     data.compact,
     record.record,
     randomize,
+    futures,
     export.export,
     models,
     learn.train,

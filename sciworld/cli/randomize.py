@@ -1,4 +1,4 @@
-"""The command that turns one drive into many weathers: randomize."""
+"""The commands that turn one drive into many weathers and many futures: randomize, futures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sciworld.cli.terminal import Device, Seed, StoreFolder, bar, count_in_range, workers_in_range, writable, write
+from sciworld.cli.terminal import (
+    Device,
+    RunFolder,
+    Seed,
+    StoreFolder,
+    bar,
+    count_in_range,
+    show,
+    workers_in_range,
+    writable,
+    write,
+)
 from sciworld.errors import SettingsError
 
 
@@ -44,6 +55,9 @@ def randomize(
     sheet: Annotated[
         Path | None, typer.Option(help="Write a page with the first recording and its variants, e.g. sheet.html.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page that says whether it worked, e.g. report.html; takes a minute.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Use so many processes.", callback=workers_in_range)] = None,
     scheduler: Annotated[str | None, typer.Option(help="Use the Dask cluster at this address.")] = None,
 ) -> None:
@@ -55,7 +69,8 @@ def randomize(
     from sciworld.domains.driving.scene import Optics
     from sciworld.domains.driving.variants import randomize_store
 
-    writable(sheet)
+    writable(sheet, report)
+    optics = Optics(field_of_view, camera_height, horizon, sky, speed)
     how: Method
     if (method == "learned") != (model is not None):
         raise SettingsError("--method learned and --model go together; train one with --preset restyle")
@@ -65,7 +80,7 @@ def randomize(
 
         how = Learned(str(model.absolute()), Restyling(strength), device)
     else:
-        how = Randomizing(method, source, Optics(field_of_view, camera_height, horizon, sky, speed))
+        how = Randomizing(method, source, optics)
     with bar("randomizing") as progress:
         found = randomize_store(store, out, n, conditions, seed, how, workers or 0, scheduler, progress)
     typer.echo(f"{out}: {len(found)} variants")
@@ -77,3 +92,40 @@ def randomize(
         of = found.facts()["variant_of"].values
         first = (found[index] for index in range(len(found)) if of[index] == 0)
         write(sheet, drawn(Store.open(store)[0], first).to_html(include_plotlyjs=True))
+    if report is not None:
+        from sciworld.store import Store
+        from sciworld.tasks.randomized import report as written
+
+        show(written(Store.open(store), found, report, optics))
+        typer.echo(f"the page: {report}")
+
+
+def futures(
+    run: RunFolder,
+    store: StoreFolder,
+    out: Annotated[Path, typer.Option(help="The folder of a new store.")],
+    n: Annotated[int, typer.Option("-n", help="Of each recording.", callback=count_in_range("n"))] = 8,
+    steps: Annotated[int, typer.Option(help="To imagine.", callback=count_in_range("steps"))] = 20,
+    conditions: Annotated[
+        str, typer.Option(help="As of randomize; recorded, for the light and weather that were recorded.")
+    ] = "recorded",
+    evaluations: Annotated[int, typer.Option(help="Of the model, for a frame; 1 gives the mean of what may be.")] = 4,
+    sheet: Annotated[Path | None, typer.Option(help="Write a page with those of the first recording.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Imagine many futures of each drive, under controls that others played and in other light and weather."""
+    from sciworld.store import Store
+    from sciworld.surrogate.surrogate import Surrogate
+    from sciworld.tasks.futures import imagine_store
+
+    writable(sheet)
+    surrogate, source = Surrogate.load(run, device, evaluations=evaluations), Store.open(store)
+    wanted = None if conditions == "recorded" else conditions
+    with bar("imagining") as progress:
+        found = imagine_store(surrogate, source, out, n, steps, wanted, seed, None, progress)
+    typer.echo(f"{out}: {len(found)} futures of {steps} steps")
+    if sheet is not None:
+        from sciworld.domains.driving.sheet import sheet as drawn
+
+        write(sheet, drawn(found[0], (found[k] for k in range(1, n))).to_html(include_plotlyjs=True))

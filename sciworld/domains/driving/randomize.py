@@ -241,7 +241,7 @@ def _variant(ds: Recording, source: Source, conditions: RoadConditions, number: 
     frames = source.frames(ds, conditions, own)
     made = ds.copy(data={**{name: ds[name].values for name in ds.data_vars}, "frames": frames})
     facts = {name: getattr(conditions, name) for name in RANGES}
-    values, table = _with_facts(ds, {**facts, "variant": number, "variant_of": of, "variant_seed": own})
+    values, table = with_facts(ds, {**facts, "variant": number, "variant_of": of, "variant_seed": own})
     made["covariates"] = (("covariate",), values, {"columns": table.to_json()})
     made.attrs["history"] = f"{ds.attrs['history']}; variant {number} with seed {seed}: {source.told}"
     return recording.check(made, "randomize")
@@ -252,7 +252,7 @@ def variant_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _with_facts(ds: Recording, facts: Mapping[str, float]) -> tuple[np.ndarray, ColumnTable]:
+def with_facts(ds: Recording, facts: Mapping[str, float]) -> tuple[np.ndarray, ColumnTable]:
     """The recording's covariates with `facts` in place of or beside its own."""
     old = recording.covariate_table(ds)
     new = {column.name: column for column in (*COVARIATES, *VARIANT)}

@@ -1,0 +1,133 @@
+"""What variants keep of their source, as the frames alone tell: edges, the car's turns, what controls do, and calm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciworld import recording
+from sciworld.domains.driving.scene import Optics, ways
+from sciworld.errors import RecordingError
+from sciworld.measures.control import spearman
+from sciworld.recording import Recording
+
+STRONGEST = 0.1  # share of a frame's pixels, those of the strongest edges of the source
+ALONG = np.cos(np.radians(45.0))  # of twice the angle: an edge that runs within 22.5 degrees of its own is kept
+STEERING = ("steering", "steering_angle", "user/angle", "angle", "yaw_rate")  # controls that turn a car, by name
+LATE = 8  # frames by which pictures answer steering, at most
+LEAST = 20  # frames, with fewer of which turns tell nothing
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one variant keeps.
+
+    Parameters
+    ----------
+    edges : share of the source's strongest edges that still run as they did; 0.25 by chance. turns : correlation of the
+        turns that are read in it with those of the source. heeds, heeded : absolute Spearman correlation of turns with
+        steering, in the variant and in the source. flicker : difference of consecutive frames over the source's. NaN
+        where frames or steering are too few.
+    """
+
+    edges: float
+    turns: float
+    heeds: float
+    heeded: float
+    flicker: float
+
+
+def kept(source: Recording, variant: Recording, optics: Optics | None = None) -> Kept:
+    """What a variant keeps. Raises RecordingError where it is of another recording."""
+    one, other = source["frames"].values, variant["frames"].values
+    if one.shape != other.shape:
+        raise RecordingError(f"a variant has frames {other.shape}, its source {one.shape}: it is of another recording")
+    mine, theirs = (turns(frames, optics or Optics()) for frames in (one, other))
+    steering = _steering(source)
+    return Kept(
+        edges=edges_kept(one, other),
+        turns=_correlation(mine, theirs),
+        heeds=_heeds(steering, theirs, _lag(steering, mine)),
+        heeded=_heeds(steering, mine, _lag(steering, mine)),
+        flicker=flicker(one, other),
+    )
+
+
+def edges_kept(source: np.ndarray, variant: np.ndarray) -> float:
+    """Share of the strongest edges of frames (time, y, x, channel) that run alike in others; of lamps and shadows, too,
+    whose one side may become the brighter."""
+    found = []
+    for one, other in zip(source, variant, strict=True):
+        (dy, dx), (ey, ex) = (np.gradient(frame.mean(axis=-1, dtype=np.float64)) for frame in (one, other))
+        strong = np.hypot(dy, dx)
+        picked = strong >= max(float(np.quantile(strong, 1.0 - STRONGEST)), 1e-9)
+        apart = 2.0 * (np.arctan2(dy, dx) - np.arctan2(ey, ex))[picked]
+        found.append(((np.cos(apart) >= ALONG) & (np.hypot(ey, ex)[picked] > 0)).mean())
+    return float(np.mean(found))
+
+
+def turns(frames: np.ndarray, optics: Optics) -> np.ndarray:
+    """rad a step, to the left, that frames (time, y, x, channel) seem to turn by : (time - 1,)."""
+    grey = frames.mean(axis=-1, dtype=np.float32)
+    span = max(float(grey.max() - grey.min()), 1e-6)
+    rows, columns = grey.shape[1:]
+    row = 0.5 * (rows - 1) if optics.horizon is None else optics.horizon
+    return ways((grey - grey.min()) / span, optics.focal(columns), row)[1]
+
+
+def flicker(source: np.ndarray, variant: np.ndarray) -> float:
+    """Mean difference of consecutive frames over that of the source's; NaN where nothing moves in it."""
+    moved = [float(np.abs(np.diff(frames.astype(np.float64), axis=0)).mean()) if len(frames) > 1 else 0.0
+             for frames in (variant, source)]  # fmt: skip
+    return moved[0] / moved[1] if moved[1] > 0 else float("nan")
+
+
+def diversity(variants: Sequence[np.ndarray], names: Sequence[str]) -> tuple[float, float]:
+    """Mean absolute difference between variants (time, y, x, channel) of one recording under other conditions, and
+    under the same ones with other seeds; NaN where there are none such."""
+    across: list[float] = []
+    within: list[float] = []
+    for i in range(len(variants)):
+        for j in range(i):
+            apart = float(np.abs(variants[i].astype(np.float32) - variants[j].astype(np.float32)).mean())
+            (within if names[i] == names[j] else across).append(apart)
+    return _mean(across), _mean(within)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _steering(ds: Recording) -> np.ndarray | None:
+    """(time - 1,) of the first control that steers, or None."""
+    table = recording.control_table(ds)
+    for index, column in enumerate(table):
+        if column.name in STEERING:
+            return np.asarray(ds["controls"].values[:-1, index], dtype=np.float64)
+    return None
+
+
+def _lag(steering: np.ndarray | None, turned: np.ndarray) -> int:
+    """Frames by which turns answer steering best."""
+    if steering is None:
+        return 0
+    found = [_heeds(steering, turned, lag) for lag in range(LATE + 1)]
+    return int(np.nanargmax(found)) if np.isfinite(found).any() else 0
+
+
+def _heeds(steering: np.ndarray | None, turned: np.ndarray, lag: int) -> float:
+    if steering is None or len(steering) < LEAST:
+        return float("nan")
+    played, seen = steering[: len(steering) - lag], turned[lag:]
+    known = np.isfinite(played) & np.isfinite(seen)
+    if known.sum() < LEAST or np.ptp(played[known]) == 0 or np.ptp(seen[known]) == 0:
+        return float("nan")
+    return abs(spearman(played[known], seen[known]))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    if len(one) < LEAST or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])

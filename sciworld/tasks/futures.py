@@ -1,0 +1,151 @@
+"""Many futures from one moment of a drive: under other controls, and in other light and weather.
+
+What was seen up to that moment is drawn in the wanted weather first, see `randomize`: a model that saw noon goes on
+with noon, whatever it is told. Then a surrogate imagines on under controls that somebody once played, drawn by chance
+from recordings: so they change as fast as hands do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciworld import recording
+from sciworld.chance import stream
+from sciworld.config import LARGEST, whole
+from sciworld.domains.driving.randomize import Method, levels, randomize, variant_seed, with_facts
+from sciworld.errors import RecordingError, StoreError
+from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind, steps_ahead
+from sciworld.recording import Recording
+from sciworld.store import Store
+from sciworld.surrogate.surrogate import Surrogate
+
+DRIVERS = 50  # recordings of a store whose controls are played, at most
+
+
+def futures(
+    surrogate: Surrogate,
+    ds: Recording,
+    n: int,
+    steps: int,
+    conditions: Any = "any",
+    seed: int = 0,
+    method: Method | None = None,
+    start: int | None = None,
+    drivers: Sequence[Recording] = (),
+    of: int = -1,
+) -> Iterator[Recording]:
+    """n futures of `steps` steps from the frame `start` of a recording, each made when it is asked for.
+
+    conditions, method, of : see `randomize`; conditions None leave the weather that was recorded. start : by default
+    the first frame before which the model's context was seen. drivers : recordings whose controls are played, pieces of
+    them by chance; the recording's own without any.
+
+    A future begins with the frame that is the present. Its session is that of the recording, its covariates say the
+    conditions and, as of variants, number, source and seed; its history says that it was imagined. The same recording,
+    number and seed give the same future. Raises RecordingError where nobody played so many steps, or the recording is
+    of another kind than the model's; see `randomize` for the others.
+    """
+    n, steps, seed = whole(n, "n", 1), whole(steps, "steps", 1), whole(seed, "seed", 0, LARGEST)
+    require_kind(surrogate, ds)
+    last = ds.sizes["time"] - 1
+    start = min(surrogate.model.context - 1, last) if start is None else whole(start, "start", 0, last)
+    played = [(controls_of(one), steps_ahead(one)) for one in (drivers or [ds])]
+    for one in drivers:
+        require_kind(surrogate, one)
+    if not any((ahead >= steps).any() for _, ahead in played):
+        raise RecordingError(
+            f"'{ds.attrs['session']}': nobody played {steps} steps in a row; take fewer, or give more drivers"
+        )
+    if conditions is None:
+        variants: Iterator[Recording] = (ds for _ in range(n))
+    else:
+        variants = randomize(ds, n, conditions, seed, method, of=of)
+
+    def future(number: int, one: Recording) -> Recording:
+        controls = _piece(played, steps, stream(seed, "futures", number))
+        known = {"variant": number, "variant_of": of, "variant_seed": variant_seed(seed, number)}
+        values, table = with_facts(one, known)
+        one = one.assign(covariates=("covariate", values, {"columns": table.to_json()}))
+        return _future(surrogate, one, start, controls, number, seed)
+
+    return (future(number, one) for number, one in enumerate(variants))
+
+
+def _piece(played: list[tuple[np.ndarray, np.ndarray]], steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Controls (steps, control) that were played in a row, each piece as likely as the others."""
+    begins = [np.flatnonzero(ahead >= steps) for _, ahead in played]
+    number = int(rng.integers(sum(map(len, begins))))
+    for (controls, _), each in zip(played, begins, strict=True):
+        if number < len(each):
+            found: np.ndarray = controls[each[number] : each[number] + steps]
+            return found
+        number -= len(each)
+    raise AssertionError("a number below their sum")
+
+
+def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarray, number: int, seed: int) -> Recording:
+    history = observed(ds, start, surrogate.model.context)
+    state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
+    rng = stream(seed, "imagined", number)
+    imagined = surrogate.futures(state, surrogate.space.clip(controls)[None, None], 1, rng)[0, 0, 0]
+    stored = ds["frames"].dtype
+    if stored.kind in "iu":
+        imagined = np.rint(imagined.clip(*levels(ds)))
+    frames = np.concatenate([ds["frames"].values[start : start + 1], imagined.astype(stored)])
+    step = float(np.median(np.diff(ds["time"].values))) if ds.sizes["time"] > 1 else 1.0
+    table = recording.covariate_table(ds)
+    facts = dict(zip(table.names, ds["covariates"].values.tolist(), strict=True))
+    return recording.make(
+        frames,
+        step * np.arange(len(frames)),
+        channels=recording.channel_table(ds),
+        session=ds.attrs["session"],
+        source=f"imagined from {ds.attrs['source']}",
+        licence=ds.attrs["licence"],
+        citation=ds.attrs["citation"],
+        history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by a world model from frame "
+        f"{start} under controls that were played elsewhere",
+        view=ds["view"].values[start],
+        view_units=ds["view"].attrs["units"],
+        controls=np.concatenate([controls, np.full((1, controls.shape[1]), np.nan)]),
+        control_table=recording.control_table(ds),
+        covariates=facts,
+        covariate_table=table,
+    )
+
+
+def imagine_store(
+    surrogate: Surrogate,
+    source: Store,
+    path: str | Path,
+    n: int,
+    steps: int,
+    conditions: Any = "any",
+    seed: int = 0,
+    method: Method | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Write n futures of every recording of a store into a new store at `path`; drivers are all of its recordings.
+
+    Each recording has a seed of its own. Raises StoreError where the store at `path` holds anything, others as
+    `futures`.
+    """
+    if not len(source):
+        raise StoreError(f"{source.path}: holds nothing; ingest or record drives first")
+    out = Store.create(path)
+    if len(out):
+        raise StoreError(f"{out.path}: holds recordings already; give a new folder")
+    chosen = np.linspace(0, len(source) - 1, min(DRIVERS, len(source))).astype(int)
+    drivers = [source.lazily(int(index)) for index in np.unique(chosen)]
+    for index in range(len(source)):
+        own = int(np.random.SeedSequence([seed, index, 808]).generate_state(1)[0])
+        out.append(
+            list(futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index))
+        )
+        if progress is not None:
+            progress(n * (index + 1), n * len(source))
+    return out

@@ -2,8 +2,8 @@
 
 One driver was recorded under a cloudy noon. Policies learn the expert's steering from those frames alone, from the same
 with photometric jitter, or with variants in other weathers: drawn into the video, by a learned restyler, or anew by the
-simulator; all for as many steps. Then they drive, in the trusted
-simulator, on other roads and in weathers that none of the variants had.
+simulator; all for as many steps. Then they drive, in the trusted simulator, on other roads and in weathers that none of
+the variants had.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness import Figure, Run
-from randomize_learned import restyler, variants
+from randomize_learned import learned, variants
 
 SOURCE = "cloudy_noon"
 LEARNED = ("wet_noon", "clear_dawn", "fog_day", "snow_clear", "clear_night", "drizzle_dusk")
@@ -86,7 +86,7 @@ def _pool(run: Run, arm: str, drives: int) -> np.ndarray:
     """What an arm learns from : (variant, drive, time, y, x, 3) uint8; the first is the source."""
     frames, states, _ = _recorded(drives)
     if arm == "learned":  # by a restyler that saw other drives, in the weathers of the variants alone
-        made = variants(restyler(run, ROWS, COLUMNS, STEP, LEARNED, 93), np.stack(frames), LEARNED)
+        made = variants(learned(run, ROWS, COLUMNS, STEP, LEARNED, 93), np.stack(frames), LEARNED, STEP)
         return np.stack([np.stack(frames), *made.values()])
     if arm == "exact":
         simulator, rng = _simulator(), np.random.default_rng(0)
@@ -98,24 +98,15 @@ def _pool(run: Run, arm: str, drives: int) -> np.ndarray:
     return np.stack(frames)[None]
 
 
-def _videos(frames: list[np.ndarray]) -> np.ndarray:
-    """Variants of each drive : (variant, drive, time, y, x, 3)."""
-    from sciworld import recording
-    from sciworld.controls import colours
-    from sciworld.domains.driving.randomize import Randomizing, randomize
+def _videos(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Variants of each drive, drawn into the video : (drive, time, y, x, 3) of each weather."""
+    from sciworld.domains.driving.randomize import Randomizing
     from sciworld.domains.driving.scene import Optics
 
     one = _simulator().settings
     horizon = 0.5 * (ROWS - 1) + one.focal * np.tan(np.radians(one.camera_pitch))
     settings = Randomizing("video", SOURCE, Optics(one.field_of_view, one.camera_height, float(horizon)))
-    each = []
-    for k, film in enumerate(frames):
-        ds = recording.make(
-            film, STEP * np.arange(len(film)), channels=colours(3), session=f"drive-{k}", source="drives", licence="",
-            citation="", history="recorded",
-        )  # fmt: skip
-        each.append([v["frames"].values for v in randomize(ds, len(LEARNED), list(LEARNED), k, settings)])
-    return np.moveaxis(np.array(each), 0, 1)
+    return list(variants(settings, np.stack(frames), LEARNED, STEP).values())
 
 
 class _Steers:

@@ -65,7 +65,8 @@ def layout(run: Run) -> Figure:
     films = pictures(simulator, states, SOURCE)
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
     told = _judge(run)
-    every = variants(restyler(run, ROWS, COLUMNS, simulator.settings.step, tuple(PRESETS), 84), films, SHOWN)
+    step = simulator.settings.step
+    every = variants(learned(run, ROWS, COLUMNS, step, tuple(PRESETS), 84), films, SHOWN, step)
     rows = []
     for name in SHOWN:
         for what, frames in (("learned", every[name]), ("drawn anew", pictures(simulator, states, name))):
@@ -100,20 +101,26 @@ def pictures(simulator: Any, states: list[Any], weather: str) -> np.ndarray:
     return np.stack([simulator.image(state.under(weather), rng).frames for state in states], axis=1)
 
 
-def variants(run_folder: Path, films: np.ndarray, weathers: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Films (drive, time, y, x, 3) as a restyler makes them, by weather."""
+def learned(run: Run, rows: int, columns: int, step: float, weathers: tuple[str, ...], seed: int) -> Any:
+    """The method of a restyler to these weathers."""
+    from sciworld.tasks.restyler import Learned
+
+    return Learned(restyler(run, rows, columns, step, weathers, seed))
+
+
+def variants(method: Any, films: np.ndarray, weathers: tuple[str, ...], step: float) -> dict[str, np.ndarray]:
+    """Films (drive, time, y, x, 3) as a method of randomizing draws them, by weather."""
     from sciworld import recording
     from sciworld.controls import colours
     from sciworld.domains.driving.randomize import randomize
-    from sciworld.tasks.restyler import Learned
 
     found: dict[str, list[np.ndarray]] = {name: [] for name in weathers}
     for k, film in enumerate(films):
         ds = recording.make(
-            film, 0.1 * np.arange(len(film)), channels=colours(3), session=f"film-{k}", source="films", licence="",
+            film, step * np.arange(len(film)), channels=colours(3), session=f"film-{k}", source="films", licence="",
             citation="", history="a clip",
         )  # fmt: skip
-        every = randomize(ds, len(weathers), list(weathers), k, Learned(run_folder))
+        every = randomize(ds, len(weathers), list(weathers), k, method)
         for name, one in zip(weathers, every, strict=True):
             found[name].append(one["frames"].values)
     return {name: np.stack(each) for name, each in found.items()}

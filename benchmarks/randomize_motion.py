@@ -17,7 +17,7 @@ WEATHERS = ("clear_noon", "sunset", "rain_noon", "fog_dawn", "snow_day", "clear_
 SOURCE = "cloudy_noon"
 ROWS, COLUMNS, STEP = 32, 56, 0.1
 DRIVES, FRAMES, WANDER = 120, 40, 0.5
-STEPS, BATCH, RATE = 5400, 64, 2e-3
+STEPS, BATCH, RATE = 9000, 64, 2e-3
 LATE = 4  # frames by which the tub's pictures answer its steering
 PIECE = 50  # frames of the tub, that are learned from or judged together
 
@@ -124,9 +124,9 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = torch.nn.Sequential(
-            torch.nn.Conv2d(channels, 32, 5, 2, 2), torch.nn.ReLU(), torch.nn.Conv2d(32, 48, 3, 2, 1), torch.nn.ReLU(),
-            torch.nn.Conv2d(48, 48, 3, 2, 1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Dropout(0.2),
-            torch.nn.Linear(48 * -(-y // 8) * -(-x // 8), 64), torch.nn.ReLU(), torch.nn.Linear(64, 1),
+            torch.nn.Conv2d(channels, 48, 5, 2, 2), torch.nn.ReLU(), torch.nn.Conv2d(48, 64, 3, 2, 1), torch.nn.ReLU(),
+            torch.nn.Conv2d(64, 64, 3, 2, 1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Dropout(0.2),
+            torch.nn.Linear(64 * -(-y // 8) * -(-x // 8), 64), torch.nn.ReLU(), torch.nn.Linear(64, 1),
         )  # fmt: skip
         adamw, steps = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.02), 10 if run.quick else STEPS
         for step in range(steps):
@@ -134,8 +134,11 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
                 group["lr"] = RATE * (1.0 - step / steps)
             shown, true = known[weathers[step % len(weathers)]]
             rows = rng.integers(len(true), size=BATCH)
-            told = net(_seen(torch.from_numpy(shown[rows])))[:, 0]
-            loss = torch.nn.functional.smooth_l1_loss(told, torch.from_numpy(true[rows].astype(np.float32)))
+            sides = torch.from_numpy(rng.choice([-1.0, 1.0], BATCH).astype(np.float32))  # mirrored, a turn is the other
+            pictures = _seen(torch.from_numpy(shown[rows]))
+            pictures = torch.where(sides[:, None, None, None] < 0, pictures.flip(3), pictures)
+            wanted = sides * torch.from_numpy(true[rows].astype(np.float32))
+            loss = torch.nn.functional.smooth_l1_loss(net(pictures)[:, 0], wanted)
             adamw.zero_grad()
             loss.backward()
             adamw.step()
@@ -143,7 +146,8 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
 
     def read(shown: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return np.asarray(net(_seen(torch.from_numpy(shown)))[:, 0].numpy(), dtype=np.float64)
+            seen = _seen(torch.from_numpy(shown))
+            return np.asarray(0.5 * (net(seen) - net(seen.flip(3)))[:, 0].numpy(), dtype=np.float64)
 
     return read
 

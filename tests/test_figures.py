@@ -79,7 +79,7 @@ def test_the_page_of_randomized_drives_states_what_a_policy_gains(benchmarks: An
     unseen = benchmarks("randomize_downstream").randomize_downstream.UNSEEN
     rows, page = stored("randomize")["rows"]["downstream_gain"], (ROOT / "docs" / "randomize.md").read_text()
     labels = {"real": "the recorded drives alone", "jitter": "photometric jitter", "video": "drawn into the video",
-              "exact": "drawn anew by the simulator"}  # fmt: skip
+              "learned": "by a restyler", "exact": "drawn anew by the simulator"}  # fmt: skip
     for arm, label in labels.items():
         own = [row for row in rows if row["arm"] == arm]
         shares = [

@@ -67,7 +67,7 @@ class Randomized:
             steering = DASH if np.isnan(heeds) else f"{number(heeds)} (source {number(heeded)})"
             flicker = number(_mean([row.kept.flicker for row in own]))
             lines.append((name, str(len(own)), *map(number, cells), steering, flicker))
-        ratio = "" if np.isnan(self.within) else f", {number(self.across / max(self.within, 1e-9))} times what seeds do"
+        ratio = f", {number(self.across / self.within)} times what seeds do" if self.within > 0 else ""
         said = (
             "Taken for it: shares of frames, by a judge that learned weathers from simulated drives alone; of a place "
             "unlike any road it knows it tells little. Edges kept: 0.25 by chance. Turns kept: correlation with those "

@@ -52,7 +52,7 @@ def test_the_table_and_the_page(judge, stores, tmp_path, monkeypatch):
     lines = {row[0]: row for row in table.rows}
     assert set(lines) == {"clear_night", "snow_day"} and lines["snow_day"][2] == "–"  # noqa: RUF001 - never saw snow
     assert float(lines["clear_night"][2]) > 0.7 > float(lines["clear_night"][3])
-    assert found.across > 5 * found.within > 0
+    assert found.across > 0 == found.within  # the simulator's own weather has no luck in it
     monkeypatch.setattr(randomized, "fit_judge", lambda names: judge)
     randomized.report(drives, variants, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,8 @@ def train(
             raise SettingsError("bootstrap draws sessions of the whole store; leave out recordings")
         store = drawn_again(store, settings.seed)
     windows = _windows(store, chosen, (context, horizon), recordings, beside)
-    validation = None if held_out is None else _windows(held_out, chosen, (context, horizon), None, beside)
+    told = windows.covariates.names
+    validation = None if held_out is None else _windows(held_out, chosen, (context, horizon), None, beside, told)
     if trained is None:
         model: Any = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed, codes)
     else:
@@ -120,9 +121,11 @@ def train(
 
 
 def _windows(
-    store: Store | Selection, chosen: Any, lengths: tuple[int, int], recordings: Any, beside: Store | None
-) -> Windows | Mixture:
-    """What a model of the chosen settings is trained on. Raises SettingsError where it lacks what it restyles."""
+    store: Store | Selection, chosen: Any, lengths: tuple[int, int], recordings: Any, beside: Store | None,
+    told: Sequence[str] | None = None,
+) -> Windows | Mixture:  # fmt: skip
+    """What a model of the chosen settings is trained on; told : the covariates, of what restyles. Raises SettingsError
+    where that lacks what it restyles."""
     restyles = bool(getattr(chosen, "restyles", False))
     if restyles != (beside is not None):
         raise SettingsError(
@@ -133,7 +136,7 @@ def _windows(
     if beside is None:
         return Windows(store, *lengths, recordings=recordings)
     require(recordings is None, "recordings: choose them by a selection of the store, where beside is given")
-    return Mixture([Counterfactuals(store, beside)])
+    return Mixture([Counterfactuals(store, beside, told)])
 
 
 def _origins(store: Store | Selection, recordings: Any, start_from: Any) -> tuple[list[str], list[int]]:

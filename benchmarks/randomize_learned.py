@@ -2,7 +2,8 @@
 
 The restyler learns from drives of the trusted simulator under a cloudy noon and the same drives in other weathers. What
 it is judged on are other drives. The judge is a network that tells the class of every pixel; it learns on further
-drives, as the simulator draws them in all weathers, and its answer is held against the exact masks of the source.
+drives, as the simulator draws them in all weathers and as the restyler makes them, half each: who never saw a learned
+fog takes it for something else. Its answer is held against the exact masks of the source.
 """
 
 from __future__ import annotations
@@ -55,29 +56,38 @@ def restyler(run: Run, rows: int, columns: int, step: float, weathers: tuple[str
 def layout(run: Run) -> Figure:
     """Share of pixels whose class the judge tells in variants as the exact mask of the source has it; mean of weathers.
 
-    spread : least and most of a weather. rows : of each weather, of variants and of what the simulator draws, the share
-    by drive.
+    The judge knows both looks, that of the simulator and that of learned variants. spread : least and most of a
+    weather. rows : of each weather the share by drive, of variants, of what the simulator draws and of the source; by
+    that judge, and by one who knows the simulator's look alone.
     """
-    from sciworld.domains.driving.road.conditions import PRESETS
     from sciworld.domains.driving.road.truth import by_products
 
     simulator, states = clips(4 if run.quick else JUDGED, 83, 40, CLIP)
     films = pictures(simulator, states, SOURCE)
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
-    told = _judge(run)
-    step = simulator.settings.step
-    every = variants(learned(run, ROWS, COLUMNS, step, tuple(PRESETS), 84), films, SHOWN, step)
+    every = variants(_restyler(run), films, SHOWN, simulator.settings.step)
+    told, strict = _judge(run, True), _judge(run, False)
+    looks = [("learned", name, every[name]) for name in SHOWN]
+    looks += [("drawn anew", name, pictures(simulator, states, name)) for name in SHOWN] + [("source", SOURCE, films)]
     rows = []
-    for name in SHOWN:
-        for what, frames in (("learned", every[name]), ("drawn anew", pictures(simulator, states, name))):
-            agree = (told(frames) == masks).mean(axis=(1, 2, 3))
-            rows.append({"weather": name, "of": what, "agreement": agree.round(5).tolist()})
-    rows.append({"weather": SOURCE, "of": "source", "agreement": (told(films) == masks).mean(axis=(1, 2, 3)).tolist()})
-    for what in ("learned", "drawn anew", "source"):
-        own = {row["weather"]: float(np.mean(row["agreement"])) for row in rows if row["of"] == what}
-        print(f"{what}: {np.mean(list(own.values())):.3f} ({', '.join(f'{n} {v:.3f}' for n, v in own.items())})")
-    found = [float(np.mean(row["agreement"])) for row in rows if row["of"] == "learned"]
+    for judge, tell in (("of both", told), ("of the simulator's", strict)):
+        for what, weather, frames in looks:
+            agree = (tell(frames) == masks).mean(axis=(1, 2, 3)).round(5).tolist()
+            rows.append({"judge": judge, "of": what, "weather": weather, "agreement": agree})
+        for what in ("learned", "drawn anew", "source"):
+            own = {row["weather"]: float(np.mean(row["agreement"])) for row in rows
+                   if (row["judge"], row["of"]) == (judge, what)}  # fmt: skip
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in own.items())
+            print(f"{what}, by a judge {judge} looks: {np.mean(list(own.values())):.3f} ({shown})")
+    found = [float(np.mean(row["agreement"])) for row in rows if (row["judge"], row["of"]) == ("of both", "learned")]
     return Figure(float(np.mean(found)), "1", (min(found), max(found)), rows)
+
+
+def _restyler(run: Run) -> Any:
+    from sciworld.domains.driving.road.conditions import PRESETS
+    from sciworld.domains.driving.road.settings import RoadSettings
+
+    return learned(run, ROWS, COLUMNS, RoadSettings().step, tuple(PRESETS), 84)
 
 
 def clips(n: int, seed: int, steps: int, last: int) -> tuple[Any, list[Any]]:
@@ -108,8 +118,10 @@ def learned(run: Run, rows: int, columns: int, step: float, weathers: tuple[str,
     return Learned(restyler(run, rows, columns, step, weathers, seed))
 
 
-def variants(method: Any, films: np.ndarray, weathers: tuple[str, ...], step: float) -> dict[str, np.ndarray]:
-    """Films (drive, time, y, x, 3) as a method of randomizing draws them, by weather."""
+def variants(
+    method: Any, films: np.ndarray, weathers: tuple[str, ...], step: float, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Films (drive, time, y, x, 3) as a method of randomizing draws them, by weather; `seed` is of the first."""
     from sciworld import recording
     from sciworld.controls import colours
     from sciworld.domains.driving.randomize import randomize
@@ -120,39 +132,34 @@ def variants(method: Any, films: np.ndarray, weathers: tuple[str, ...], step: fl
             film, step * np.arange(len(film)), channels=colours(3), session=f"film-{k}", source="films", licence="",
             citation="", history="a clip",
         )  # fmt: skip
-        every = randomize(ds, len(weathers), list(weathers), k, method)
+        every = randomize(ds, len(weathers), list(weathers), seed + k, method)
         for name, one in zip(weathers, every, strict=True):
             found[name].append(one["frames"].values)
     return {name: np.stack(each) for name, each in found.items()}
 
 
 @cache
-def _judge(run: Run) -> Any:
-    """Frames (drive, time, y, x, 3) -> the class of every pixel : (drive, time, y, x)."""
+def _judge(run: Run, both: bool) -> Any:
+    """Frames (drive, time, y, x, 3) -> the class of every pixel : (drive, time, y, x).
+
+    both : it learns on learned variants as well, half of the time.
+    """
     import torch
 
-    from sciworld.domains.driving.road.conditions import PRESETS
-    from sciworld.domains.driving.road.truth import CLASSES, by_products
+    from sciworld.domains.driving.road.truth import CLASSES
 
-    simulator, states = clips(8 if run.quick else FURTHER, 85, 5 * GAP, 5 * GAP)
-    states, rng = states[::GAP], np.random.default_rng(0)
-    masks = np.stack([by_products(simulator, state).mask for state in states])
-    shown = {name: np.stack([simulator.image(s.under(name), rng).frames for s in states]) for name in PRESETS}
+    drives, lessons = (8, 10) if run.quick else (FURTHER, LESSONS)
+    asked = repr((ROWS, COLUMNS, drives, GAP, lessons, BATCH, RATE, both))
+    file = run.cache / f"layout-judge-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = _Net(len(CLASSES))
-        adamw, lessons = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01), 10 if run.quick else LESSONS
-        for lesson in range(lessons):
-            for group in adamw.param_groups:
-                group["lr"] = RATE * (1.0 - lesson / lessons)
-            picked = [(rng.integers(len(states)), rng.integers(masks.shape[1])) for _ in range(BATCH)]
-            names = rng.choice(list(PRESETS), BATCH)
-            frames = np.stack([shown[name][at, k] for name, (at, k) in zip(names, picked, strict=True)])
-            true = torch.from_numpy(np.stack([masks[at, k] for at, k in picked]).astype(np.int64))
-            loss = torch.nn.functional.cross_entropy(net(_seen(frames)), true)
-            adamw.zero_grad()
-            loss.backward()
-            adamw.step()
+        net = _network(len(CLASSES))
+        if file.is_file():
+            net.load_state_dict(torch.load(file))
+        else:
+            _teach(run, net, drives, lessons, both)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(net.state_dict(), file)
     net.eval()
 
     def tell(frames: np.ndarray) -> np.ndarray:
@@ -162,13 +169,39 @@ def _judge(run: Run) -> Any:
     return tell
 
 
+def _teach(run: Run, net: Any, drives: int, lessons: int, both: bool) -> None:
+    import torch
+
+    from sciworld.domains.driving.road.conditions import PRESETS
+    from sciworld.domains.driving.road.truth import by_products
+
+    simulator, states = clips(drives, 85, 5 * GAP, 5 * GAP)
+    states, rng = states[::GAP], np.random.default_rng(0)
+    masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
+    looks = [{name: pictures(simulator, states, name) for name in PRESETS}]
+    if both:
+        looks.append(variants(_restyler(run), pictures(simulator, states, SOURCE), tuple(PRESETS), GAP))
+    adamw = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01)
+    for lesson in range(lessons):
+        for group in adamw.param_groups:
+            group["lr"] = RATE * (1.0 - lesson / lessons)
+        picked = [(rng.integers(len(masks)), rng.integers(len(states))) for _ in range(BATCH)]
+        names, shown = rng.choice(list(PRESETS), BATCH), looks[lesson % len(looks)]
+        frames = np.stack([shown[name][place] for name, place in zip(names, picked, strict=True)])
+        true = torch.from_numpy(np.stack([masks[place] for place in picked]).astype(np.int64))
+        loss = torch.nn.functional.cross_entropy(net(_seen(frames)), true)
+        adamw.zero_grad()
+        loss.backward()
+        adamw.step()
+
+
 def _seen(frames: np.ndarray) -> Any:
     import torch
 
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 128.0 - 1.0
 
 
-def _Net(classes: int) -> Any:  # noqa: N802
+def _network(classes: int) -> Any:
     """A network of three scales (U-Net: Ronneberger, Fischer and Brox 2015, arXiv:1505.04597)."""
     from torch import cat, nn
 

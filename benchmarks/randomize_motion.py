@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from harness import Figure, Run
+from randomize_learned import variants
 from randomize_video import frames_of
 
 WEATHERS = ("clear_noon", "sunset", "rain_noon", "fog_dawn", "snow_day", "clear_night", "rain_night", "dust_storm")
 SOURCE = "cloudy_noon"
 ROWS, COLUMNS, STEP = 32, 56, 0.1
-DRIVES, FRAMES, WANDER = 120, 40, 0.5
+DRIVES, FRAMES, WANDER = 300, 40, 0.5
 STEPS, BATCH, RATE = 9000, 64, 2e-3
 LATE = 4  # frames by which the tub's pictures answer its steering
 PIECE = 50  # frames of the tub, that are learned from or judged together
@@ -25,23 +26,31 @@ PIECE = 50  # frames of the tub, that are learned from or judged together
 def drop(run: Run) -> Figure:
     """R^2 of the turn that is read in the source less that in its variants, of the recording where it is larger.
 
-    Of simulated drives the turn of a step, of the tub the steering. spread : least and most of a weather. rows : of
-    each recording and weather R^2, and every true and read number.
+    Of simulated drives the turn of a step, of the tub the steering; beside them rows of simulated drives drawn anew,
+    read by one who learned on such. spread : least and most of a weather. rows : of each recording and weather R^2, and
+    of every part that was judged the count, and the sums of squared errors, of what is true, and of its squares.
     """
-    rows = [*_measured(run, "simulated", *_simulated(run)), *_measured(run, "donkeycar-tub", *_tub(run))]
+    from sciworld.domains.driving.scene import Optics
+
+    films, turns, anew, optics = _simulated(run)
+    tub, steering = _tub(run)
+    rows = _measured(run, "simulated", _every(films, optics, STEP), turns)
+    rows += _measured(run, "donkeycar-tub", _every(tub, Optics(100.0, horizon=14.0, sky=False), 0.05), steering)
+    rows += _measured(run, "drawn anew", anew, turns)
     figures = {}
-    for name in ("simulated", "donkeycar-tub"):
+    for name in ("simulated", "donkeycar-tub", "drawn anew"):
         own = {row["weather"]: row["r2"] for row in rows if row["of"] == name}
         drops = {weather: own[SOURCE] - own[weather] for weather in WEATHERS}
         figures[name] = (float(np.mean(list(drops.values()))), drops)
         shown = ", ".join(f"{weather} {fall:.3f}" for weather, fall in drops.items())
         print(f"{name}: R2 {own[SOURCE]:.3f}; mean drop {figures[name][0]:.3f} ({shown})")
+    del figures["drawn anew"]  # what the simulator's own weather hides, to compare
     value, drops = max(figures.values(), key=lambda one: one[0])
     return Figure(value, "1", (min(drops.values()), max(drops.values())), rows)
 
 
-def _simulated(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float]:
-    """Films, turns of every step in rad, optics, s a frame."""
+def _simulated(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], list[dict[str, np.ndarray]], Any]:
+    """Films, turns of every step in rad, the films as the simulator draws them in all weathers, and optics."""
     from sciworld.domains.driving.road.expert import drive
     from sciworld.domains.driving.road.settings import RoadSettings
     from sciworld.domains.driving.road.simulator import RoadSimulator
@@ -52,16 +61,18 @@ def _simulated(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float
     seen, _, states = drive(simulator, simulator.start(8 if run.quick else DRIVES, rng), FRAMES - 1, rng, WANDER)
     yaw = np.stack([state.pose[:, 2] for state in states], axis=1)
     films = np.stack([each.frames for each in seen], axis=1)
+    drawn = {name: np.stack([simulator.image(state.under(name), rng).frames for state in states], axis=1)
+             for name in WEATHERS}  # fmt: skip
+    anew = [{SOURCE: film, **{name: drawn[name][k] for name in WEATHERS}} for k, film in enumerate(films)]
     horizon = 0.5 * (ROWS - 1) + one.focal * np.tan(np.radians(one.camera_pitch))
-    return list(films), list(np.diff(yaw, axis=1)), Optics(one.field_of_view, one.camera_height, float(horizon)), STEP
+    return list(films), list(np.diff(yaw, axis=1)), anew, Optics(one.field_of_view, one.camera_height, float(horizon))
 
 
-def _tub(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float]:
-    """The same of the tub, in pieces; its steering is read."""
+def _tub(run: Run) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Films of the tub, in pieces, and its steering."""
     import tempfile
     from pathlib import Path
 
-    from sciworld.domains.driving.scene import Optics
     from sciworld.ingest import run as ingest
     from sciworld.store import Store
 
@@ -74,34 +85,28 @@ def _tub(run: Run) -> tuple[list[np.ndarray], list[np.ndarray], Any, float]:
     frames, steering = np.rint(small[LATE:]).astype(np.uint8), steering[:-LATE]
     pieces = [slice(at, at + PIECE) for at in range(0, len(frames) - PIECE, PIECE)][: 4 if run.quick else None]
     films = [frames[piece] for piece in pieces]
-    return films, [steering[piece][:-1] for piece in pieces], Optics(100.0, horizon=14.0, sky=False), 0.05
+    return films, [steering[piece][:-1] for piece in pieces]
 
 
-def _variants(film: np.ndarray, optics: Any, step: float, seed: int) -> dict[str, np.ndarray]:
-    """The film as it is and in all weathers."""
-    from sciworld import recording
-    from sciworld.controls import colours
-    from sciworld.domains.driving.randomize import Randomizing, randomize
+def _every(films: list[np.ndarray], optics: Any, step: float) -> list[dict[str, np.ndarray]]:
+    """Each film as it is, and with all weathers drawn into it."""
+    from sciworld.domains.driving.randomize import Randomizing
 
-    ds = recording.make(
-        film, step * np.arange(len(film)), channels=colours(3), session="film", source="film", licence="", citation="",
-        history="a clip",
-    )  # fmt: skip
-    every = randomize(ds, len(WEATHERS), list(WEATHERS), seed, Randomizing("video", SOURCE, optics))
-    return {SOURCE: film, **{name: one["frames"].values for name, one in zip(WEATHERS, every, strict=True)}}
+    found = []
+    for seed, film in enumerate(films):
+        drawn = variants(Randomizing("video", SOURCE, optics), film[None], WEATHERS, step, seed)
+        found.append({SOURCE: film, **{name: each[0] for name, each in drawn.items()}})
+    return found
 
 
-def _measured(
-    run: Run, name: str, films: list[np.ndarray], turns: list[np.ndarray], optics: Any, step: float
-) -> list[dict[str, Any]]:
+def _measured(run: Run, name: str, every: list[dict[str, np.ndarray]], turns: list[np.ndarray]) -> list[dict[str, Any]]:
     """One row a weather, read in every third film by who learned on the others."""
-    every = [_variants(film, optics, step, k) for k, film in enumerate(films)]
-    judged = np.arange(len(films)) % 3 == 2
+    judged = np.arange(len(every)) % 3 == 2
     known = [np.isfinite(turn) for turn in turns]
     scale = float(np.concatenate([turn[ok] for turn, ok in zip(turns, known, strict=True)]).std())
 
     def pairs(weather: str, which: bool) -> tuple[np.ndarray, np.ndarray]:
-        rows = [k for k in range(len(films)) if judged[k] == which]
+        rows = [k for k in range(len(every)) if judged[k] == which]
         both = [np.concatenate([every[k][weather][:-1], every[k][weather][1:]], axis=-1)[known[k]] for k in rows]
         return np.concatenate(both), np.concatenate([turns[k][known[k]] for k in rows]) / scale
 
@@ -111,8 +116,9 @@ def _measured(
         shown, true = pairs(weather, True)
         told = read(shown)
         r2 = 1.0 - float(((told - true) ** 2).mean() / true.var())
-        found.append({"of": name, "weather": weather, "r2": r2, "true": true.round(4).tolist(),
-                      "read": told.round(4).tolist()})  # fmt: skip
+        parts = np.array_split(np.stack([(told - true) ** 2, true, true**2]), judged.sum(), axis=1)
+        sums = [[part.shape[1], *part.sum(axis=1).round(4).tolist()] for part in parts]
+        found.append({"of": name, "weather": weather, "r2": r2, "sums": sums})
     return found
 
 

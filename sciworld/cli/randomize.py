@@ -103,7 +103,7 @@ def randomize(
 def futures(
     run: RunFolder,
     store: StoreFolder,
-    out: Annotated[Path, typer.Option(help="The folder of a new store.")],
+    out: Annotated[Path, typer.Option(help="The store that they are appended to; made if missing.")],
     n: Annotated[int, typer.Option("-n", help="Of each recording.", callback=count_in_range("n"))] = 8,
     steps: Annotated[int, typer.Option(help="To imagine.", callback=count_in_range("steps"))] = 20,
     conditions: Annotated[
@@ -114,7 +114,10 @@ def futures(
     device: Device = "cpu",
     seed: Seed = 0,
 ) -> None:
-    """Imagine many futures of each drive, under controls that others played and in other light and weather."""
+    """Imagine many futures of each drive, under controls that others played and in other light and weather.
+
+    Give the same command again after an interrupt: what the store holds already is not imagined again.
+    """
     from sciworld.store import Store
     from sciworld.surrogate.surrogate import Surrogate
     from sciworld.tasks.futures import imagine_store

@@ -23,6 +23,7 @@ from sciworld.recording import Recording
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 
+IMAGINED = "imagined from "  # what the source of a future begins with
 DRIVERS = 50  # recordings of a store whose controls are played, at most
 
 
@@ -104,7 +105,7 @@ def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarra
         step * np.arange(len(frames)),
         channels=recording.channel_table(ds),
         session=ds.attrs["session"],
-        source=f"imagined from {ds.attrs['source']}",
+        source=f"{IMAGINED}{ds.attrs['source']}",
         licence=ds.attrs["licence"],
         citation=ds.attrs["citation"],
         history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by a world model from frame "
@@ -129,23 +130,36 @@ def imagine_store(
     method: Method | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """Write n futures of every recording of a store into a new store at `path`; drivers are all of its recordings.
+    """Write n futures of every recording of a store into the store at `path`, which is made if missing; drivers are
+    recordings of the whole store.
 
-    Each recording has a seed of its own. Raises StoreError where the store at `path` holds anything, others as
-    `futures`.
+    Each recording has a seed of its own. Call it again after an interrupt: recordings whose futures the store holds are
+    left out. Raises StoreError where it holds anything else, others as `futures`.
     """
     if not len(source):
         raise StoreError(f"{source.path}: holds nothing; ingest or record drives first")
     out = Store.create(path)
-    if len(out):
-        raise StoreError(f"{out.path}: holds recordings already; give a new folder")
+    seeds = [int(np.random.SeedSequence([seed, index, 808]).generate_state(1)[0]) for index in range(len(source))]
+    held = _held(out, n, seeds)
     chosen = np.linspace(0, len(source) - 1, min(DRIVERS, len(source))).astype(int)
     drivers = [source.lazily(int(index)) for index in np.unique(chosen)]
-    for index in range(len(source)):
-        own = int(np.random.SeedSequence([seed, index, 808]).generate_state(1)[0])
-        out.append(
-            list(futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index))
-        )
+    for index, own in enumerate(seeds):
+        if index not in held:
+            ways = futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index)
+            out.append(list(ways))
         if progress is not None:
             progress(n * (index + 1), n * len(source))
     return out
+
+
+def _held(out: Store, n: int, seeds: list[int]) -> set[int]:
+    """Recordings whose futures a store holds. Raises StoreError for what is no future of these."""
+    if not len(out):
+        return set()
+    facts = out.facts()
+    names = ("variant_of", "variant", "variant_seed")
+    found = zip(*(facts[name].values.astype(int).tolist() for name in names), strict=True) if names[0] in facts else []
+    wanted = {(of, k, variant_seed(own, k)) for of, own in enumerate(seeds) for k in range(n)}
+    if not all(source.startswith(IMAGINED) for source in out.sources()) or not set(held := list(found)) <= wanted:
+        raise StoreError(f"{out.path}: holds recordings that are no such futures; give a new folder, or the same seed")
+    return {of for of, _, _ in held}

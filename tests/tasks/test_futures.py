@@ -67,5 +67,23 @@ def test_the_command_fills_a_new_store_and_no_other(made, tmp_path):
     out = Store.open(tmp_path / "out")
     assert len(out) == 8 and (out.facts()["fog_density"] > 0).all()
     assert (tmp_path / "sheet.html").read_text().count("iVBORw0KGgo") >= 2
-    with pytest.raises(StoreError, match="holds recordings already"):
-        imagine_store(surrogate, drives, tmp_path / "out", 1, 2)
+    with pytest.raises(StoreError, match="no such futures"):
+        imagine_store(surrogate, drives, tmp_path / "out", 2, 3, "fog_day", seed=1)
+    with pytest.raises(StoreError, match="no such futures"):
+        imagine_store(surrogate, drives, drives.path, 2, 3)
+
+
+def test_what_was_interrupted_goes_on_to_the_same_store(made, tmp_path):
+    _, drives, surrogate = made
+    whole = imagine_store(surrogate, drives, tmp_path / "whole", 2, 3)
+
+    def stop(done, futures):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        imagine_store(surrogate, drives, tmp_path / "cut", 2, 3, progress=stop)
+    assert len(Store.open(tmp_path / "cut")) == 4
+    again = imagine_store(surrogate, drives, tmp_path / "cut", 2, 3)
+    assert len(again) == len(whole) == 8
+    assert all(one.identical(other) for one, other in zip(again, whole, strict=True))

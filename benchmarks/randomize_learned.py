@@ -65,7 +65,7 @@ def layout(run: Run) -> Figure:
     simulator, states = clips(4 if run.quick else JUDGED, 83, 40, CLIP)
     films = pictures(simulator, states, SOURCE)
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
-    every = variants(_restyler(run), films, SHOWN, simulator.settings.step)
+    every = variants(restyles(run), films, SHOWN, simulator.settings.step)
     told, strict = _judge(run, True), _judge(run, False)
     looks = [("learned", name, every[name]) for name in SHOWN]
     looks += [("drawn anew", name, pictures(simulator, states, name)) for name in SHOWN] + [("source", SOURCE, films)]
@@ -83,7 +83,8 @@ def layout(run: Run) -> Figure:
     return Figure(float(np.mean(found)), "1", (min(found), max(found)), rows)
 
 
-def _restyler(run: Run) -> Any:
+def restyles(run: Run) -> Any:
+    """The method that is judged."""
     from sciworld.domains.driving.road.conditions import PRESETS
     from sciworld.domains.driving.road.settings import RoadSettings
 
@@ -180,7 +181,7 @@ def _teach(run: Run, net: Any, drives: int, lessons: int, both: bool) -> None:
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
     looks = [{name: pictures(simulator, states, name) for name in PRESETS}]
     if both:
-        looks.append(variants(_restyler(run), pictures(simulator, states, SOURCE), tuple(PRESETS), GAP))
+        looks.append(variants(restyles(run), pictures(simulator, states, SOURCE), tuple(PRESETS), GAP))
     adamw = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01)
     for lesson in range(lessons):
         for group in adamw.param_groups:

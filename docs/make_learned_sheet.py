@@ -1,7 +1,7 @@
 """The picture of learned weather: roads under a cloudy noon, restyled, and drawn anew by the simulator.
 
-Run from the repository's root: python docs/make_learned_sheet.py. The restyler is that of benchmarks/randomize.py, which
-trains it if it is not in its cache (20 minutes).
+Run from the repository's root: python docs/make_learned_sheet.py. The restyler is that of benchmarks/randomize.py,
+which trains it if it is not in its cache (20 minutes).
 """
 
 import sys

@@ -170,12 +170,13 @@ def surfaces(
 @njit(forceinline=True, **FAST)
 def lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed):
     """Wetness, puddles and snow at (s, n) into albedo : (3,), and how much it then mirrors. aside : m to the right of
-    where the car goes, along which wheels clear the snow, as on the simulator's roads (`road_ground`)."""
-    shine = 0.0
+    where the car goes, along which wheels clear the snow and hollow out the road, as in the simulator (`road_ground`).
+    """
+    shine, track = 0.0, max(0.0, 1.0 - abs(abs(aside) - WHEEL) / 0.45)
     if wet > 0.0 or puddles > 0.0:
         puddle = 0.0
         if puddles > 0.0:
-            hollow = 0.8 * noise(0.12 * s, 0.5 * n, seed + 4) + 0.2
+            hollow = 0.75 * noise(0.1 * s, 0.55 * n, seed + 4) + 0.25 * track
             puddle = ramp(0.98 - 0.6 * puddles, 1.1 - 0.6 * puddles, hollow)
         dark = 1.0 - 0.5 * max(wet, puddle)
         for k in range(3):
@@ -185,7 +186,6 @@ def lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed):
         thick = 1.7 * cover - 0.55 * noise(0.35 * s, 0.8 * n, seed + 12)
         white = ramp(0.0, 0.5, thick)
         if abs(aside) < LANE:
-            track = max(0.0, 1.0 - abs(abs(aside) - WHEEL) / 0.45)
             white = 0.92 * ramp(0.35, 1.25, thick - (0.55 + 0.35 * noise(0.2 * s, 0.3 * n, seed + 13)) * track)
         for k in range(3):
             albedo[k] += white * (SNOW_WHITE[k] - albedo[k])

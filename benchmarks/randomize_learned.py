@@ -2,8 +2,7 @@
 
 The restyler learns from drives of the trusted simulator under a cloudy noon and the same drives in other weathers. What
 it is judged on are other drives. The judge is a network that tells the class of every pixel; it learns on further
-drives, as the simulator draws them in all weathers and as the restyler makes them, half each: who never saw a learned
-fog takes it for something else. Its answer is held against the exact masks of the source.
+drives, as the simulator draws them in all weathers, and its answer is held against the exact masks of the source.
 """
 
 from __future__ import annotations
@@ -56,30 +55,25 @@ def restyler(run: Run, rows: int, columns: int, step: float, weathers: tuple[str
 def layout(run: Run) -> Figure:
     """Share of pixels whose class the judge tells in variants as the exact mask of the source has it; mean of weathers.
 
-    The judge knows both looks, that of the simulator and that of learned variants. spread : least and most of a
-    weather. rows : of each weather the share by drive, of variants, of what the simulator draws and of the source; by
-    that judge, and by one who knows the simulator's look alone.
+    spread : least and most of a weather. rows : of each weather the share by drive, of variants, of what the simulator
+    draws, and of the source.
     """
     from sciworld.domains.driving.road.truth import by_products
 
-    simulator, states = clips(4 if run.quick else JUDGED, 83, 40, CLIP)
+    simulator, states = clips(4 if run.quick else JUDGED, 86, 40, CLIP)
     films = pictures(simulator, states, SOURCE)
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
     every = variants(restyles(run), films, SHOWN, simulator.settings.step)
-    told, strict = _judge(run, True), _judge(run, False)
+    told, rows = _judge(run), []
     looks = [("learned", name, every[name]) for name in SHOWN]
     looks += [("drawn anew", name, pictures(simulator, states, name)) for name in SHOWN] + [("source", SOURCE, films)]
-    rows = []
-    for judge, tell in (("of both", told), ("of the simulator's", strict)):
-        for what, weather, frames in looks:
-            agree = (tell(frames) == masks).mean(axis=(1, 2, 3)).round(5).tolist()
-            rows.append({"judge": judge, "of": what, "weather": weather, "agreement": agree})
-        for what in ("learned", "drawn anew", "source"):
-            own = {row["weather"]: float(np.mean(row["agreement"])) for row in rows
-                   if (row["judge"], row["of"]) == (judge, what)}  # fmt: skip
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in own.items())
-            print(f"{what}, by a judge {judge} looks: {np.mean(list(own.values())):.3f} ({shown})")
-    found = [float(np.mean(row["agreement"])) for row in rows if (row["judge"], row["of"]) == ("of both", "learned")]
+    for what, weather, frames in looks:
+        agree = (told(frames) == masks).mean(axis=(1, 2, 3)).round(5).tolist()
+        rows.append({"of": what, "weather": weather, "agreement": agree})
+    for what in ("learned", "drawn anew", "source"):
+        own = {row["weather"]: float(np.mean(row["agreement"])) for row in rows if row["of"] == what}
+        print(f"{what}: {np.mean(list(own.values())):.3f} ({', '.join(f'{n} {v:.3f}' for n, v in own.items())})")
+    found = [float(np.mean(row["agreement"])) for row in rows if row["of"] == "learned"]
     return Figure(float(np.mean(found)), "1", (min(found), max(found)), rows)
 
 
@@ -140,17 +134,14 @@ def variants(
 
 
 @cache
-def _judge(run: Run, both: bool) -> Any:
-    """Frames (drive, time, y, x, 3) -> the class of every pixel : (drive, time, y, x).
-
-    both : it learns on learned variants as well, half of the time.
-    """
+def _judge(run: Run) -> Any:
+    """Frames (drive, time, y, x, 3) -> the class of every pixel : (drive, time, y, x)."""
     import torch
 
     from sciworld.domains.driving.road.truth import CLASSES
 
     drives, lessons = (8, 10) if run.quick else (FURTHER, LESSONS)
-    asked = repr((ROWS, COLUMNS, drives, GAP, lessons, BATCH, RATE, both))
+    asked = repr((ROWS, COLUMNS, drives, GAP, lessons, BATCH, RATE))
     file = run.cache / f"layout-judge-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -158,7 +149,7 @@ def _judge(run: Run, both: bool) -> Any:
         if file.is_file():
             net.load_state_dict(torch.load(file))
         else:
-            _teach(run, net, drives, lessons, both)
+            _teach(net, drives, lessons)
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.save(net.state_dict(), file)
     net.eval()
@@ -170,7 +161,7 @@ def _judge(run: Run, both: bool) -> Any:
     return tell
 
 
-def _teach(run: Run, net: Any, drives: int, lessons: int, both: bool) -> None:
+def _teach(net: Any, drives: int, lessons: int) -> None:
     import torch
 
     from sciworld.domains.driving.road.conditions import PRESETS
@@ -179,16 +170,14 @@ def _teach(run: Run, net: Any, drives: int, lessons: int, both: bool) -> None:
     simulator, states = clips(drives, 85, 5 * GAP, 5 * GAP)
     states, rng = states[::GAP], np.random.default_rng(0)
     masks = np.stack([by_products(simulator, state).mask for state in states], axis=1)
-    looks = [{name: pictures(simulator, states, name) for name in PRESETS}]
-    if both:
-        looks.append(variants(restyles(run), pictures(simulator, states, SOURCE), tuple(PRESETS), GAP))
+    looks = {name: pictures(simulator, states, name) for name in PRESETS}
     adamw = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.01)
     for lesson in range(lessons):
         for group in adamw.param_groups:
             group["lr"] = RATE * (1.0 - lesson / lessons)
         picked = [(rng.integers(len(masks)), rng.integers(len(states))) for _ in range(BATCH)]
-        names, shown = rng.choice(list(PRESETS), BATCH), looks[lesson % len(looks)]
-        frames = np.stack([shown[name][place] for name, place in zip(names, picked, strict=True)])
+        names = rng.choice(list(PRESETS), BATCH)
+        frames = np.stack([looks[name][place] for name, place in zip(names, picked, strict=True)])
         true = torch.from_numpy(np.stack([masks[place] for place in picked]).astype(np.int64))
         loss = torch.nn.functional.cross_entropy(net(_seen(frames)), true)
         adamw.zero_grad()

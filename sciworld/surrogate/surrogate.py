@@ -17,7 +17,7 @@ from sciworld.controls import ControlSpace
 from sciworld.errors import ModelError
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
-from sciworld.models.restyling import beside
+from sciworld.models.restyling import is_restyler
 from sciworld.simulator import Observation
 from sciworld.words import words_of
 
@@ -59,7 +59,7 @@ class Surrogate:
     ) -> None:
         whole(evaluations, "evaluations", 1)
         whole(batch, "batch", 1)
-        require(not beside(model), "the model restyles, and imagines nothing; use it with sciworld randomize")
+        require(not is_restyler(model), "the model restyles, and imagines nothing; use it with sciworld randomize")
         require(model.chunk == 1, f"the model gives {model.chunk} frames at a time; a surrogate steps one by one")
         self.model = model.eval()
         self.sample_evaluations = evaluations

@@ -18,7 +18,7 @@ from sciworld.domains.driving.road.conditions import RANGES, RoadConditions, pre
 from sciworld.errors import ModelError, RecordingError
 from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
-from sciworld.models.restyling import Restyling, beside, restyled
+from sciworld.models.restyling import Restyling, is_restyler, restyled
 from sciworld.recording import Recording
 
 TOGETHER = 64  # frames that a model is given at once
@@ -95,7 +95,7 @@ class _Restyled:
         values = [getattr(conditions, name, np.nan) for name in known]
         asked = torch.tensor(values, dtype=torch.float32, device=device)[None]
         frames = torch.from_numpy(stored.astype(np.float32)).to(device)
-        if beside(model):  # frames know nothing of each other
+        if is_restyler(model):  # frames know nothing of each other
             parts = [restyled(model, part[:, None], asked.expand(len(part), -1), generator, self.restyling)[:, 0]
                      for part in frames.split(TOGETHER)]  # fmt: skip
             found = torch.cat(parts)

@@ -55,7 +55,7 @@ def trained():
     return model.eval()
 
 
-@pytest.mark.parametrize("settings", [Restyling(), Restyling(evaluations=4), Restyling(0.7), Restyling(layout=1.0)])
+@pytest.mark.parametrize("settings", [Restyling(), Restyling(evaluations=4), Restyling(0.7), Restyling(layout=0.0)])
 def test_light_is_turned_and_blocks_stay(trained, settings):
     seen, bright = scenes(6, np.random.default_rng(1))
     frames = torch.from_numpy(seen).float()[:, None].repeat(1, 2, 1, 1, 1)
@@ -69,7 +69,7 @@ def test_light_is_turned_and_blocks_stay(trained, settings):
         assert (np.abs(shift) < 20.0).all()
     alike = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(found, frames.numpy(), strict=True)]
     assert min(alike) > (0.8 if settings.evaluations == 1 else 0.6)
-    if settings == Restyling():
+    if settings.evaluations == settings.strength == 1:
         np.testing.assert_allclose(shift, 20.0 * bright[:, 0], atol=4.0)
 
 

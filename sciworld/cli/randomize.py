@@ -39,8 +39,8 @@ def randomize(
     ] = "auto",
     model: Annotated[Path | None, typer.Option(help="Of --method learned: the folder of its run.")] = None,
     strength: Annotated[
-        float, typer.Option(help="Of --method learned: from 0, the source, to 1; see docs/randomize.md.")
-    ] = 1.0,
+        float | None, typer.Option(help="Of --method learned: from 0, the source, to 1, if you do not say.")
+    ] = None,
     device: Device = "cpu",
     source: Annotated[
         str | None, typer.Option(help="The preset that recorded video was filmed under, if the store does not say it.")
@@ -72,13 +72,13 @@ def randomize(
     writable(sheet, report)
     optics = Optics(field_of_view, camera_height, horizon, sky, speed)
     how: Method
-    if (method == "learned") != (model is not None):
-        raise SettingsError("--method learned and --model go together; train one with --preset restyle")
+    if (method == "learned") != (model is not None) or (strength is not None and model is None):
+        raise SettingsError("--method learned, --model and --strength go together; train one with --preset restyle")
     if model is not None:
         from sciworld.models.restyling import Restyling
         from sciworld.tasks.restyler import Learned
 
-        how = Learned(str(model.absolute()), Restyling(strength), device)
+        how = Learned(str(model.absolute()), Restyling(1.0 if strength is None else strength), device)
     else:
         how = Randomizing(method, source, optics)
     with bar("randomizing") as progress:

@@ -35,8 +35,8 @@ class Restyling:
 
     Parameters
     ----------
-    strength : of 1 nothing is kept of a frame but what the model sees beside it; of less it is noised to a level
-        between the model's lowest and highest, or that share of its codes is decided anew; 0 keeps all.
+    strength : of 1 all is made anew; 0 keeps all. Between them the mean is mixed with the frame itself; samples begin
+        with the frame, noised to a level between the model's lowest and highest; of codes that share is decided anew.
     layout : share of the fine structure that is taken from the frame itself, in the contrast of what the model makes of
         it: guidance at every level. Of masked models there is none. On roads in twelve weathers shares of 0.3 to 0.6
         kept 0.954 of what stands where, 0 kept 0.947, 1 kept 0.952.
@@ -142,20 +142,20 @@ def _denoised(
 ) -> torch.Tensor:  # fmt: skip
     """A sample of the latent (b, *latent) that a frame (b, y, x, channel), noised to a level, may be of."""
     s, own = model.settings, model.encoded(frame[:, None])[:, 0]
-    if settings.strength < 1:
+    sampled = settings.evaluations > 1
+    if settings.strength < 1 and sampled:
         top = s.last * (s.first / s.last) ** settings.strength
         n = settings.evaluations
         levels = [top * (s.last / top) ** (i / max(n - 1, 1)) for i in range(n)]
         found = own + top * torch.randn(own.shape, generator=generator, device=own.device)
     else:
         levels, found = [math.inf, *model.levels_below(settings.evaluations)], model.pure_noise(controls)[0]
-    drawn = settings.evaluations > 1
     for level, lower in pairwise([*levels, 0.0]):
-        clean = model.answer(state, controls, found, own.new_full((len(own),), level), drawn)
+        clean = model.answer(state, controls, found, own.new_full((len(own),), level), sampled)
         if settings.layout:
             clean = _held(clean, own, settings.layout)
         found = ancestral(found, clean, level, lower, torch.randn(own.shape, generator=generator, device=own.device))
-    return found
+    return found if sampled else torch.lerp(own, found, settings.strength)
 
 
 def _held(clean: torch.Tensor, own: torch.Tensor, share: float) -> torch.Tensor:

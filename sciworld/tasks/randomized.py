@@ -17,6 +17,7 @@ from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import DASH, Table, number
 from sciworld.recording import Recording
 from sciworld.store import Store
+from sciworld.tasks.futures import IMAGINED
 from sciworld.tasks.weather_judge import WEATHERS, WeatherJudge, fit_judge
 
 LOOKED_AT = 12  # recordings, and frames of each that are judged, at most
@@ -120,7 +121,11 @@ def _chosen(sources: Store, variants: Store) -> Iterator[tuple[int, Recording, l
         source = _begun(sources, int(number_of))
         each = [_begun(variants, int(k)) for k in np.flatnonzero(of == number_of)]
         for one in each:
-            if one.attrs["session"] != source.attrs["session"]:
+            if str(one.attrs["source"]).startswith(IMAGINED):
+                raise RecordingError(
+                    f"{variants.path}: holds futures, which nothing that was recorded can be held against"
+                )
+            if one.attrs["session"] != source.attrs["session"] or one["frames"].shape != source["frames"].shape:
                 raise RecordingError(
                     f"'{one.attrs['session']}' of {variants.path} is no variant of '{source.attrs['session']}', the "
                     f"recording {number_of} of {sources.path}; give the store that the variants were made of"

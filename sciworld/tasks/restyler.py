@@ -86,8 +86,8 @@ class _Restyled:
             asked_for, is_now = getattr(conditions, name), getattr(self.before, name)
             if name not in known and asked_for != is_now:
                 raise ModelError(
-                    f"{self.name}: saw no {name} change, and {asked_for:g} is asked for where it is {is_now:g}; train "
-                    "on variants with such weather, or ask for other"
+                    f"{self.name}: saw no {name} change; the source has {is_now:g}, and {asked_for:g} is asked for: "
+                    "train on variants with such weather, or ask for other"
                 )
         stored, model = ds["frames"].values, self.model
         device = next(model.parameters()).device

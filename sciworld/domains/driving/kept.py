@@ -15,7 +15,7 @@ from sciworld.recording import Recording
 
 STRONGEST = 0.1  # share of a frame's pixels, those of the strongest edges of the source
 ALONG = np.cos(np.radians(45.0))  # of twice the angle: an edge that runs within 22.5 degrees of its own is kept
-STEERING = ("steering", "steering_angle", "user/angle", "angle", "yaw_rate")  # controls that turn a car, by name
+STEERING = ("steer", "angle", "yaw_rate", "yaw rate")  # what names of controls hold that turn a car
 LATE = 8  # frames by which pictures answer steering, at most
 LEAST = 20  # frames, with fewer of which turns tell nothing
 
@@ -101,10 +101,10 @@ def _mean(values: list[float]) -> float:
 
 
 def _steering(ds: Recording) -> np.ndarray | None:
-    """(time - 1,) of the first control that steers, or None."""
+    """(time - 1,) of the first control that steers, by its name, or None."""
     table = recording.control_table(ds)
     for index, column in enumerate(table):
-        if column.name in STEERING:
+        if any(word in column.name.lower() for word in STEERING):
             return np.asarray(ds["controls"].values[:-1, index], dtype=np.float64)
     return None
 

@@ -75,7 +75,9 @@ class Randomizing:
     optics: Optics = field(default_factory=Optics)
 
     def __post_init__(self) -> None:
-        require(self.method in METHODS, f"method is {self.method!r:.80}; use {', '.join(METHODS)}")
+        require(
+            self.method in METHODS, f"method is {self.method!r:.80}; use {', '.join(METHODS)}, or learned with a model"
+        )
         if self.filmed is not None:
             named(self.filmed)
 
@@ -265,4 +267,5 @@ def with_facts(ds: Recording, facts: Mapping[str, float]) -> tuple[np.ndarray, C
 def at_dial(conditions: Conditions, name: str, values: Sequence[float]) -> list[RoadConditions]:
     """The conditions at several values of one quantity: a dial."""
     base = named(conditions)
+    require(name in RANGES, f"conditions: unknown {name!r:.80}; known are {', '.join(RANGES)}")
     return [dataclasses.replace(base, **{name: float(value)}) for value in values]

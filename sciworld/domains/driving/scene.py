@@ -109,6 +109,7 @@ def find_scene(
         raise RecordingError("frames have no times that grow, and rain falls by seconds: give the time of each frame")
     focal = optics.focal(columns)
     row = 0.5 * (rows - 1) if optics.horizon is None else optics.horizon
+    require(-rows <= row <= 2 * rows, f"horizon is row {row:g} of frames of {rows} rows; give the row where roads end")
     told = [f"horizon at row {row:.0f} ({'middle' if optics.horizon is None else 'given'})"]
     way, turn = ways(grey, focal, row)
     driven, source = _speed(way * optics.height, time, optics.speed, speed)

@@ -11,8 +11,8 @@ import numpy as np
 
 from harness import Figure, Run
 from randomize_learned import COLUMNS, ROWS, SOURCE, clips, learned, pictures, variants
+from sciworld.tasks.weather_judge import WEATHERS
 
-WEATHERS = ("clear_noon", "rain_noon", "fog_day", "snow_day", "clear_night", "dust_storm")
 JUDGED, CLIP = 60, 8  # drives, and frames of a clip, of which the last is judged
 
 

@@ -108,9 +108,9 @@ def pictures(simulator: Any, states: list[Any], weather: str) -> np.ndarray:
 
 def learned(run: Run, rows: int, columns: int, step: float, weathers: tuple[str, ...], seed: int) -> Any:
     """The method of a restyler to these weathers."""
-    from sciworld.tasks.restyler import Learned
+    from sciworld.tasks.restyler import Restyler
 
-    return Learned(restyler(run, rows, columns, step, weathers, seed))
+    return Restyler(restyler(run, rows, columns, step, weathers, seed))
 
 
 def variants(

@@ -11,7 +11,7 @@ import numpy as np
 from sciworld.controls import ColumnTable
 from sciworld.errors import RecordingError
 from sciworld.measures.moments import Moments
-from sciworld.selection import Selection
+from sciworld.selection import IMAGINED, Selection
 from sciworld.store import Store
 from sciworld.windows import MEMORY_BYTES, Batch, Windows, require_same
 
@@ -40,7 +40,7 @@ class Counterfactuals:
         covariates: Sequence[str] | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
-        self._after = Windows(variants, 1, 1, memory_bytes=memory_bytes)
+        self._after = Windows(variants, 1, 1, moving_view=True, memory_bytes=memory_bytes)
         self._before = Windows(sources, 1, 1, unknown=True, moving_view=True, memory_bytes=memory_bytes)
         self.shape, self.dtype, self.view_units = self._after.shape, self._after.dtype, self._after.view_units
         for name in ("shape", "dtype"):
@@ -80,6 +80,10 @@ class Counterfactuals:
         if "variant_of" not in facts:
             raise RecordingError(
                 f"counterfactuals: {whole.path} holds no variants; make them of {sources.path} with sciworld randomize"
+            )
+        if any(source.startswith(IMAGINED) for source in variants.sources()):
+            raise RecordingError(
+                f"counterfactuals: {whole.path} holds futures, which show other moments; leave them out"
             )
         recording, first = self._after.places()
         of = facts["variant_of"].values[recording].astype(np.int64)

@@ -302,4 +302,4 @@ def _kind(windows: Windows | Counterfactuals) -> dict[str, str]:
     """What stands in one batch has in common."""
     tables = (windows.channels, windows.controls, windows.covariates)
     kind = kind_of(windows.folder, windows.shape, windows.dtype.name, windows.view_units, *tables)
-    return {"context": str(windows.context), "horizon": str(windows.horizon), **kind}
+    return {"kind": type(windows).__name__, "context": str(windows.context), "horizon": str(windows.horizon), **kind}

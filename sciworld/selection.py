@@ -51,6 +51,7 @@ COMPUTE: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 # What every recording has beside its covariates; a covariate of such a name, or of one that begins with covariate_, is
 # called covariate_<name>: no two facts have one name.
 OWN = ("index", "part", "session", "source", "licence", "frames", "seconds", "height", "width", "channels", "dtype")
+IMAGINED = "imagined from "  # what the source of a recording begins with that a model imagined
 OWN_TEXTS = ("part", "session", "source", "licence", "dtype")
 
 

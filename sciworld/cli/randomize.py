@@ -39,7 +39,7 @@ def randomize(
     ] = "auto",
     model: Annotated[Path | None, typer.Option(help="Of --method learned: the folder of its run.")] = None,
     strength: Annotated[
-        float | None, typer.Option(help="Of --method learned: from 0, the source, to 1, if you do not say.")
+        float | None, typer.Option(help="Of --method learned: from 0, the source, to 1; see docs/randomize.md.")
     ] = None,
     device: Device = "cpu",
     source: Annotated[
@@ -76,9 +76,9 @@ def randomize(
         raise SettingsError("--method learned, --model and --strength go together; train one with --preset restyle")
     if model is not None:
         from sciworld.models.restyling import Restyling
-        from sciworld.tasks.restyler import Learned
+        from sciworld.tasks.restyler import Restyler
 
-        how = Learned(str(model.absolute()), Restyling(1.0 if strength is None else strength), device)
+        how = Restyler(str(model.absolute()), Restyling(strength), device)
     else:
         how = Randomizing(method, source, optics)
     with bar("randomizing") as progress:

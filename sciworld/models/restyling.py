@@ -10,14 +10,14 @@ arXiv:2401.09985).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from sciworld.config import real, whole
+from sciworld.config import real, require, whole
 from sciworld.errors import ModelError
 from sciworld.models.base import WorldModel
 from sciworld.models.denoising import Denoiser
@@ -35,8 +35,10 @@ class Restyling:
 
     Parameters
     ----------
-    strength : of 1 all is made anew; 0 keeps all. Between them the mean is mixed with the frame itself; samples begin
-        with the frame, noised to a level between the model's lowest and highest; of codes that share is decided anew.
+    strength : 0 keeps all. Of a model that sees what it restyles 1 makes all anew, and is what None stands for; between
+        them the mean is mixed with the frame itself. Samples, and all of models that do not see it, begin with the
+        frame, noised to a level between the model's lowest and highest, or of codes that share is decided anew; there
+        None is 0.5, and 1, of which nothing of the frame would be left, is refused.
     layout : share of the fine structure that is taken from the frame itself, in the contrast of what the model makes of
         it: guidance at every level. Of masked models there is none. On roads in twelve weathers shares of 0.3 to 0.6
         kept 0.954 of what stands where, 0 kept 0.947, 1 kept 0.952.
@@ -44,13 +46,15 @@ class Restyling:
         chance, but drops and flakes are, and in the mean they are haze. More give samples.
     """
 
-    strength: float = 1.0
+    strength: float | None = None
     layout: float = 0.5
     evaluations: int = 1
 
     def __post_init__(self) -> None:
         for name in ("strength", "layout"):
-            object.__setattr__(self, name, real(getattr(self, name), name, 0.0, 1.0))
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, real(getattr(self, name), name, 0.0, 1.0))
+        require(self.layout is not None, "layout is None; use a number of 0 to 1")
         whole(self.evaluations, "evaluations", 1)
 
 
@@ -80,7 +84,11 @@ def restyled(
         )
     if not torch.isfinite(frames).all():
         raise ModelError("restyled: frames are NaN or infinite; fill them first")
-    frames = frames.to(torch.float32)
+    frames, seen = frames.to(torch.float32), is_restyler(model)
+    if settings.strength is None:
+        settings = replace(settings, strength=1.0 if seen else 0.5)
+    if settings.strength == 1 and not seen:
+        raise ModelError("restyled: with a strength of 1 nothing of the frames would be left; use less for this model")
     if settings.strength == 0:
         return frames.clone()
     if controls is None:
@@ -142,8 +150,9 @@ def _denoised(
 ) -> torch.Tensor:  # fmt: skip
     """A sample of the latent (b, *latent) that a frame (b, y, x, channel), noised to a level, may be of."""
     s, own = model.settings, model.encoded(frame[:, None])[:, 0]
-    sampled = settings.evaluations > 1
-    if settings.strength < 1 and sampled:
+    assert settings.strength is not None
+    mixed, sampled = is_restyler(model) and settings.evaluations == 1, settings.evaluations > 1
+    if settings.strength < 1 and not mixed:
         top = s.last * (s.first / s.last) ** settings.strength
         n = settings.evaluations
         levels = [top * (s.last / top) ** (i / max(n - 1, 1)) for i in range(n)]
@@ -155,7 +164,7 @@ def _denoised(
         if settings.layout:
             clean = _held(clean, own, settings.layout)
         found = ancestral(found, clean, level, lower, torch.randn(own.shape, generator=generator, device=own.device))
-    return found if sampled else torch.lerp(own, found, settings.strength)
+    return torch.lerp(own, found, settings.strength) if mixed else found
 
 
 def _held(clean: torch.Tensor, own: torch.Tensor, share: float) -> torch.Tensor:
@@ -175,6 +184,7 @@ def _decided(
     controls: torch.Tensor, view: torch.Tensor,
 ) -> torch.Tensor:  # fmt: skip
     """Window by window, of which the first frames are the last ones that were decided: first a share, then the rest."""
+    assert settings.strength is not None
     length, patch = model.context + model.chunk, model.tokenizer.patch
     out = frames[:, :0]
     while out.shape[1] < frames.shape[1]:

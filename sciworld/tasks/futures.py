@@ -20,10 +20,10 @@ from sciworld.domains.driving.randomize import Method, levels, randomize, varian
 from sciworld.errors import RecordingError, StoreError
 from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind, steps_ahead
 from sciworld.recording import Recording
+from sciworld.selection import IMAGINED
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 
-IMAGINED = "imagined from "  # what the source of a future begins with
 DRIVERS = 50  # recordings of a store whose controls are played, at most
 
 
@@ -92,7 +92,8 @@ def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarra
     history = observed(ds, start, surrogate.model.context)
     state = surrogate.start(history, covariates_of(surrogate, ds), ds.attrs.get("description"))
     rng = stream(seed, "imagined", number)
-    imagined = surrogate.futures(state, surrogate.space.clip(controls)[None, None], 1, rng)[0, 0, 0]
+    controls = surrogate.space.clip(controls)
+    imagined = surrogate.futures(state, controls[None, None], 1, rng)[0, 0, 0]
     stored = ds["frames"].dtype
     if stored.kind in "iu":
         imagined = np.rint(imagined.clip(*levels(ds)))
@@ -109,7 +110,7 @@ def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarra
         licence=ds.attrs["licence"],
         citation=ds.attrs["citation"],
         history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by a world model from frame "
-        f"{start} under controls that were played elsewhere",
+        f"{start} under controls that were played before",
         view=ds["view"].values[start],
         view_units=ds["view"].attrs["units"],
         controls=np.concatenate([controls, np.full((1, controls.shape[1]), np.nan)]),

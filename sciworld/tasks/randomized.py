@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from sciworld.domains.driving.exact import conditions_of
 from sciworld.domains.driving.kept import Kept, diversity, kept
 from sciworld.domains.driving.randomize import levels
+from sciworld.domains.driving.road.conditions import PRESETS
 from sciworld.domains.driving.scene import Optics
 from sciworld.domains.driving.sheet import name_of, sheet
 from sciworld.errors import RecordingError
 from sciworld.evaluate.report import Section, write_report
 from sciworld.evaluate.table import DASH, Table, number
 from sciworld.recording import Recording
+from sciworld.selection import IMAGINED
 from sciworld.store import Store
-from sciworld.tasks.futures import IMAGINED
 from sciworld.tasks.weather_judge import WEATHERS, WeatherJudge, fit_judge
 
 LOOKED_AT = 12  # recordings, and frames of each that are judged, at most
@@ -49,8 +52,8 @@ class Randomized:
 
     Parameters
     ----------
-    rows : of each variant that was looked at. across, within : mean difference of variants in grey levels, under other
-        conditions, and under the same with other seeds; NaN where there are none.
+    rows : of each variant that was looked at. across, within : mean difference of variants in the units of frames,
+        under other conditions, and under the same with other seeds; NaN where there are none.
     """
 
     rows: tuple[Measured, ...]
@@ -71,9 +74,10 @@ class Randomized:
         ratio = f", {number(self.across / self.within)} times what seeds do" if self.within > 0 else ""
         said = (
             "Taken for it: shares of frames, by a judge that learned weathers from simulated drives alone; of a place "
-            "unlike any road it knows it tells little. Edges kept: 0.25 by chance. Turns kept: correlation with those "
-            "of the source. Heeds steering: Spearman's correlation of turns with steering. Flicker: over the source's. "
-            f"Weathers differ by {number(self.across)} grey levels{ratio}."
+            "unlike any road it knows it tells little. Edges kept: 0.25 where they run anyhow; on roads, which are "
+            "alike, frames of other drives come to 0.5. Turns kept: correlation with those of the source. Heeds "
+            "steering: Spearman's correlation of turns with steering. Flicker: over the source's. Weathers differ by "
+            f"{number(self.across)} in the units of frames{ratio}."
         )
         return Table(COLUMNS, tuple(lines), said)
 
@@ -91,19 +95,18 @@ def measure(
     judge : by default one that learns the six weathers of WEATHERS and those that the variants have, which takes about
     a minute. Raises RecordingError where the variants are of other recordings.
     """
-    chosen = list(_chosen(sources, variants))
-    names = list(dict.fromkeys(name_of(one) for _, _, each in chosen for one in each))
+    chosen = _chosen(sources, variants)
+    first = next(chosen)  # what cannot be measured is refused before the judge learns
     if judge is None:
-        from sciworld.domains.driving.road.conditions import PRESETS
-
+        names = [name_of(variants.lazily(index)) for index in range(len(variants))]
         judge = fit_judge(tuple(dict.fromkeys([*WEATHERS, *(name for name in names if name in PRESETS)])))
     rows, apart = [], []
-    for of, source, each in chosen:
+    for of, source, each in chain([first], chosen):
         for one in each:
             name = name_of(one)
             taken, before = (_taken(judge, ds, name) for ds in (one, source))
             rows.append(Measured(of, name, taken, before, kept(source, one, optics)))
-        apart.append(diversity([one["frames"].values for one in each], [name_of(one) for one in each]))
+        apart.append(diversity([one["frames"].values for one in each], [str(conditions_of(one)) for one in each]))
     across, within = (_mean([pair[k] for pair in apart]) for k in (0, 1))
     return Randomized(tuple(rows), across, within)
 

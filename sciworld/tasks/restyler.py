@@ -25,7 +25,7 @@ TOGETHER = 64  # frames that a model is given at once
 
 
 @dataclass(frozen=True)
-class Learned:
+class Restyler:
     """Draws variants with a trained model; give it to `randomize` as its settings.
 
     The model knows conditions as covariates: one of the preset "restyle" that was trained on variants beside their

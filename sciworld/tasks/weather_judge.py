@@ -70,7 +70,10 @@ def fit_judge(
     steps: int = STEPS,
     progress: Callable[[int, int], None] | None = None,
 ) -> WeatherJudge:
-    """A judge of these presets, fitted to simulated drives. progress(done, steps)."""
+    """A judge of these presets, fitted to simulated drives. progress(done, steps).
+
+    Raises SettingsError for unknown presets, or less than two.
+    """
     require(len(set(weathers)) > 1, f"weathers are {tuple(weathers)!r:.80}; give two or more presets")
     names = tuple(weathers)
     conditions = [preset(name) for name in names]

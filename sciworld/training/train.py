@@ -82,7 +82,6 @@ def train(
             raise SettingsError(f"{start_from} brings its own tokenizer; leave out {tokenizer}")
         codes, changes = beginnings.codes_for(kind, tokenizer, changes or {})
     chosen = beginnings.settings_of(family, preset, changes) if trained is None else trained.settings
-    context, horizon = kind.lengths(chosen)
     held_out = None
     if recordings is None and len(set(store.sessions())) > 1:
         held_out, store = store.split((HELD_OUT, 1 - HELD_OUT), SPLIT)
@@ -91,9 +90,9 @@ def train(
         if recordings is not None:
             raise SettingsError("bootstrap draws sessions of the whole store; leave out recordings")
         store = drawn_again(store, settings.seed)
-    windows = _windows(store, chosen, (context, horizon), recordings, beside)
-    told = windows.covariates.names
-    validation = None if held_out is None else _windows(held_out, chosen, (context, horizon), None, beside, told)
+    told = None if trained is None else trained.signature.covariates.names
+    windows = _windows(kind, store, chosen, recordings, beside, told)
+    validation = None if held_out is None else _windows(kind, held_out, chosen, None, beside, windows.covariates.names)
     if trained is None:
         model: Any = beginnings.new_model(kind, chosen, Signature.of(windows), settings.seed, codes)
     else:
@@ -121,8 +120,8 @@ def train(
 
 
 def _windows(
-    store: Store | Selection, chosen: Any, lengths: tuple[int, int], recordings: Any, beside: Store | None,
-    told: Sequence[str] | None = None,
+    kind: type[Learned], store: Store | Selection, chosen: Any, recordings: Any, beside: Store | None,
+    told: Sequence[str] | None,
 ) -> Windows | Mixture:  # fmt: skip
     """What a model of the chosen settings is trained on; told : the covariates, of what restyles. Raises SettingsError
     where that lacks what it restyles."""
@@ -134,7 +133,7 @@ def _windows(
             else "beside is for a preset that restyles, such as diffusion's 'restyle'; choose it, or leave out beside"
         )
     if beside is None:
-        return Windows(store, *lengths, recordings=recordings)
+        return Windows(store, *kind.lengths(chosen), recordings=recordings)
     require(recordings is None, "recordings: choose them by a selection of the store, where beside is given")
     return Mixture([Counterfactuals(store, beside, told)])
 

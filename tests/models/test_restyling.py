@@ -66,12 +66,12 @@ def test_light_is_turned_and_blocks_stay(trained, settings):
     found = restyled(trained, frames, asked, generator, settings).numpy()
     assert found.shape == frames.shape
     shift = (found - frames.numpy()).mean(axis=(1, 2, 3, 4))
-    if settings.strength == 1 or settings.evaluations == 1:
+    if settings.strength is None or settings.evaluations == 1:
         assert (np.sign(shift) == bright[:, 0]).all()
     alike = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(found, frames.numpy(), strict=True)]
     assert min(alike) > (0.8 if settings.evaluations == 1 else 0.6)
     if settings.evaluations == 1:  # the more of a frame is kept, the less its light is turned
-        np.testing.assert_allclose(shift, settings.strength * 20.0 * bright[:, 0], atol=4.0)
+        np.testing.assert_allclose(shift, (settings.strength or 1.0) * 20.0 * bright[:, 0], atol=4.0)
 
 
 def test_strength_none_keeps_all(trained):
@@ -94,9 +94,20 @@ def test_world_models_restyle_what_they_would_imagine(kind):
         small = dataclasses.replace(tasks, tokenizer=codes, width=16, embedding=16, layers=1)
         model = Masked(signature(controls), small)
     model.eval()
-    frames, generator = torch.rand(2, 7, *SHAPE) * 100, torch.Generator().manual_seed(0)
-    found = restyled(model, frames, torch.ones(2, 1), generator, Restyling(0.5, evaluations=3), torch.zeros(2, 6, 1))
-    assert found.shape == frames.shape and torch.isfinite(found).all() and not torch.equal(found, frames)
+    frames, generator = torch.rand(2, 7, *SHAPE) * 100, torch.Generator()
+
+    def made(shown, strength):
+        generator.manual_seed(0)
+        return restyled(model, shown, torch.ones(2, 1), generator, Restyling(strength, 0.0, 3), torch.zeros(2, 6, 1))
+
+    found = made(frames, None)
+    assert found.shape == frames.shape and torch.isfinite(found).all()
+    apart = [(made(frames, strength) - frames).abs().mean() for strength in (0.1, 0.9)]
+    assert kind == "masked" or 0 < apart[0] < apart[1]
+    other = torch.cat([frames[:, :1], frames[:, 1:].flip(3)], dim=1)
+    assert (made(other, None)[:, 1:] - found[:, 1:]).abs().mean() > 1  # every frame counts, not the first alone
+    with pytest.raises(ModelError, match="nothing of the frames would be left"):
+        made(frames, 1.0)
 
 
 def test_what_cannot_restyle_says_so(trained):

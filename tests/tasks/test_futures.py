@@ -5,12 +5,14 @@ import pytest
 from typer.testing import CliRunner
 
 from sciworld import cli, recording
+from sciworld.counterfactuals import Counterfactuals
 from sciworld.domains.driving.road.conditions import RANGES
 from sciworld.domains.driving.road.generate import generate
 from sciworld.errors import RecordingError, StoreError
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 from sciworld.tasks.futures import futures, imagine_store
+from sciworld.tasks.randomized import measure
 from sciworld.training.train import train
 from sciworld.training.trainer import FitSettings
 
@@ -41,6 +43,15 @@ def test_each_begins_with_the_present_and_goes_its_own_way(made):
     assert (found[0]["controls"].values[:-1] != found[1]["controls"].values[:-1]).any()
     again = next(futures(surrogate, drives[0], 1, 4, None, seed=2, start=3, drivers=list(drives), of=0))
     assert again.identical(found[0])
+
+
+def test_futures_are_no_counterfactuals_and_no_variants_to_measure(made, tmp_path):
+    _, drives, surrogate = made
+    out = imagine_store(surrogate, drives, tmp_path / "out", 1, 9)
+    with pytest.raises(RecordingError, match="holds futures"):
+        Counterfactuals(out, drives)
+    with pytest.raises(RecordingError, match="holds futures"):
+        measure(drives, out)
 
 
 def test_in_other_weather_the_past_is_drawn_anew(made):

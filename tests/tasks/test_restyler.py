@@ -14,7 +14,7 @@ from sciworld.errors import CheckpointError, ModelError, SettingsError
 from sciworld.models.restyling import Restyling
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
-from sciworld.tasks.restyler import Learned
+from sciworld.tasks.restyler import Restyler
 
 SMALL = {"rows": 16, "columns": 24, "road_length": 600}
 runner = CliRunner()
@@ -58,13 +58,13 @@ def test_night_is_darker_and_all_else_stays(trained):
 
 def test_the_same_seed_gives_the_same_frames(trained):
     source = Store.open(trained / "drives")[0]
-    method = Learned(trained / "run", Restyling(evaluations=3))
+    method = Restyler(trained / "run", Restyling(evaluations=3))
     one, again, other = (next(randomize(source, 1, "fog_day", seed, method))["frames"].values for seed in (1, 1, 2))
     assert (one == again).all() and (one != other).any()
 
 
 def test_what_it_never_saw_is_refused(trained, tmp_path):
-    source, method = Store.open(trained / "drives")[0], Learned(trained / "run")
+    source, method = Store.open(trained / "drives")[0], Restyler(trained / "run")
     with pytest.raises(ModelError, match="saw no"):
         next(randomize(source, 1, "snow_day", 0, method))
     wide = generate(tmp_path / "wide", 3, 1, 3, rows=16, columns=32, road_length=600)
@@ -73,7 +73,7 @@ def test_what_it_never_saw_is_refused(trained, tmp_path):
     with pytest.raises(SettingsError, match="depth"):
         randomize(source, 1, "fog_day", 0, method, depth=np.ones((16, 24)))
     with pytest.raises(CheckpointError, match="no such file"):
-        randomize(source, 1, "fog_day", 0, Learned(tmp_path / "none"))
+        randomize(source, 1, "fog_day", 0, Restyler(tmp_path / "none"))
     with pytest.raises(SettingsError, match="restyles"):
         Surrogate.load(trained / "run")
 

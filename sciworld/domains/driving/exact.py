@@ -21,7 +21,6 @@ from sciworld.errors import RecordingError
 from sciworld.recording import Recording, covariate_table
 
 SESSION = re.compile(r"road-\w+-(\d+)-(\d{5,})")
-RACING = "CarRacing-v3"
 
 
 def is_drawn(ds: Recording) -> bool:

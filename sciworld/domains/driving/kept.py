@@ -26,10 +26,10 @@ class Kept:
 
     Parameters
     ----------
-    edges : share of the source's strongest edges that still run as they did; 0.25 by chance. turns : correlation of the
-        turns that are read in it with those of the source. heeds, heeded : absolute Spearman correlation of turns with
-        steering, in the variant and in the source. flicker : difference of consecutive frames over the source's. NaN
-        where frames or steering are too few.
+    edges : share of the source's strongest edges that still run as they did; 0.25 of edges that run anyhow. turns :
+        correlation of the turns that are read in it with those of the source. heeds, heeded : Spearman correlation of
+        turns with steering, in the variant and in the source, where it counts as positive. flicker : difference of
+        consecutive frames over the source's. NaN where frames, edges or steering are too few.
     """
 
     edges: float
@@ -46,11 +46,13 @@ def kept(source: Recording, variant: Recording, optics: Optics | None = None) ->
         raise RecordingError(f"a variant has frames {other.shape}, its source {one.shape}: it is of another recording")
     mine, theirs = (turns(frames, optics or Optics()) for frames in (one, other))
     steering = _steering(source)
+    lag = _lag(steering, mine)
+    heeded = _heeds(steering, mine, lag)
     return Kept(
         edges=edges_kept(one, other),
         turns=_correlation(mine, theirs),
-        heeds=_heeds(steering, theirs, _lag(steering, mine)),
-        heeded=_heeds(steering, mine, _lag(steering, mine)),
+        heeds=float(np.sign(heeded)) * _heeds(steering, theirs, lag),
+        heeded=abs(heeded),
         flicker=flicker(one, other),
     )
 
@@ -58,14 +60,16 @@ def kept(source: Recording, variant: Recording, optics: Optics | None = None) ->
 def edges_kept(source: np.ndarray, variant: np.ndarray) -> float:
     """Share of the strongest edges of frames (time, y, x, channel) that run alike in others; of lamps and shadows, too,
     whose one side may become the brighter."""
-    found = []
+    found: list[float] = []
     for one, other in zip(source, variant, strict=True):
         (dy, dx), (ey, ex) = (np.gradient(frame.mean(axis=-1, dtype=np.float64)) for frame in (one, other))
         strong = np.hypot(dy, dx)
         picked = strong >= max(float(np.quantile(strong, 1.0 - STRONGEST)), 1e-9)
+        if not picked.any():
+            continue
         apart = 2.0 * (np.arctan2(dy, dx) - np.arctan2(ey, ex))[picked]
-        found.append(((np.cos(apart) >= ALONG) & (np.hypot(ey, ex)[picked] > 0)).mean())
-    return float(np.mean(found))
+        found.append(((np.cos(apart) >= ALONG) & (np.hypot(ey, ex)[picked] > 0)).mean().item())
+    return _mean(found)
 
 
 def turns(frames: np.ndarray, optics: Optics) -> np.ndarray:
@@ -113,7 +117,7 @@ def _lag(steering: np.ndarray | None, turned: np.ndarray) -> int:
     """Frames by which turns answer steering best."""
     if steering is None:
         return 0
-    found = [_heeds(steering, turned, lag) for lag in range(LATE + 1)]
+    found = [abs(_heeds(steering, turned, lag)) for lag in range(LATE + 1)]
     return int(np.nanargmax(found)) if np.isfinite(found).any() else 0
 
 
@@ -124,7 +128,7 @@ def _heeds(steering: np.ndarray | None, turned: np.ndarray, lag: int) -> float:
     known = np.isfinite(played) & np.isfinite(seen)
     if known.sum() < LEAST or np.ptp(played[known]) == 0 or np.ptp(seen[known]) == 0:
         return float("nan")
-    return abs(spearman(played[known], seen[known]))
+    return spearman(played[known], seen[known])
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -146,6 +146,7 @@ class _Video:
 
     scene: Scene
     before: RoadConditions
+    filmed: str
     low: float
     high: float
 
@@ -166,7 +167,7 @@ class _Video:
     @property
     def told(self) -> str:
         """For the history."""
-        return f"weather drawn into recorded video: {self.scene.told}"
+        return f"weather drawn into recorded video: {self.scene.told}, filmed under {self.filmed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +210,8 @@ def _video(ds: Recording, settings: Randomizing, depth: np.ndarray | None) -> _V
     grey = np.clip((grey - low) / (high - low), 0.0, 1.0)
     scene = find_scene(grey, ds["time"].values, settings.optics, depth, _speeds(ds))
     said = settings.filmed if settings.filmed is not None else exact.conditions_of(ds)
-    return _Video(scene, named("cloudy_noon" if said is None else said), low, high)
+    filmed = "a cloudy noon, as nothing says" if said is None else said if isinstance(said, str) else "what it says"
+    return _Video(scene, named("cloudy_noon" if said is None else said), filmed, low, high)
 
 
 def levels(ds: Recording) -> tuple[float, float]:

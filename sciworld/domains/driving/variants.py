@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sciworld.config import LARGEST, path_of, whole
-from sciworld.domains.driving.randomize import Method, drawn_conditions, randomize, variant_seed
+from sciworld.domains.driving.randomize import Method, Randomizing, drawn_conditions, randomize, variant_seed
 from sciworld.domains.driving.road.conditions import RANGES
 from sciworld.domains.driving.weathers import Weathers
 from sciworld.domains.generated import PART_BYTES, Progress, made, require_progress
@@ -71,7 +71,7 @@ def randomize_store(
     n, seed, workers = whole(n, "n", 1), whole(seed, "seed", 0, LARGEST), whole(workers, "workers", 0)
     asked = _Asked(Path(store.path).absolute(), n, Weathers.of(conditions), seed, settings)
     out = Store.create(path)
-    held = _held(out, asked)
+    held = _held(out, asked, method=True)
     numbers = [number for number in range(n * len(store)) if number not in held]
     done = len(held)
     name = partial(_name, store.sessions(), n)
@@ -105,8 +105,11 @@ def _together(store: Store, index: int) -> int:
     return max(1, PART_BYTES // max(1, frames.nbytes))
 
 
-def _held(store: Store, asked: _Asked) -> set[int]:
-    """Numbers of the variants that a store holds. Raises StoreError for such as are not asked for."""
+def _held(store: Store, asked: _Asked, method: bool = False) -> set[int]:
+    """Numbers of the variants that a store holds. Raises StoreError for such as are not asked for.
+
+    method : look at how the first of them was drawn, too.
+    """
     if not len(store):
         return set()
     facts = store.facts()
@@ -123,6 +126,14 @@ def _held(store: Store, asked: _Asked) -> set[int]:
                 "with those, or give a new folder"
             )
         held.add(of * asked.n + number)
+    if method:
+        told = str(store.lazily(0).attrs["history"])
+        source = (asked.settings or Randomizing()).source(Store.open(asked.path)[int(facts["variant_of"][0])], None)
+        if not told.endswith(source.told):
+            raise StoreError(
+                f"{store.path}: holds variants that were drawn in another way ({told.rpartition('; ')[2]:.120}); give "
+                "a new folder"
+            )
     return held
 
 

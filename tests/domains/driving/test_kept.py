@@ -20,6 +20,10 @@ def test_a_drive_keeps_all_of_itself(drives):
     found = kept(drives[0], drives[0])
     assert found.edges == 1 and found.turns == pytest.approx(1) and found.flicker == 1
     assert found.heeds == found.heeded > 0.3
+    mirrored = drives[0].copy(data={**{k: v.values for k, v in drives[0].data_vars.items()},
+                                    "frames": drives[0]["frames"].values[:, :, ::-1]})  # fmt: skip
+    found = kept(drives[0], mirrored)
+    assert found.turns < -0.9 and found.heeds < -0.2
 
 
 def test_variants_keep_more_than_other_drives_do(drives):
@@ -37,6 +41,8 @@ def test_edges_may_turn_from_bright_to_dark():
     noise = rng.uniform(0, 255, blocks.shape)
     assert edges_kept(blocks, noise) == pytest.approx(0.25, abs=0.08)
     assert edges_kept(blocks, np.zeros_like(blocks)) == 0
+    blank = np.concatenate([np.zeros_like(blocks[:1]), blocks])
+    assert edges_kept(blank, blank) == 1 and np.isnan(edges_kept(blank[:1], blank[:1]))
 
 
 def test_flicker_and_diversity_are_ratios_and_means():

@@ -242,3 +242,17 @@ def test_words_or_a_curriculum_say_what_is_drawn(filmed):
     (one,) = randomize(filmed, 1, Weathers(("clear_noon",), {"fog_density": (40.0, 41.0)}), 0, VIDEO)
     facts = dict(zip(recording.covariate_table(one).names, one["covariates"].values, strict=True))
     assert 40 <= facts["fog_density"] <= 41
+
+
+def test_a_store_goes_on_in_the_way_that_it_was_begun(drives, tmp_path):
+    randomize_store(drives, tmp_path / "out", 2, "fog_day", 0)
+    randomize_store(drives, tmp_path / "out", 2, "fog_day", 0)
+    with pytest.raises(StoreError, match="drawn in another way"):
+        randomize_store(drives, tmp_path / "out", 2, "fog_day", 0, VIDEO)
+
+
+def test_horizons_out_of_sight_and_unknown_dials_are_refused(filmed):
+    with pytest.raises(SettingsError, match="horizon is row 200"):
+        randomize(filmed, 1, "fog_day", 0, Randomizing("video", None, Optics(horizon=200.0)))
+    with pytest.raises(SettingsError, match="unknown 'fog'"):
+        at_dial("cloudy_noon", "fog", [0, 20])

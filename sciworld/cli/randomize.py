@@ -121,9 +121,10 @@ def futures(
     from sciworld.store import Store
     from sciworld.surrogate.surrogate import Surrogate
     from sciworld.tasks.futures import imagine_store
+    from sciworld.training.trainer import as_device
 
     writable(sheet)
-    surrogate, source = Surrogate.load(run, device, evaluations=evaluations), Store.open(store)
+    surrogate, source = Surrogate.load(run, str(as_device(device)), evaluations=evaluations), Store.open(store)
     wanted = None if conditions == "recorded" else conditions
     with bar("imagining") as progress:
         found = imagine_store(surrogate, source, out, n, steps, wanted, seed, None, progress)

@@ -78,6 +78,11 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", role:
     return model.eval().to(device)
 
 
+def digest(model: Learned) -> str:
+    """Eight letters that tell a model's weights from others."""
+    return _digest({name: value.detach().cpu() for name, value in model.state_dict().items()}, {})[:8]
+
+
 def extra(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The facts that were saved along with a model. Raises CheckpointError as `load` does."""
     path = Path(path)

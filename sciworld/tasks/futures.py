@@ -7,7 +7,9 @@ from recordings: so they change as fast as hands do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,17 @@ import numpy as np
 from sciworld import recording
 from sciworld.chance import stream
 from sciworld.config import LARGEST, whole
-from sciworld.domains.driving.randomize import Method, levels, randomize, variant_seed, with_facts
+from sciworld.domains.driving.randomize import Method, drawn_conditions, levels, randomize, variant_seed, with_facts
+from sciworld.domains.driving.road.conditions import RANGES
 from sciworld.errors import RecordingError, StoreError
 from sciworld.evaluate.imagine import controls_of, covariates_of, observed, require_kind, steps_ahead
+from sciworld.models import checkpoint
 from sciworld.recording import Recording
 from sciworld.selection import IMAGINED
 from sciworld.store import Store
 from sciworld.surrogate.surrogate import Surrogate
 
+DIGEST = re.compile(r"imagined by the world model (\w+)")
 DRIVERS = 50  # recordings of a store whose controls are played, at most
 
 
@@ -109,8 +114,8 @@ def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarra
         source=f"{IMAGINED}{ds.attrs['source']}",
         licence=ds.attrs["licence"],
         citation=ds.attrs["citation"],
-        history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by a world model from frame "
-        f"{start} under controls that were played before",
+        history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by the world model "
+        f"{checkpoint.digest(surrogate.model)} from frame {start} under controls that were played before",
         view=ds["view"].values[start],
         view_units=ds["view"].attrs["units"],
         controls=np.concatenate([controls, np.full((1, controls.shape[1]), np.nan)]),
@@ -141,26 +146,62 @@ def imagine_store(
         raise StoreError(f"{source.path}: holds nothing; ingest or record drives first")
     out = Store.create(path)
     seeds = [int(np.random.SeedSequence([seed, index, 808]).generate_state(1)[0]) for index in range(len(source))]
-    held = _held(out, n, seeds)
+    digest, known = checkpoint.digest(surrogate.model), _weathers(source)
+    asked = [
+        _asked(session, n, steps, [weather] * n if conditions is None else conditions, own, digest)
+        for session, weather, own in zip(source.sessions(), known, seeds, strict=True)
+    ]
+    held = _held(out, asked)
     chosen = np.linspace(0, len(source) - 1, min(DRIVERS, len(source))).astype(int)
     drivers = [source.lazily(int(index)) for index in np.unique(chosen)]
     for index, own in enumerate(seeds):
         if index not in held:
             ways = futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index)
-            out.append(list(ways))
+            out.append(list(ways), admit=partial(_refuse, asked, index))
         if progress is not None:
             progress(n * (index + 1), n * len(source))
     return out
 
 
-def _held(out: Store, n: int, seeds: list[int]) -> set[int]:
-    """Recordings whose futures a store holds. Raises StoreError for what is no future of these."""
+def _weathers(store: Store) -> list[tuple[float, ...]]:
+    """The conditions of each recording, empty where a store says none."""
+    facts = store.facts()
+    if not set(RANGES) <= set(facts):
+        return [()] * len(store)
+    return list(zip(*(facts[name].values.tolist() for name in RANGES), strict=True))
+
+
+def _asked(session: str, n: int, steps: int, conditions: Any, seed: int, digest: str) -> list[tuple[Any, ...]]:
+    """What tells the futures of a recording from others, of each of them; conditions as of `randomize`, or a tuple for
+    each as of `_weathers`."""
+    if not isinstance(conditions, list) or not all(isinstance(one, tuple) for one in conditions):
+        drawn = drawn_conditions(conditions, n, seed)
+        conditions = [tuple(float(getattr(one, name)) for name in RANGES) for one in drawn]
+    return [(session, k, variant_seed(seed, k), steps + 1, digest, str(conditions[k])) for k in range(n)]
+
+
+def _held(out: Store, asked: list[list[tuple[Any, ...]]]) -> set[int]:
+    """Recordings whose futures a store holds. Raises StoreError for what is no future that is asked for."""
     if not len(out):
         return set()
-    facts = out.facts()
-    names = ("variant_of", "variant", "variant_seed")
-    found = zip(*(facts[name].values.astype(int).tolist() for name in names), strict=True) if names[0] in facts else []
-    wanted = {(of, k, variant_seed(own, k)) for of, own in enumerate(seeds) for k in range(n)}
-    if not all(source.startswith(IMAGINED) for source in out.sources()) or not set(held := list(found)) <= wanted:
-        raise StoreError(f"{out.path}: holds recordings that are no such futures; give a new folder, or the same seed")
-    return {of for of, _, _ in held}
+    facts, weathers, found = out.facts(), _weathers(out), dict[int, list[tuple[Any, ...]]]()
+    for index, source in enumerate(out.sources()):
+        of = int(facts["variant_of"][index]) if source.startswith(IMAGINED) else -1
+        if not 0 <= of < len(asked):
+            break
+        digest = DIGEST.search(str(out.lazily(index).attrs["history"]))
+        numbers = (int(facts[name][index]) for name in ("variant", "variant_seed", "frames"))
+        key = (out.sessions()[index], *numbers, digest[1] if digest else "", str(weathers[index]))
+        found.setdefault(of, []).append(key)
+    if sum(map(len, found.values())) < len(out) or any(sorted(keys) != sorted(asked[of]) for of, keys in found.items()):
+        raise StoreError(
+            f"{out.path}: holds recordings that are no such futures; give a new folder, or the same number, steps, "
+            "conditions, seed and model as before"
+        )
+    return set(found)
+
+
+def _refuse(asked: list[list[tuple[Any, ...]]], index: int, out: Store) -> None:
+    """Raise StoreError if the store, as it is just before they are committed, holds futures of that recording."""
+    if index in _held(out, asked):
+        raise StoreError(f"{out.path}: another process writes the same futures; let it end, and call again")

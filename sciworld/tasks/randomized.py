@@ -103,9 +103,9 @@ def measure(
     rows, apart = [], []
     for of, source, each in chain([first], chosen):
         for one in each:
-            name = name_of(one)
+            name, keeps = name_of(one), kept(source, one, optics)
             taken, before = (_taken(judge, ds, name) for ds in (one, source))
-            rows.append(Measured(of, name, taken, before, kept(source, one, optics)))
+            rows.append(Measured(of, name, taken, before, keeps))
         apart.append(diversity([one["frames"].values for one in each], [str(conditions_of(one)) for one in each]))
     across, within = (_mean([pair[k] for pair in apart]) for k in (0, 1))
     return Randomized(tuple(rows), across, within)

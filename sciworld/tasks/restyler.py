@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sciworld import recording
-from sciworld.config import require
+from sciworld.config import path_of, require
 from sciworld.domains.driving import exact
 from sciworld.domains.driving.randomize import levels
 from sciworld.domains.driving.road.conditions import RANGES, RoadConditions, preset
@@ -20,6 +20,7 @@ from sciworld.models import checkpoint
 from sciworld.models.base import WorldModel
 from sciworld.models.restyling import Restyling, is_restyler, restyled
 from sciworld.recording import Recording
+from sciworld.training.trainer import as_device
 
 TOGETHER = 64  # frames that a model is given at once
 
@@ -43,9 +44,9 @@ class Restyler:
     def source(self, ds: Recording, depth: np.ndarray | None) -> _Restyled:
         """See `Method.source`. Raises CheckpointError, and ModelError for frames that the model does not know."""
         require(depth is None, "depth: a learned restyler has no use for it; leave it out")
-        path = Path(self.run)
+        path = path_of(self.run, "run")
         file = path / checkpoint.FILE if path.is_dir() else path
-        model = _loaded(str(path), self.device, file.stat().st_mtime_ns if file.exists() else 0)
+        model = _loaded(str(path), str(as_device(self.device)), file.stat().st_mtime_ns if file.exists() else 0)
         if not set(model.signature.covariates.names) & set(RANGES):
             raise ModelError(f"{self.run}: knows no conditions; train on variants of drives, see docs/randomize.md")
         model.signature.require(ds["frames"].shape[1:], len(model.signature.controls), str(ds.attrs["session"]))
@@ -55,7 +56,12 @@ class Restyler:
         if not np.isfinite(ds["frames"].values).all():
             raise RecordingError(f"'{ds.attrs['session']}': has pixels that are not finite; fill them first")
         said = exact.conditions_of(ds)
-        return _Restyled(model, self.restyling, path.name, preset("cloudy_noon") if said is None else said)
+        return _Restyled(
+            model,
+            self.restyling,
+            f"{path.name} ({checkpoint.digest(model)})",
+            preset("cloudy_noon") if said is None else said,
+        )
 
 
 @lru_cache(maxsize=2)

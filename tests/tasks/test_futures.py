@@ -25,6 +25,7 @@ def made(tmp_path_factory):
     drives = generate(folder / "drives", 5, 4, 9, conditions="any", **SMALL)
     changes = {"width": 16, "coarse": 16, "embedding": 16}
     train(drives, folder / "run", FitSettings(steps=3), preset="tiny", changes=changes, progress=False)
+    train(drives, folder / "other", FitSettings(steps=4), preset="tiny", changes=changes, progress=False)
     return folder, drives, Surrogate.load(folder / "run", evaluations=2)
 
 
@@ -78,10 +79,29 @@ def test_the_command_fills_a_new_store_and_no_other(made, tmp_path):
     out = Store.open(tmp_path / "out")
     assert len(out) == 8 and (out.facts()["fog_density"] > 0).all()
     assert (tmp_path / "sheet.html").read_text().count("iVBORw0KGgo") >= 2
-    with pytest.raises(StoreError, match="no such futures"):
-        imagine_store(surrogate, drives, tmp_path / "out", 2, 3, "fog_day", seed=1)
+    surrogate = surrogate.asking(1)
+    assert len(imagine_store(surrogate, drives, tmp_path / "out", 2, 3, "fog_day")) == 8  # nothing anew
+    other = Surrogate.load(folder / "other")
+    for model, n, steps, conditions, seed in (
+        (surrogate, 2, 3, "fog_day", 1), (surrogate, 3, 3, "fog_day", 0), (surrogate, 2, 4, "fog_day", 0),
+        (surrogate, 2, 3, "snow_day", 0), (surrogate, 2, 3, None, 0), (other, 2, 3, "fog_day", 0),
+    ):  # fmt: skip
+        with pytest.raises(StoreError, match="no such futures"):
+            imagine_store(model, drives, tmp_path / "out", n, steps, conditions, seed)
     with pytest.raises(StoreError, match="no such futures"):
         imagine_store(surrogate, drives, drives.path, 2, 3)
+
+
+def test_another_process_that_was_faster_is_noticed(made, tmp_path):
+    _, drives, surrogate = made
+
+    def meanwhile(done, futures):
+        if done == 1:
+            imagine_store(surrogate, drives, tmp_path / "out", 1, 3)
+
+    with pytest.raises(StoreError, match="another process"):
+        imagine_store(surrogate, drives, tmp_path / "out", 1, 3, progress=meanwhile)
+    assert len(Store.open(tmp_path / "out")) == 4
 
 
 def test_what_was_interrupted_goes_on_to_the_same_store(made, tmp_path):

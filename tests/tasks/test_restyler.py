@@ -72,6 +72,9 @@ def test_what_it_never_saw_is_refused(trained, tmp_path):
         randomize(wide[0], 1, "fog_day", 0, method)
     with pytest.raises(SettingsError, match="depth"):
         randomize(source, 1, "fog_day", 0, method, depth=np.ones((16, 24)))
+    for device in ("cuda:9", "banana"):
+        with pytest.raises(SettingsError, match="device"):
+            randomize(source, 1, "fog_day", 0, Restyler(trained / "run", device=device))
     with pytest.raises(CheckpointError, match="no such file"):
         randomize(source, 1, "fog_day", 0, Restyler(tmp_path / "none"))
     with pytest.raises(SettingsError, match="restyles"):

@@ -44,6 +44,8 @@ def kept(source: Recording, variant: Recording, optics: Optics | None = None) ->
     one, other = source["frames"].values, variant["frames"].values
     if one.shape != other.shape:
         raise RecordingError(f"a variant has frames {other.shape}, its source {one.shape}: it is of another recording")
+    if one.ndim != 4 or min(one.shape[1:3]) < 2 or not np.isfinite(one).all() or not np.isfinite(other).all():
+        raise RecordingError(f"frames {one.shape}: give pictures of 2 x 2 pixels or more, all of them finite")
     mine, theirs = (turns(frames, optics or Optics()) for frames in (one, other))
     steering = _steering(source)
     lag = _lag(steering, mine)

@@ -115,9 +115,13 @@ def _held(store: Store, asked: _Asked, method: bool = False) -> set[int]:
     facts = store.facts()
     if not {"variant", "variant_of", "variant_seed"} <= set(facts):
         raise StoreError(f"{store.path}: holds other recordings than variants; give a new folder")
-    held = set()
+    held, theirs, own = set(), store.sessions(), Store.open(asked.path).sessions()
     for i in range(len(store)):
         number, of = int(facts["variant"][i]), int(facts["variant_of"][i])
+        if not 0 <= of < len(own) or theirs[i] != own[of]:
+            raise StoreError(
+                f"{store.path}: holds variants of other recordings than those of {asked.path}; give a new folder"
+            )
         expected = drawn_conditions(asked.weathers, asked.n, asked.seed_of(of))
         same = number < asked.n and int(facts["variant_seed"][i]) == variant_seed(asked.seed_of(of), number)
         if not same or any(float(facts[name][i]) != getattr(expected[number], name) for name in RANGES):

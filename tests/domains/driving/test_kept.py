@@ -30,6 +30,10 @@ def test_variants_keep_more_than_other_drives_do(drives):
     (sunset,) = randomize(drives[0], 1, ["sunset"])
     variant, other = kept(drives[0], sunset, Optics(horizon=13.0)), kept(drives[0], drives[1], Optics(horizon=13.0))
     assert variant.edges > 0.6 > other.edges and variant.turns > 0.8 > other.turns
+    broken = sunset.copy(data={**{k: v.values for k, v in sunset.data_vars.items()},
+                               "frames": sunset["frames"].values.astype(np.float32) * np.nan})  # fmt: skip
+    with pytest.raises(RecordingError, match="finite"):
+        kept(drives[0], broken)
     with pytest.raises(RecordingError, match="another recording"):
         kept(drives[0], sunset.isel(time=slice(0, 5)))
 

@@ -251,6 +251,17 @@ def test_a_store_goes_on_in_the_way_that_it_was_begun(drives, tmp_path):
         randomize_store(drives, tmp_path / "out", 2, "fog_day", 0, VIDEO)
 
 
+def test_a_store_of_variants_is_of_one_store(drives, tmp_path):
+    randomize_store(drives, tmp_path / "out", 1, "fog_day", 0)
+    other = generate(tmp_path / "other", 12, 3, 4, conditions="cloudy_noon", **SMALL)
+    with pytest.raises(StoreError, match="other recordings than those of"):
+        randomize_store(other, tmp_path / "out", 1, "fog_day", 0)
+    alone = Store.create(tmp_path / "alone")
+    alone.append(list(randomize(drives[0], 1, "fog_day")))
+    with pytest.raises(StoreError, match="other recordings than those of"):
+        randomize_store(drives, tmp_path / "alone", 1, "fog_day", 0)
+
+
 def test_horizons_out_of_sight_and_unknown_dials_are_refused(filmed):
     with pytest.raises(SettingsError, match="horizon is row 200"):
         randomize(filmed, 1, "fog_day", 0, Randomizing("video", None, Optics(horizon=200.0)))

@@ -111,7 +111,7 @@ def _future(surrogate: Surrogate, ds: Recording, start: int, controls: np.ndarra
         step * np.arange(len(frames)),
         channels=recording.channel_table(ds),
         session=ds.attrs["session"],
-        source=f"{IMAGINED}{ds.attrs['source']}",
+        source=IMAGINED + str(ds.attrs["source"]).removeprefix(IMAGINED),
         licence=ds.attrs["licence"],
         citation=ds.attrs["citation"],
         history=f"{ds.attrs['history']}; future {number} with seed {seed}, imagined by the world model "
@@ -144,20 +144,25 @@ def imagine_store(
     """
     if not len(source):
         raise StoreError(f"{source.path}: holds nothing; ingest or record drives first")
-    out = Store.create(path)
     seeds = [int(np.random.SeedSequence([seed, index, 808]).generate_state(1)[0]) for index in range(len(source))]
     digest, known = checkpoint.digest(surrogate.model), _weathers(source)
     asked = [
         _asked(session, n, steps, [weather] * n if conditions is None else conditions, own, digest)
         for session, weather, own in zip(source.sessions(), known, seeds, strict=True)
     ]
-    held = _held(out, asked)
     chosen = np.linspace(0, len(source) - 1, min(DRIVERS, len(source))).astype(int)
     drivers = [source.lazily(int(index)) for index in np.unique(chosen)]
-    for index, own in enumerate(seeds):
+
+    def ways(index: int) -> Iterator[Recording]:
+        own = seeds[index]
+        return futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index)
+
+    ways(0)  # what cannot be imagined leaves no empty store
+    out = Store.create(path)
+    held = _held(out, asked)
+    for index in range(len(source)):
         if index not in held:
-            ways = futures(surrogate, source[index], n, steps, conditions, own, method, drivers=drivers, of=index)
-            out.append(list(ways), admit=partial(_refuse, asked, index))
+            out.append(list(ways(index)), admit=partial(_refuse, asked, index))
         if progress is not None:
             progress(n * (index + 1), n * len(source))
     return out

@@ -53,6 +53,9 @@ def test_futures_are_no_counterfactuals_and_no_variants_to_measure(made, tmp_pat
         Counterfactuals(out, drives)
     with pytest.raises(RecordingError, match="holds futures"):
         measure(drives, out)
+    assert Store.open(out.path).sources()[0].count("imagined from") == 1
+    (anew,) = futures(surrogate, out[0], 1, 2, None)
+    assert anew.attrs["source"] == out[0].attrs["source"]
 
 
 def test_in_other_weather_the_past_is_drawn_anew(made):
@@ -64,10 +67,13 @@ def test_in_other_weather_the_past_is_drawn_anew(made):
     assert facts["sun_altitude_angle"] < 0 and set(RANGES) <= set(facts)
 
 
-def test_nobody_played_so_long(made):
+def test_nobody_played_so_long(made, tmp_path):
     _, drives, surrogate = made
     with pytest.raises(RecordingError, match="nobody played 10 steps"):
         futures(surrogate, drives[0], 1, 10)
+    with pytest.raises(RecordingError, match="nobody played 10 steps"):
+        imagine_store(surrogate, drives, tmp_path / "out", 1, 10)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_fills_a_new_store_and_no_other(made, tmp_path):

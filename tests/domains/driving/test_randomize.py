@@ -236,6 +236,9 @@ def test_what_a_store_holds_is_not_mixed_with_others(drives, tmp_path):
         randomize_store(drives, drives.path, 1)
     with pytest.raises(StoreError, match="holds nothing"):
         randomize_store(Store.create(tmp_path / "none"), tmp_path / "more", 1)
+    with pytest.raises(SettingsError, match="contradict"):
+        randomize_store(drives, tmp_path / "more", 1, "rain_noon,snow=20..80")
+    assert not (tmp_path / "more").exists()
 
 
 def test_words_or_a_curriculum_say_what_is_drawn(filmed):

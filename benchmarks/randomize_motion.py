@@ -16,9 +16,11 @@ from randomize_video import frames_of
 
 WEATHERS = ("clear_noon", "sunset", "rain_noon", "fog_dawn", "snow_day", "clear_night", "rain_night", "dust_storm")
 SOURCE = "cloudy_noon"
-ROWS, COLUMNS, STEP = 32, 56, 0.1
+ROWS, COLUMNS, STEP = 48, 84, 0.1
 DRIVES, FRAMES, WANDER = 300, 40, 0.5
-STEPS, BATCH, RATE = 9000, 64, 2e-3
+STEPS, BATCH, RATE = 6000, 64, 1e-3
+WARM = 500  # of the steps, in which the rate grows
+TWITCH = 4.0  # what differences of two pictures are multiplied by: most of one is the same in the other
 LATE = 4  # frames by which the tub's pictures answer its steering
 PIECE = 50  # frames of the tub, that are learned from or judged together
 
@@ -137,7 +139,7 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
         adamw, steps = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.02), 10 if run.quick else STEPS
         for step in range(steps):
             for group in adamw.param_groups:
-                group["lr"] = RATE * (1.0 - step / steps)
+                group["lr"] = RATE * min(1.0, (step + 1) / WARM) * (1.0 - step / steps)
             shown, true = known[weathers[step % len(weathers)]]
             rows = rng.integers(len(true), size=BATCH)
             sides = torch.from_numpy(rng.choice([-1.0, 1.0], BATCH).astype(np.float32))  # mirrored, a turn is the other
@@ -158,8 +160,11 @@ def _reader(run: Run, known: dict[str, tuple[np.ndarray, np.ndarray]]) -> Any:
     return read
 
 
-def _seen(pictures: Any) -> Any:
-    """Of each picture its contrast alone."""
-    light = pictures.permute(0, 3, 1, 2).float()
+def _seen(pairs: Any) -> Any:
+    """Of each pair of pictures, by their contrast alone, the mean and the difference."""
+    import torch
+
+    light = pairs.permute(0, 3, 1, 2).float()
     middle, spread = light.mean(dim=(1, 2, 3), keepdim=True), light.std(dim=(1, 2, 3), keepdim=True)
-    return (light - middle) / (spread + 2.0)
+    first, second = ((light - middle) / (spread + 2.0)).chunk(2, dim=1)
+    return torch.cat([0.5 * (first + second), TWITCH * (second - first)], dim=1)

@@ -36,7 +36,7 @@ def clips(run: Run) -> list[tuple[str, Any, Any]]:
         frames = frames_of(name)
         settings = Randomizing("video", BASE, Optics(horizon=horizon, sky=sky))
         for begin in np.linspace(0, len(frames) - FRAMES, 1 if run.quick else CLIPS).astype(int):
-            found.append((name, _recording(name, _small(frames[begin : begin + FRAMES])), settings))
+            found.append((name, recording_of(name, small(frames[begin : begin + FRAMES])), settings))
     return found
 
 
@@ -56,7 +56,7 @@ def frames_of(name: str) -> np.ndarray:
         return np.asarray(Store.open(Path(folder) / "store")[0]["frames"].values)
 
 
-def _small(frames: np.ndarray) -> np.ndarray:
+def small(frames: np.ndarray) -> np.ndarray:
     """The middle square of frames (time, y, x, 3), SIDE pixels wide."""
     y, x = frames.shape[1:3]
     left, k = (x - y) // 2, y / SIDE
@@ -68,7 +68,7 @@ def _small(frames: np.ndarray) -> np.ndarray:
     return found
 
 
-def _recording(name: str, frames: np.ndarray) -> Any:
+def recording_of(name: str, frames: np.ndarray) -> Any:
     from sciworld import recording
     from sciworld.controls import colours
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 UNKNOWNS = 4  # way over height, way over the breadth of the corridor, turn, nod
+AHEAD = 1.0  # heights of the camera, that it is ahead of the axle about which a car turns
 TOLERANCE = 0.03  # of the range of values, beyond which differences count less: what moves by itself
 RIDGE = 1e-4  # of the mean square of a pixel's answer to each number, so that what is not seen stays 0
 TURNS = 5  # of improving the numbers at one coarseness
@@ -23,7 +24,7 @@ def flow_of(numbers, x, y, focal, horizon, middle, out):
     beside = 0.0 if v > 0.0 else abs(u)
     out[0, 0], out[1, 0] = focal * u * ground, focal * v * ground
     out[0, 1], out[1, 1] = focal * u * beside, focal * v * beside
-    out[0, 2], out[1, 2] = focal * (1.0 + u * u), focal * u * v
+    out[0, 2], out[1, 2] = focal * (1.0 + u * u + AHEAD * ground), focal * u * v
     out[0, 3], out[1, 3] = focal * u * v, focal * (1.0 + v * v)
     dx = dy = 0.0
     for k in range(UNKNOWNS):
@@ -46,8 +47,9 @@ def value_at(picture, x, y):
 
 
 @njit(cache=True)
-def improve(here, there, numbers, focal, horizon, middle, solve):
-    """Improve numbers : (UNKNOWNS,) once, where `solve`; the mean difference that they leave, capped, before."""
+def improve(here, there, numbers, focal, horizon, middle, solve, held):
+    """Improve numbers : (UNKNOWNS,) once, where `solve`, but for the way over height where it is `held`; the mean
+    difference that they leave, capped, before."""
     rows, cols = here.shape
     normal, wanted = np.zeros((UNKNOWNS, UNKNOWNS)), np.zeros(UNKNOWNS)
     answer, per = np.empty((2, UNKNOWNS)), np.empty(UNKNOWNS)
@@ -75,37 +77,42 @@ def improve(here, there, numbers, focal, horizon, middle, solve):
     if solve and count > 0:
         for k in range(UNKNOWNS):
             normal[k, k] += RIDGE * count * focal * focal * 1e-2 + 1e-12
+        if held:
+            normal[0, 1:] = normal[1:, 0] = wanted[0] = 0.0
         numbers += np.linalg.solve(normal, wanted)
         numbers[0], numbers[1] = max(numbers[0], -0.05), max(numbers[1], -0.05)
     return wrong / max(count, 1)
 
 
 @njit(cache=True)
-def follow(fine, coarse, focal, horizon, begins, out):
-    """Numbers of every step : out (time - 1, UNKNOWNS), and the mean difference that they leave : (time - 1,).
+def follow(fine, coarse, focal, horizon, begins, ways, out):
+    """Numbers of every step into out (time - 1, UNKNOWNS); the mean difference that they leave : (time - 1,).
 
     fine, coarse : (time, y, x) float32 in [0, 1], the second with half as many pixels along each side. focal, horizon :
-    in pixels of the fine one. begins : ways over height, from which the search begins beside the last step's.
+    in pixels of the fine one. begins : (search, 2) of both ways, from which the search begins; NaN for the last step's.
+    ways : (time - 1,) over height, where they are known; NaN where not.
     """
     left = np.empty(len(fine) - 1)
     last, numbers, best = np.zeros(UNKNOWNS), np.zeros(UNKNOWNS), np.zeros(UNKNOWNS)
-    far = coarse.shape[2]
-    scale = (0.5 * focal, 0.5 * horizon - 0.25, 0.5 * (far - 1.0))
+    scale, middle = (0.5 * focal, 0.5 * horizon - 0.25, 0.5 * (coarse.shape[2] - 1.0)), 0.5 * (fine.shape[2] - 1.0)
     for t in range(len(fine) - 1):
-        found = 1e30
-        for start in range(len(begins) + 1):
+        found, held = 1e30, not math.isnan(ways[t])
+        for begin in begins:
             numbers[:] = last
-            if start > 0:
-                numbers[0] = begins[start - 1]
+            for k in range(2):
+                if not math.isnan(begin[k]):
+                    numbers[k] = begin[k]
+            if held:
+                numbers[0] = ways[t]
             for _ in range(TURNS):
-                improve(coarse[t], coarse[t + 1], numbers, *scale, True)
-            now = improve(coarse[t], coarse[t + 1], numbers, *scale, False)
+                improve(coarse[t], coarse[t + 1], numbers, *scale, True, held)
+            now = improve(coarse[t], coarse[t + 1], numbers, *scale, False, held)
             if now < 0.98 * found:
                 found = now
                 best[:] = numbers
         for _ in range(TURNS):
-            improve(fine[t], fine[t + 1], best, focal, horizon, 0.5 * (fine.shape[2] - 1.0), True)
-        left[t] = improve(fine[t], fine[t + 1], best, focal, horizon, 0.5 * (fine.shape[2] - 1.0), False)
+            improve(fine[t], fine[t + 1], best, focal, horizon, middle, True, held)
+        left[t] = improve(fine[t], fine[t + 1], best, focal, horizon, middle, False, held)
         out[t] = best
         last[:] = best
     return left

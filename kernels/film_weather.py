@@ -172,7 +172,9 @@ def lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed):
     """Wetness, puddles and snow at (s, n) into albedo : (3,), and how much it then mirrors. aside : m to the right of
     where the car goes, along which wheels clear the snow and hollow out the road, as in the simulator (`road_ground`).
     """
-    shine, track = 0.0, max(0.0, 1.0 - abs(abs(aside) - WHEEL) / 0.45)
+    # The lane that is driven in, and one to its left, where others come.
+    across = aside if aside > -LANE else aside + 2.0 * LANE
+    shine, track = 0.0, max(0.0, 1.0 - abs(abs(across) - WHEEL) / 0.45)
     if wet > 0.0 or puddles > 0.0:
         puddle = 0.0
         if puddles > 0.0:
@@ -185,7 +187,7 @@ def lie_on_ground(albedo, wet, puddles, cover, aside, s, n, seed):
     if cover > 0.0:
         thick = 1.7 * cover - 0.55 * noise(0.35 * s, 0.8 * n, seed + 12)
         white = ramp(0.0, 0.5, thick)
-        if abs(aside) < LANE:
+        if abs(across) < LANE:
             white = 0.92 * ramp(0.35, 1.25, thick - (0.55 + 0.35 * noise(0.2 * s, 0.3 * n, seed + 13)) * track)
         for k in range(3):
             albedo[k] += white * (SNOW_WHITE[k] - albedo[k])

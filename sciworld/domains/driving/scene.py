@@ -15,10 +15,10 @@ import numpy as np
 
 from sciworld.config import real, require
 from sciworld.errors import RecordingError
-from sciworld.kernels.film_motion import UNKNOWNS, follow
+from sciworld.kernels.film_motion import AHEAD, UNKNOWNS, follow
 
 COLUMNS = 128  # of the picture that is followed, at most; large ones are made coarser
-BEGINS = np.array([0.0, 0.2, 0.5, 1.0])  # ways in heights of the camera, from which the search for a step's begins
+BEGINS = np.array([np.nan, 0.0, 0.2, 0.5, 1.0, 2.0])  # ways in heights of the camera, to search from; NaN as before
 FAR = 250.0  # m, to which nothing is drawn nearer
 CORRIDOR = 8.0  # heights of the camera to what stands beside the road: 11 m, for a car
 CEILING = 4.0  # heights of the camera, above it, where there is no sky
@@ -111,29 +111,39 @@ def find_scene(
     row = 0.5 * (rows - 1) if optics.horizon is None else optics.horizon
     require(-rows <= row <= 2 * rows, f"horizon is row {row:g} of frames of {rows} rows; give the row where roads end")
     told = [f"horizon at row {row:.0f} ({'middle' if optics.horizon is None else 'given'})"]
-    way, turn = ways(grey, focal, row)
-    driven, source = _speed(way * optics.height, time, optics.speed, speed)
+    known, source = _speed(time, optics.speed, speed)
+    way, turn = ways(grey, focal, row, None if known is None else known * np.diff(time) / optics.height)
+    driven = way * optics.height / np.diff(time)
     told.append(f"speed {driven.mean() if t > 1 else 0.0:.1f} m/s ({source})")
     sky = find_sky(grey, row, optics.sky)
     told.append(f"sky in {sky.mean():.0%} of the picture")
     told.append("depth of a corridor" if depth is None else "depth given")
     is_open, shape = bool(sky.any()), grey.shape
     deep = _corridor(rows, columns, row, focal, optics.height, is_open) if depth is None else _given(depth, shape)
-    pose = _driven(driven, turn, np.diff(time))
+    pose = _driven(way * optics.height, turn, AHEAD * optics.height)
     return Scene(deep, sky, is_open, pose, focal, float(row), optics.height, ", ".join(told))
 
 
-def ways(grey: np.ndarray, focal: float, row: float) -> tuple[np.ndarray, np.ndarray]:
+def ways(grey: np.ndarray, focal: float, row: float, known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Of every step of grey frames (time, y, x) the way in heights of the camera and the turn in rad : (time - 1,).
 
-    Where the road is too smooth to tell, what stands beside it does, as far away as a corridor is wide.
+    known : (time - 1,) ways, where somebody measured them. Where the road is too smooth to tell, what stands beside it
+    does, as far away as a corridor is wide. The turn is found by the way: in a bend the lines of a road look as if they
+    stood still.
     """
     k = max(1, -(-grey.shape[2] // COLUMNS))
     fine = _coarser(grey, k)
     found = np.zeros((max(len(grey) - 1, 0), UNKNOWNS))
-    if len(found) and min(fine.shape[1:]) >= 8:
-        follow(fine, _coarser(fine, 2), focal / k, (row + 0.5) / k - 0.5, BEGINS, found)
-    return _median(np.maximum(found[:, 0], CORRIDOR * found[:, 1]).clip(min=0.0)), _median(found[:, 2])
+    way = np.full(len(found), np.nan) if known is None else np.asarray(known, dtype=np.float64)
+    if not len(found) or min(fine.shape[1:]) < 8:
+        return np.nan_to_num(way), found[:, 2]
+    pictures = (fine, _coarser(fine, 2), focal / k, (row + 0.5) / k - 0.5)
+    same = np.full(len(BEGINS), np.nan)
+    if known is None:
+        follow(*pictures, np.column_stack([BEGINS, same]), way, found)
+        way = _median(np.maximum(found[:, 0], CORRIDOR * found[:, 1]).clip(min=0.0))
+    follow(*pictures, np.column_stack([same, BEGINS / CORRIDOR]), way, found)
+    return way, found[:, 2]
 
 
 def _coarser(grey: np.ndarray, k: int) -> np.ndarray:
@@ -151,25 +161,23 @@ def _median(series: np.ndarray) -> np.ndarray:
     return np.median(np.lib.stride_tricks.sliding_window_view(wide, SMOOTH), axis=-1)
 
 
-def _speed(
-    way: np.ndarray, time: np.ndarray, given: float | None, recorded: np.ndarray | None
-) -> tuple[np.ndarray, str]:
-    """m/s of every step, and where it is from."""
-    steps = np.diff(time)
+def _speed(time: np.ndarray, given: float | None, recorded: np.ndarray | None) -> tuple[np.ndarray | None, str]:
+    """m/s of every step where it is known, and where it is from."""
     if given is not None:
-        return np.full(len(steps), given), "given"
+        return np.full(len(time) - 1, given), "given"
     known = np.zeros(0) if recorded is None else np.isfinite(recorded)
     if recorded is not None and known.any():
         return np.abs(np.interp(time[:-1], time[known], recorded[known])), "recorded"
-    return way / steps, "from the motion of the frames"
+    return None, "from the motion of the frames"
 
 
-def _driven(speed: np.ndarray, turn: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Where a car gets that drives so : (step + 1, 3) x, y in m and yaw in rad, to the left."""
+def _driven(way: np.ndarray, turn: np.ndarray, ahead: float) -> np.ndarray:
+    """Where a camera gets that is so far ahead of the axle that goes these ways : (step + 1, 3) x, y in m and yaw in
+    rad, to the left."""
     yaw = np.concatenate([[0.0], np.cumsum(turn)])
-    way, middle = speed * seconds, 0.5 * (yaw[1:] + yaw[:-1])
-    x = np.concatenate([[0.0], np.cumsum(way * np.cos(middle))])
-    y = np.concatenate([[0.0], np.cumsum(way * np.sin(middle))])
+    middle = 0.5 * (yaw[1:] + yaw[:-1])
+    x = np.concatenate([[0.0], np.cumsum(way * np.cos(middle))]) + ahead * (np.cos(yaw) - 1.0)
+    y = np.concatenate([[0.0], np.cumsum(way * np.sin(middle))]) + ahead * np.sin(yaw)
     return np.column_stack([x, y, yaw])
 
 

@@ -7,7 +7,7 @@ from sciworld.domains.driving.road.expert import expert_controls
 from sciworld.domains.driving.road.settings import RoadSettings
 from sciworld.domains.driving.road.simulator import RoadSimulator
 from sciworld.domains.driving.road.truth import by_products
-from sciworld.domains.driving.scene import Optics, find_scene, find_sky
+from sciworld.domains.driving.scene import Optics, find_scene, find_sky, ways
 from sciworld.errors import RecordingError, SettingsError
 from sciworld.kernels import road_layout as layout
 
@@ -26,7 +26,9 @@ def drives():
         speed.append(state.speed.copy())
         yaw.append(state.pose[:, 2].copy())
         sky.append(by_products(simulator, state).mask == layout.SKY)
-        state = simulator.move(state, expert_controls(simulator, state))
+        controls = expert_controls(simulator, state)
+        controls[:, 0] += 0.06 * np.sin(0.7 * len(grey))  # it weaves
+        state = simulator.move(state, controls)
     return [np.stack(each, axis=1) for each in (grey, speed, yaw, sky)]
 
 
@@ -44,8 +46,6 @@ def test_speed_is_found_to_a_factor_of_two(drives):
 
 
 def test_turns_go_the_way_that_the_car_turned():
-    from sciworld.domains.driving.scene import ways
-
     rng = np.random.default_rng(0)
     wide = rng.uniform(0, 1, (8, 60))
     wide = np.kron(wide, np.ones((6, 6)))
@@ -54,6 +54,15 @@ def test_turns_go_the_way_that_the_car_turned():
     frames = np.stack([wide[:, 100 - k : 172 - k] for k in range(6)])
     _, turn = ways(frames, 60.0, 24.0)
     assert turn == pytest.approx(np.full(5, 1 / 60.0), rel=0.35)
+
+
+def test_a_car_that_weaves_is_followed_from_step_to_step(drives):
+    grey, speed, yaw, _ = drives
+    for k in range(3):
+        true = np.diff(yaw[k])
+        for known in (None, speed[k, :-1] * 0.05 / 1.4):
+            _, turn = ways(grey[k], SETTINGS.focal, OPTICS.horizon, known)
+            assert ((turn - true) ** 2).mean() < 0.1 * true.var()
 
 
 def test_sky_is_found_where_it_is(drives):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sciworld import recording
-from sciworld.domains.driving.scene import Optics, ways
+from sciworld.domains.driving.scene import Optics, running_median, ways
 from sciworld.errors import RecordingError
 from sciworld.measures.control import spearman
 from sciworld.recording import Recording
@@ -46,7 +46,8 @@ def kept(source: Recording, variant: Recording, optics: Optics | None = None) ->
         raise RecordingError(f"a variant has frames {other.shape}, its source {one.shape}: it is of another recording")
     if one.ndim != 4 or min(one.shape[1:3]) < 2 or not np.isfinite(one).all() or not np.isfinite(other).all():
         raise RecordingError(f"frames {one.shape}: give pictures of 2 x 2 pixels or more, all of them finite")
-    mine, theirs = (turns(frames, optics or Optics()) for frames in (one, other))
+    way, mine = moved(one, optics or Optics())
+    _, theirs = moved(other, optics or Optics(), way)
     steering = _steering(source)
     lag = _lag(steering, mine)
     heeded = _heeds(steering, mine, lag)
@@ -74,13 +75,15 @@ def edges_kept(source: np.ndarray, variant: np.ndarray) -> float:
     return _mean(found)
 
 
-def turns(frames: np.ndarray, optics: Optics) -> np.ndarray:
-    """rad a step, to the left, that frames (time, y, x, channel) seem to turn by : (time - 1,)."""
+def moved(frames: np.ndarray, optics: Optics, way: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Ways of a step in heights of the camera, as they are known or seem, and turns in rad to the left, a running
+    median, of frames (time, y, x, channel) : (time - 1,)."""
     grey = frames.mean(axis=-1, dtype=np.float32)
     span = max(float(grey.max() - grey.min()), 1e-6)
     rows, columns = grey.shape[1:]
     row = 0.5 * (rows - 1) if optics.horizon is None else optics.horizon
-    return ways((grey - grey.min()) / span, optics.focal(columns), row)[1]
+    way, turn = ways((grey - grey.min()) / span, optics.focal(columns), row, way)
+    return way, running_median(turn)
 
 
 def flicker(source: np.ndarray, variant: np.ndarray) -> float:

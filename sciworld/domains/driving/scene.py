@@ -23,7 +23,7 @@ FAR = 250.0  # m, to which nothing is drawn nearer
 CORRIDOR = 8.0  # heights of the camera to what stands beside the road: 11 m, for a car
 CEILING = 4.0  # heights of the camera, above it, where there is no sky
 LEAST_WAY, SHARPEST = 0.02, 0.1  # m a step and 1/m, between which bends are believed
-SMOOTH = 9  # steps over which motion is a median
+SMOOTH = 9  # steps over which ways and bends are a median
 SKY_CONTRAST = 1.15  # times as bright as the ground is what lies above the horizon, where it is sky
 
 
@@ -83,7 +83,7 @@ class Scene:
             return np.zeros(len(self.pose))
         way, turn = np.linalg.norm(np.diff(self.pose[:, :2], axis=0), axis=1), np.diff(self.pose[:, 2])
         found = np.where(way > LEAST_WAY, turn / np.maximum(way, LEAST_WAY), 0.0).clip(-SHARPEST, SHARPEST)
-        return _median(np.append(found, found[-1]))
+        return running_median(np.append(found, found[-1]))
 
     def take(self, part: slice) -> Scene:
         """Of some of the frames."""
@@ -141,7 +141,7 @@ def ways(grey: np.ndarray, focal: float, row: float, known: np.ndarray | None = 
     same = np.full(len(BEGINS), np.nan)
     if known is None:
         follow(*pictures, np.column_stack([BEGINS, same]), way, found)
-        way = _median(np.maximum(found[:, 0], CORRIDOR * found[:, 1]).clip(min=0.0))
+        way = running_median(np.maximum(found[:, 0], CORRIDOR * found[:, 1]).clip(min=0.0))
     follow(*pictures, np.column_stack([same, BEGINS / CORRIDOR]), way, found)
     return way, found[:, 2]
 
@@ -153,7 +153,7 @@ def _coarser(grey: np.ndarray, k: int) -> np.ndarray:
     return np.ascontiguousarray(tiles.mean(axis=(2, 4)), dtype=np.float32)
 
 
-def _median(series: np.ndarray) -> np.ndarray:
+def running_median(series: np.ndarray) -> np.ndarray:
     """Of SMOOTH steps around each."""
     if not len(series):
         return series

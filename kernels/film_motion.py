@@ -86,13 +86,12 @@ def improve(here, there, numbers, focal, horizon, middle, solve, held):
 
 @njit(cache=True)
 def follow(fine, coarse, focal, horizon, begins, ways, out):
-    """Numbers of every step into out (time - 1, UNKNOWNS); the mean difference that they leave : (time - 1,).
+    """Numbers of every step into out : (time - 1, UNKNOWNS).
 
     fine, coarse : (time, y, x) float32 in [0, 1], the second with half as many pixels along each side. focal, horizon :
     in pixels of the fine one. begins : (search, 2) of both ways, from which the search begins; NaN for the last step's.
     ways : (time - 1,) over height, where they are known; NaN where not.
     """
-    left = np.empty(len(fine) - 1)
     last, numbers, best = np.zeros(UNKNOWNS), np.zeros(UNKNOWNS), np.zeros(UNKNOWNS)
     scale, middle = (0.5 * focal, 0.5 * horizon - 0.25, 0.5 * (coarse.shape[2] - 1.0)), 0.5 * (fine.shape[2] - 1.0)
     for t in range(len(fine) - 1):
@@ -112,7 +111,5 @@ def follow(fine, coarse, focal, horizon, begins, ways, out):
                 best[:] = numbers
         for _ in range(TURNS):
             improve(fine[t], fine[t + 1], best, focal, horizon, middle, True, held)
-        left[t] = improve(fine[t], fine[t + 1], best, focal, horizon, middle, False, held)
         out[t] = best
         last[:] = best
-    return left

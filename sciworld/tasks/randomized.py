@@ -77,8 +77,7 @@ class Randomized:
             "unlike any road it knows it tells little. Edges kept: 0.25 where they run anyhow; on roads, which are "
             "alike, frames of other drives come to 0.5. Turns kept: correlation with those of the source, read by the "
             "way that it went. Heeds steering: Spearman's correlation of turns with steering. Flicker: over the "
-            "source's. Weathers differ by "
-            f"{number(self.across)} in the units of frames{ratio}."
+            f"source's. Weathers differ by {number(self.across)} in the units of frames{ratio}."
         )
         return Table(COLUMNS, tuple(lines), said)
 

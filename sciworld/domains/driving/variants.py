@@ -35,9 +35,8 @@ class _Asked:
         return int(np.random.SeedSequence([self.seed, recording, 707]).generate_state(1)[0])
 
     def make(self, numbers: list[int]) -> list[xr.Dataset]:
-        """The variants with these numbers, all of one recording: recording * n + variant; of none, it looks at the
-        first recording alone."""
-        index, wanted = next(iter(numbers), 0) // self.n, {number % self.n for number in numbers}
+        """The variants with these numbers, all of one recording: recording * n + variant."""
+        index, wanted = numbers[0] // self.n, {number % self.n for number in numbers}
         source = Store.open(self.path)[index]
         seed = self.seed_of(index)
         return list(randomize(source, self.n, self.weathers, seed, self.settings, only=wanted, of=index))
@@ -71,7 +70,7 @@ def randomize_store(
     require_progress(progress)
     n, seed, workers = whole(n, "n", 1), whole(seed, "seed", 0, LARGEST), whole(workers, "workers", 0)
     asked = _Asked(Path(store.path).absolute(), n, Weathers.of(conditions), seed, settings)
-    asked.make([])  # what cannot be made leaves no empty store
+    randomize(store[0], n, asked.weathers, asked.seed_of(0), settings)  # what cannot be made leaves no empty store
     out = Store.create(path)
     held = _held(out, asked, method=True)
     numbers = [number for number in range(n * len(store)) if number not in held]

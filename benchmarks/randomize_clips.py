@@ -14,9 +14,9 @@ import numpy as np
 
 from harness import Figure, Run
 from randomize_learned import SHOWN, SOURCE
-from randomize_video import frames_of, recording_of, small
+from randomize_video import SIDE, frames_of, recording_of, small
 
-SIDE, STEP, FRAMES = 64, 0.05, 50  # of a clip
+FRAMES = 50  # of a clip
 DRIVES, STEPS, BATCH = 60, 3000, 16
 SEEN, JUDGED = 16, 8  # clips
 
